@@ -1,0 +1,40 @@
+# What is built, and how strictly.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+option(MILLRACE_TOOLS "Build the millrace command" ${PROJECT_IS_TOP_LEVEL})
+option(MILLRACE_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(MILLRACE_BENCH "Build the benchmarks" OFF)
+option(MILLRACE_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+option(MILLRACE_ASSERTIONS "Check internal invariants on the hot path too" OFF)
+set(MILLRACE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
+
+# Everything of the project's own is compiled with these; they do not leak to those who link it.
+add_library(millrace_options INTERFACE)
+target_compile_options(millrace_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
+  # g++ 12 sees overflows in the standard library's own inlined copies that are not there (PR 105329, 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  $<$<BOOL:${PROJECT_IS_TOP_LEVEL}>:-Werror> -march=x86-64-v2 -mtune=generic)
+if(MILLRACE_ASSERTIONS)
+  target_compile_definitions(millrace_options INTERFACE MILLRACE_ASSERTIONS)
+endif()
+if(MILLRACE_SANITIZE)
+  add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=${MILLRACE_SANITIZE})
+endif()
+
+# Headers are included as "millrace/core/types.hpp", in the tree as where they are installed.
+set(MILLRACE_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+file(MAKE_DIRECTORY ${MILLRACE_INCLUDE_DIR}/millrace)
+foreach(folder core feed replay)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${MILLRACE_INCLUDE_DIR}/millrace/${folder} SYMBOLIC)
+endforeach()
+file(WRITE ${MILLRACE_INCLUDE_DIR}/millrace/feed.hpp "#include \"millrace/feed/feed.hpp\"\n")

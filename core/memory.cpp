@@ -1,0 +1,97 @@
+#include "millrace/core/memory.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "millrace/core/error.hpp"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+namespace millrace {
+
+std::string_view name(PageKind kind) {
+    constexpr std::array<std::string_view, 4> kNames{"none", "4 KiB", "transparent huge", "huge"};
+    return kNames[static_cast<std::size_t>(kind)];
+}
+
+namespace {
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// Faults the range in, by the kernel where it can and by hand before Linux 5.14.
+bool touch(void* from, std::size_t bytes) {
+    if (madvise(from, bytes, MADV_POPULATE_WRITE) == 0) return true;
+    if (errno != EINVAL) return false;
+    for (std::size_t i = 0; i < bytes; i += 4096) static_cast<volatile char*>(from)[i] = 0;
+    return true;
+}
+
+[[noreturn]] void throw_no_memory(std::size_t bytes) {
+    throw_errno(ExitCode::memory, fmt::format("{} MiB of memory", bytes >> 20), errno,
+                "lower [feed.limits] or the buffers in the config, or free memory");
+}
+
+}  // namespace
+
+void MappedMemory::map(std::size_t bytes, HugePages wish) {
+    capacity_ = round_up(std::max<std::size_t>(bytes, 1), bytes < kChunk / 4 ? 4096 : kChunk);
+    // Small mappings gain nothing from huge pages; large ones are aligned to them.
+    const bool large = capacity_ >= kChunk;
+    if (large && wish == HugePages::best) {
+        void* p = mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+        if (p != MAP_FAILED) {
+            base_ = data_ = p;
+            mapped_ = capacity_;
+            pages_ = PageKind::huge;
+            return;
+        }
+    }
+    mapped_ = capacity_ + (large ? kChunk : 0);
+    void* p = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) throw_no_memory(capacity_);
+    base_ = p;
+    const auto address = reinterpret_cast<std::uintptr_t>(p);
+    data_ = reinterpret_cast<void*>(large ? round_up(address, kChunk) : address);
+    pages_ = PageKind::small;
+    if (large && wish != HugePages::off && madvise(data_, capacity_, MADV_HUGEPAGE) == 0) {
+        pages_ = PageKind::transparent_huge;
+    }
+}
+
+MappedMemory::MappedMemory(std::size_t bytes, HugePages wish) {
+    map(bytes, wish);
+    if (!commit(capacity_)) throw_no_memory(capacity_);
+}
+
+MappedMemory MappedMemory::reserve(std::size_t cap, HugePages wish) {
+    MappedMemory memory;
+    memory.map(cap, wish);
+    return memory;
+}
+
+MappedMemory::~MappedMemory() {
+    if (base_ != nullptr) munmap(base_, mapped_);
+}
+
+bool MappedMemory::commit(std::size_t bytes) {
+    const std::size_t wanted = std::min(round_up(bytes, kChunk), capacity_);
+    if (bytes > capacity_) return false;
+    if (wanted > committed_) {
+        if (!touch(static_cast<char*>(data_) + committed_, wanted - committed_)) return false;
+        committed_ = wanted;
+    }
+    return true;
+}
+
+bool MappedMemory::lock() { return mlock(data_, committed_) == 0; }
+
+}  // namespace millrace

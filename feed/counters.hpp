@@ -1,0 +1,131 @@
+// Every counter of a feed, declared once: name, and what it counts. The ledgers, the JSON summary, metrics
+// and docs read these tables.
+//
+// Two ledgers must close at any moment. Packets, per line:
+//     received = arbitrated + malformed + truncated + queue_full + in flight
+// and messages:
+//     decoded = delivered + duplicate + filtered + unknown + malformed + held
+// What never arrived (line loss, kernel drops) stands apart: it is in no balance.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "millrace/core/types.hpp"
+
+namespace millrace {
+
+struct CounterInfo {
+    std::string_view name;
+    std::string_view unit;
+    std::string_view meaning;
+};
+
+template <class Counter, std::size_t N>
+class CounterBlock {
+  public:
+    [[nodiscard]] std::uint64_t& operator[](Counter counter) { return values_[static_cast<std::size_t>(counter)]; }
+    [[nodiscard]] std::uint64_t operator[](Counter counter) const { return values_[static_cast<std::size_t>(counter)]; }
+    [[nodiscard]] static constexpr std::size_t size() { return N; }
+
+  private:
+    std::array<std::uint64_t, N> values_{};
+};
+
+// ---- by line, on the decoding side ----
+
+enum class LineCounter : std::uint8_t { arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first };
+inline constexpr std::array<CounterInfo, 8> kLineCounters{{
+    {"arbitrated", "packets", "well-formed packets handed to the arbiter"},
+    {"malformed", "packets", "packets whose framing does not hold together"},
+    {"bytes", "bytes", "payload of all packets of this line"},
+    {"messages", "messages", "messages in well-formed packets"},
+    {"heartbeats", "packets", "packets without messages"},
+    {"lost", "messages", "sequence numbers that this line skipped and never brought later"},
+    {"duplicate", "messages", "messages that had been delivered before this copy came"},
+    {"first", "messages", "messages that this line brought first"},
+}};
+using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;
+
+// ---- messages of a feed ----
+
+enum class MessageCounter : std::uint8_t { decoded, delivered, duplicate, filtered, unknown, malformed, held };
+inline constexpr std::array<CounterInfo, 7> kMessageCounters{{
+    {"decoded", "messages", "messages in well-formed packets of all lines"},
+    {"delivered", "messages", "messages applied, each once"},
+    {"duplicate", "messages", "copies of messages that were delivered or given up before"},
+    {"filtered", "messages", "messages about instruments nobody subscribed to"},
+    {"unknown", "messages", "messages of a type this version does not know"},
+    {"malformed", "messages", "messages shorter than their type"},
+    {"held", "messages", "messages waiting behind a gap at this moment"},
+}};
+using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
+
+// Zero whenever it is read between two packets.
+[[nodiscard]] inline std::int64_t balance(const MessageCounters& c) {
+    using enum MessageCounter;
+    return static_cast<std::int64_t>(c[decoded]) -
+           static_cast<std::int64_t>(c[delivered] + c[duplicate] + c[filtered] + c[unknown] + c[malformed] + c[held]);
+}
+
+// ---- contradictions: why a book is suspect ----
+
+enum class FaultCounter : std::uint8_t {
+    unknown_order, foreign_order, duplicate_order, bad_quantity, orders_full, levels_full, books_full,
+    unknown_instrument
+};
+inline constexpr std::array<CounterInfo, 8> kFaultCounters{{
+    {"unknown_order", "messages", "about an order that does not rest in any book"},
+    {"foreign_order", "messages", "about an order that rests in another book"},
+    {"duplicate_order", "messages", "adding an order that rests already"},
+    {"bad_quantity", "messages", "adding nothing, or taking more than an order holds"},
+    {"orders_full", "messages", "refused because limits.orders is reached"},
+    {"levels_full", "messages", "refused because limits.levels is reached"},
+    {"books_full", "instruments", "without a book because limits.instruments is reached"},
+    {"unknown_instrument", "messages", "about an instrument the directory has not named"},
+}};
+using FaultCounters = CounterBlock<FaultCounter, kFaultCounters.size()>;
+
+// ---- gaps ----
+
+enum class GapEnd : std::uint8_t { open, same_line, other_line, given_up, session_end };
+inline constexpr std::array<std::string_view, 5> kGapEndNames{"open", "same_line", "other_line", "given_up",
+                                                              "session_end"};
+[[nodiscard]] constexpr std::string_view name(GapEnd end) { return kGapEndNames[static_cast<std::size_t>(end)]; }
+
+// Sequence numbers that were missing when a later one arrived, and how that ended.
+struct Gap {
+    SequenceRange missing;
+    GapEnd ended = GapEnd::open;
+    LineId noticed_by = 0;     // line of the packet that came too early
+    LineId filled_by = 0;      // line of the packet that completed it
+    Timestamp opened_at = 0;   // receive time of the packet that revealed it
+    Timestamp ended_at = 0;
+};
+
+// The most recent gaps in full, all of them as totals.
+class GapLog {
+  public:
+    static constexpr std::size_t kKept = 4096;
+
+    Gap& open(const Gap& gap) {
+        Gap& slot = gaps_[total_++ % kKept];
+        slot = gap;
+        return slot;
+    }
+    void count_end(GapEnd end) { ++ended_[static_cast<std::size_t>(end)]; }
+
+    [[nodiscard]] std::uint64_t total() const { return total_; }
+    [[nodiscard]] std::uint64_t ended(GapEnd end) const { return ended_[static_cast<std::size_t>(end)]; }
+    [[nodiscard]] std::size_t kept() const { return total_ < kKept ? static_cast<std::size_t>(total_) : kKept; }
+    // From the oldest kept one.
+    [[nodiscard]] const Gap& operator[](std::size_t i) const { return gaps_[(total_ - kept() + i) % kKept]; }
+
+  private:
+    std::array<Gap, kKept> gaps_{};
+    std::uint64_t total_ = 0;
+    std::array<std::uint64_t, kGapEndNames.size()> ended_{};
+};
+
+}  // namespace millrace

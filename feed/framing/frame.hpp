@@ -1,0 +1,73 @@
+// What every packet framing is reduced to: a session, a sequence number, and a run of messages.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "millrace/core/error.hpp"
+#include "millrace/core/types.hpp"
+#include "millrace/core/wire.hpp"
+
+namespace millrace {
+
+enum class FrameKind : std::uint8_t { data, heartbeat, end_of_session, malformed };
+
+// A venue's name for one numbered stream of messages, padded with zeroes.
+struct SessionKey {
+    std::array<char, 16> text{};
+    friend bool operator==(const SessionKey&, const SessionKey&) = default;
+};
+
+// A frame that is not malformed holds exactly `count` messages in `blocks`: whoever walks them need not
+// check again.
+struct Frame {
+    FrameKind kind = FrameKind::malformed;
+    SessionKey session;
+    SequenceNumber first_sequence = 0;  // of the first message; without messages, of the next to come
+    std::uint32_t count = 0;
+    std::span<const std::uint8_t> blocks;  // each message behind a 16-bit length that excludes itself
+};
+
+// Steps through length-prefixed messages.
+template <wire::ByteOrder Order>
+class BlockWalker {
+    static constexpr std::size_t kPrefix = 2;
+
+  public:
+    explicit BlockWalker(std::span<const std::uint8_t> blocks) : rest_(blocks) {}
+
+    // True while a whole message is left.
+    [[nodiscard]] bool has_next() const { return rest_.size() >= kPrefix && rest_.size() - kPrefix >= length(); }
+
+    // Requires has_next(), or blocks that were checked to hold the message.
+    std::span<const std::uint8_t> next() {
+        MILLRACE_ASSERT(has_next());
+        const std::size_t bytes = length();
+        const auto message = rest_.subspan(kPrefix, bytes);
+        rest_ = rest_.subspan(kPrefix + bytes);
+        return message;
+    }
+
+    [[nodiscard]] std::span<const std::uint8_t> rest() const { return rest_; }
+
+    // True when `blocks` holds at least `count` messages.
+    [[nodiscard]] static bool holds(std::span<const std::uint8_t> blocks, std::uint32_t count) {
+        BlockWalker walker(blocks);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            if (!walker.has_next()) return false;
+            walker.next();
+        }
+        return true;
+    }
+
+  private:
+    [[nodiscard]] std::size_t length() const {
+        return wire::Number<kPrefix, Order>{{rest_[0], rest_[1]}}.value();
+    }
+
+    std::span<const std::uint8_t> rest_;
+};
+
+}  // namespace millrace

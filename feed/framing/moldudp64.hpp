@@ -1,0 +1,114 @@
+// MoldUDP64 1.00: numbered messages in datagrams.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "millrace/core/wire.hpp"
+#include "millrace/feed/framing/frame.hpp"
+
+namespace millrace {
+
+// "Downstream Packet": header of every packet from the exchange.
+struct MoldUdp64Header {
+    static constexpr std::uint16_t kEndOfSession = 0xffff;
+
+    wire::Alpha<10> session;
+    wire::u64be sequence_number;  // of the first message; without messages, the next to come
+    wire::u16be message_count;    // 0 heartbeat, 0xffff end of session
+
+    static constexpr char kType = 0;
+    static constexpr std::string_view kName = "downstream_packet";
+    static constexpr auto fields() {
+        using M = MoldUdp64Header;
+        return std::tuple(wire::field("session", &M::session, 0),
+                          wire::field("sequence_number", &M::sequence_number, 10),
+                          wire::field("message_count", &M::message_count, 18));
+    }
+};
+static_assert(wire::layout_matches_spec<MoldUdp64Header>() && sizeof(MoldUdp64Header) == 20);
+
+// "Request Packet": asks a re-request server for `message_count` messages from `sequence_number` on.
+using MoldUdp64Request = MoldUdp64Header;
+
+struct MoldUdp64 {
+    using Walker = BlockWalker<wire::ByteOrder::big>;
+
+    // Reads a datagram; bytes behind the last message are ignored.
+    [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet) {
+        if (packet.size() < sizeof(MoldUdp64Header)) return {};
+        const auto& header = wire::view<MoldUdp64Header>(packet);
+        Frame frame;
+        std::memcpy(frame.session.text.data(), header.session.raw.data(), header.session.raw.size());
+        frame.first_sequence = header.sequence_number.value();
+        const std::uint16_t count = header.message_count.value();
+        if (count == MoldUdp64Header::kEndOfSession) {
+            frame.kind = FrameKind::end_of_session;
+            return frame;
+        }
+        frame.count = count;
+        frame.blocks = packet.subspan(sizeof(MoldUdp64Header));
+        if (count == 0) frame.kind = FrameKind::heartbeat;
+        else if (Walker::holds(frame.blocks, count)) frame.kind = FrameKind::data;
+        return frame;
+    }
+};
+
+// Writes packets into a buffer of the caller's; nothing allocates. The buffer's size is the limit of a
+// packet (1,400 bytes of messages fit every path in practice) and must hold at least the header.
+class MoldUdp64PacketBuilder {
+  public:
+    MoldUdp64PacketBuilder(std::span<std::uint8_t> buffer, std::string_view session) : buffer_(buffer) {
+        MILLRACE_VERIFY(buffer.size() >= sizeof(MoldUdp64Header));
+        header_.session.set(session);
+        begin(1);
+    }
+
+    // Starts a packet whose first message is number `sequence`.
+    void begin(SequenceNumber sequence) {
+        header_.sequence_number.set(sequence);
+        count_ = 0;
+        used_ = sizeof(MoldUdp64Header);
+    }
+
+    // False, and nothing changed, when the message does not fit.
+    [[nodiscard]] bool append(std::span<const std::uint8_t> message) {
+        if (message.size() > 0xffff || count_ == MoldUdp64Header::kEndOfSession - 1 ||
+            buffer_.size() - used_ < message.size() + 2) {
+            return false;
+        }
+        wire::u16be length{};
+        length.set(message.size());
+        std::memcpy(&buffer_[used_], &length, sizeof(length));
+        if (!message.empty()) std::memcpy(&buffer_[used_ + 2], message.data(), message.size());
+        used_ += 2 + message.size();
+        ++count_;
+        return true;
+    }
+    [[nodiscard]] std::uint16_t count() const { return count_; }
+
+    // The packet so far; without messages it is a heartbeat. Valid until the next call of begin.
+    [[nodiscard]] std::span<const std::uint8_t> finish() { return seal(count_, used_); }
+
+    // "No more messages": `next` is the sequence number that will not come.
+    [[nodiscard]] std::span<const std::uint8_t> end_of_session(SequenceNumber next) {
+        begin(next);
+        return seal(MoldUdp64Header::kEndOfSession, used_);
+    }
+
+  private:
+    [[nodiscard]] std::span<const std::uint8_t> seal(std::uint16_t count, std::size_t size) {
+        header_.message_count.set(count);
+        std::memcpy(buffer_.data(), &header_, sizeof(header_));
+        return buffer_.first(size);
+    }
+
+    std::span<std::uint8_t> buffer_;
+    MoldUdp64Header header_{};
+    std::uint16_t count_ = 0;
+    std::size_t used_ = 0;
+};
+
+}  // namespace millrace

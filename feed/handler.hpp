@@ -1,0 +1,111 @@
+// What a strategy receives: book updates, trades, status, quality and gaps, in sequence order.
+//
+// A handler models `BookHandler`; there is no base class and no virtual call. Callbacks run on the thread
+// that drives the session, between two messages; the books they see are valid only during the call.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <string_view>
+
+#include "millrace/core/order_book.hpp"
+#include "millrace/core/types.hpp"
+
+namespace millrace {
+
+// What every event carries: where in the stream it stands and when it happened.
+struct EventHeader {
+    SequenceNumber sequence = 0;  // of the message that caused it
+    Timestamp exchange_time = 0;  // ns as the venue counts them (ITCH: since midnight US/Eastern)
+    Timestamp received_at = 0;    // ns since the Unix epoch; the kernel's, or the capture's
+};
+
+enum class BookAction : std::uint8_t {
+    add,      // a new order (or a level that was empty)
+    execute,  // an order lost quantity to a trade
+    reduce,   // an order lost quantity to a partial cancel
+    remove,   // an order left the book
+    replace,  // an order left and another took its place, at the tail of its level
+    level,    // a level book: the total at a price is now `quantity`
+    clear,    // the venue emptied the book; the other fields are zero
+};
+
+// One change of one book. The book passed with it already shows the change.
+struct BookUpdate : EventHeader {
+    BookAction action = BookAction::add;
+    Side side = Side::bid;
+    bool top_changed = false;     // best price, its quantity or its number of orders changed
+    bool last_in_packet = false;  // no further message of this packet follows
+    bool last_in_event = true;    // the venue's transaction is complete (always so on ITCH)
+    OrderId order{};              // replace: the new order
+    Price price{};
+    Quantity quantity = 0;        // what the order (or level) holds now; 0 when it is gone
+    OrderId previous_order{};     // replace: the order that left; otherwise the same as `order`
+    Price previous_price{};
+    Quantity previous_quantity = 0;  // what it held before; 0 for an add
+};
+
+enum class TradeKind : std::uint8_t {
+    execution,   // against a displayed order, at its own price
+    priced,      // against a displayed order, at the price stated
+    hidden,      // against an order that was not displayed
+    cross,       // an auction
+    broken,      // the trade with this match number is void; price and quantity are zero
+};
+
+struct Trade : EventHeader {
+    TradeKind kind = TradeKind::execution;
+    Side side = Side::bid;        // side of the resting order
+    bool printable = true;        // counts towards volume and last sale
+    char cross_type = ' ';        // the venue's code, for kind cross
+    OrderId order{};              // the resting order; 0 where there is none
+    Price price{};
+    Quantity quantity = 0;
+    std::uint64_t match_number = 0;
+};
+
+struct TradingStatus : EventHeader {
+    enum class What : std::uint8_t { trading, short_sale, operational_halt, market_wide };
+    What what = What::trading;
+    TradingState state = TradingState::unknown;  // for what == trading: the book's new state
+    char code = ' ';                             // the venue's code
+    std::array<char, 4> reason{' ', ' ', ' ', ' '};
+};
+
+// A handler declares all five; one that does not care for some says so by name:
+//     struct Mine : millrace::IgnoreOthers {
+//         using IgnoreOthers::on_gap;      // not wanted, and meant so
+// so that a misspelt callback is a compile error and never a lost event.
+class IgnoreOthers {
+  protected:
+    void on_trade(const OrderBook&, const Trade&) {}
+    void on_status(const OrderBook&, const TradingStatus&) {}
+    void on_quality(const OrderBook&, Quality) {}
+    void on_gap(SequenceRange) {}
+};
+
+template <class H>
+concept HasOnBook = requires(H& h, const OrderBook& b, const BookUpdate& u) { h.on_book(b, u); };
+template <class H>
+concept HasOnTrade = requires(H& h, const OrderBook& b, const Trade& t) { h.on_trade(b, t); };
+template <class H>
+concept HasOnStatus = requires(H& h, const OrderBook& b, const TradingStatus& s) { h.on_status(b, s); };
+template <class H>
+concept HasOnQuality = requires(H& h, const OrderBook& b, Quality q) { h.on_quality(b, q); };
+template <class H>
+concept HasOnGap = requires(H& h, SequenceRange missing) { h.on_gap(missing); };
+
+template <class H>
+concept BookHandler = HasOnBook<H> && HasOnTrade<H> && HasOnStatus<H> && HasOnQuality<H> && HasOnGap<H>;
+
+// Receives nothing but what it must: for measuring, warming up, and building books nobody listens to.
+struct NullHandler {
+    void on_book(const OrderBook&, const BookUpdate&) {}
+    void on_trade(const OrderBook&, const Trade&) {}
+    void on_status(const OrderBook&, const TradingStatus&) {}
+    void on_quality(const OrderBook&, Quality) {}
+    void on_gap(SequenceRange) {}
+};
+static_assert(BookHandler<NullHandler>);
+
+}  // namespace millrace

@@ -1,0 +1,270 @@
+// Makes one gapless stream of messages out of several lines that carry the same numbered messages.
+//
+// The first copy of a message wins, whichever line brings it and however the lines cut their packets.
+// A packet that comes too early is copied into a window until the missing messages arrive by any line;
+// when the window's time or room runs out the missing range is given up and named to the sink. Lines
+// number messages from 1 (MoldUDP64 1.00, "Downstream Packet"; IEX-TP "First Message Sequence Number").
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "millrace/core/paged_array.hpp"
+#include "millrace/core/types.hpp"
+#include "millrace/feed/counters.hpp"
+#include "millrace/feed/framing/frame.hpp"
+#include "millrace/feed/session_config.hpp"
+
+namespace millrace {
+
+// What the arbiter hands on: `count` messages numbered from `first`, length-prefixed in `blocks`.
+struct MessageRun {
+    SequenceNumber first = 1;
+    std::uint32_t count = 0;
+    std::uint32_t skip = 0;  // leading messages of `blocks` that were delivered before; `first` is after them
+    std::span<const std::uint8_t> blocks;
+    Timestamp received_at = 0;
+};
+
+template <class S>
+concept ArbiterSink = requires(S& sink, const MessageRun& run, SequenceRange missing) {
+    sink.on_run(run);
+    sink.on_given_up(missing);
+    sink.on_new_session();
+};
+
+// Sequence numbers one line skipped, so that a late packet is told from a second copy.
+class LineLoss {
+  public:
+    // Returns how many of the messages [first, end) fill holes of this line.
+    std::uint64_t fill(SequenceNumber first, SequenceNumber end);
+    void skip(SequenceNumber first, SequenceNumber end);
+    [[nodiscard]] SequenceNumber next() const { return next_; }
+    void advance(SequenceNumber next) { next_ = std::max(next_, next); }
+    void reset() { *this = {}; }
+
+  private:
+    static constexpr std::size_t kHolesMax = 64;  // when more are open the oldest counts as lost for good
+
+    SequenceNumber next_ = 1;
+    std::size_t count_ = 0;
+    std::array<SequenceRange, kHolesMax> holes_{};
+};
+
+class LineArbiter {
+  public:
+    explicit LineArbiter(const SessionConfig& config);
+
+    // One well-formed frame of one line. Calls the sink with what became deliverable, in order.
+    template <ArbiterSink Sink>
+    void on_frame(LineId line, Timestamp received_at, const Frame& frame, Sink& sink);
+
+    // Time has come this far: no packet received before `now` is still to come.
+    template <ArbiterSink Sink>
+    void on_time(Timestamp now, Sink& sink);
+
+    // Nothing more will come: gives up what is missing and delivers what is held.
+    template <ArbiterSink Sink>
+    void finish(Sink& sink);
+
+    [[nodiscard]] SequenceNumber next_expected() const { return next_; }
+    [[nodiscard]] const SessionKey& session() const { return session_; }
+    [[nodiscard]] bool gap_open() const { return gap_ != nullptr; }
+    [[nodiscard]] bool ended() const { return ended_; }
+    [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
+    [[nodiscard]] std::uint64_t messages_duplicate() const { return messages_duplicate_; }
+    [[nodiscard]] std::uint64_t messages_lost() const { return messages_lost_; }
+    [[nodiscard]] std::size_t line_count() const { return lines_.size(); }
+    [[nodiscard]] const LineCounters& line(LineId line) const { return lines_[line].counters; }
+    [[nodiscard]] LineCounters& line(LineId line) { return lines_[line].counters; }
+    [[nodiscard]] const GapLog& gaps() const { return gaps_; }
+
+  private:
+    struct Line {
+        LineCounters counters;
+        LineLoss loss;
+    };
+    struct Held {
+        SequenceNumber first;
+        SequenceNumber end;
+        Timestamp received_at;
+        std::uint32_t buffer;
+        std::uint32_t bytes;
+        LineId line;
+    };
+
+    template <ArbiterSink Sink>
+    void enter_session(const Frame& frame, Sink& sink);
+    void count_on_line(LineId line, SequenceNumber first, SequenceNumber end);
+    template <ArbiterSink Sink>
+    void deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
+                 std::span<const std::uint8_t> blocks, Sink& sink);
+    template <ArbiterSink Sink>
+    void drain(Sink& sink);
+    template <ArbiterSink Sink>
+    void give_up(SequenceNumber until, GapEnd why, Sink& sink);
+    template <ArbiterSink Sink>
+    void expire(Sink& sink);
+    // False when there is no room. A packet that is held already counts as duplicate.
+    [[nodiscard]] bool hold(LineId line, Timestamp received_at, const Frame& frame);
+    void drop_duplicates(LineId line, std::uint64_t messages) {
+        messages_duplicate_ += messages;
+        lines_[line].counters[LineCounter::duplicate] += messages;
+    }
+    // Messages before `until` are missing, from next_ on. Does nothing while a gap is open.
+    void note_gap(LineId noticed_by, SequenceNumber until);
+    void end_gap(GapEnd end, LineId filled_by);
+    // Who joins a session late has not lost its beginning: takes the range out of the lines' losses.
+    void forgive_late_join(SequenceRange missing);
+    [[nodiscard]] SequenceNumber first_held() const {
+        return held_begin_ < held_.size() ? held_[held_begin_].first
+                                          : std::numeric_limits<SequenceNumber>::max();
+    }
+    [[nodiscard]] std::span<const std::uint8_t> bytes_of(const Held& held) const {
+        return {&buffers_[std::size_t{held.buffer} * datagram_bytes_max_], held.bytes};
+    }
+
+    std::uint32_t window_packets_;
+    Nanoseconds window_ns_;
+    std::uint32_t datagram_bytes_max_;
+
+    SessionKey session_{};
+    SessionKey previous_session_{};
+    bool in_session_ = false;
+    bool ended_ = false;
+    SequenceNumber next_ = 1;       // the next message to deliver
+    SequenceNumber known_end_ = 1;  // messages up to here (exclusive) are known to exist
+    Timestamp now_ = 0;             // latest receive time seen; never goes back
+    Gap* gap_ = nullptr;            // the open gap in `gaps_`, if any
+
+    std::vector<Line> lines_;
+    std::vector<Held> held_;                  // by first sequence number, from held_begin_
+    std::size_t held_begin_ = 0;
+    std::vector<std::uint32_t> free_buffers_;
+    PagedArray<std::uint8_t> buffers_;
+    std::uint64_t messages_held_ = 0;
+    std::uint64_t messages_duplicate_ = 0;
+    std::uint64_t messages_lost_ = 0;
+    GapLog gaps_;
+};
+
+template <ArbiterSink Sink>
+void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
+    now_ = std::max(now_, received_at);
+    if (!in_session_ || frame.session != session_) {
+        if (in_session_ && frame.session == previous_session_) return drop_duplicates(line, frame.count);
+        enter_session(frame, sink);
+    }
+    expire(sink);
+    const SequenceNumber first = frame.first_sequence;
+    const SequenceNumber end = first + frame.count;
+    count_on_line(line, first, end);
+    known_end_ = std::max(known_end_, first);
+    while (first > next_) {
+        note_gap(line, first);
+        if (frame.count == 0) return;
+        if (hold(line, received_at, frame)) {
+            known_end_ = std::max(known_end_, end);
+            return;
+        }
+        // No room to wait any longer: the oldest missing range is given up, until there is.
+        give_up(std::min(first, first_held()), GapEnd::given_up, sink);
+    }
+    if (end <= next_) {
+        drop_duplicates(line, frame.count);
+    } else {
+        deliver(line, received_at, first, end, frame.blocks, sink);
+        if (gap_ != nullptr || held_begin_ < held_.size()) drain(sink);
+    }
+    if (frame.kind == FrameKind::end_of_session) ended_ = true;
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::enter_session(const Frame& frame, Sink& sink) {
+    if (in_session_) {
+        finish(sink);
+        previous_session_ = session_;
+        sink.on_new_session();
+    }
+    session_ = frame.session;
+    in_session_ = true;
+    ended_ = false;
+    next_ = 1;
+    known_end_ = 1;
+    for (Line& line : lines_) line.loss.reset();
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
+                          std::span<const std::uint8_t> blocks, Sink& sink) {
+    const auto skip = static_cast<std::uint32_t>(next_ - first);
+    const auto count = static_cast<std::uint32_t>(end - next_);
+    if (skip > 0) drop_duplicates(line, skip);
+    lines_[line].counters[LineCounter::first] += count;
+    const MessageRun run{next_, count, skip, blocks, received_at};
+    next_ = end;
+    if (gap_ != nullptr && next_ > gap_->missing.last) {
+        end_gap(gap_->noticed_by == line ? GapEnd::same_line : GapEnd::other_line, line);
+    }
+    sink.on_run(run);
+}
+
+// Delivers what is held and no longer early; names the next gap if something still is.
+template <ArbiterSink Sink>
+void LineArbiter::drain(Sink& sink) {
+    while (held_begin_ < held_.size() && held_[held_begin_].first <= next_) {
+        const Held held = held_[held_begin_++];
+        const std::uint64_t count = held.end - held.first;
+        messages_held_ -= count;
+        if (held.end <= next_) {
+            drop_duplicates(held.line, count);
+        } else {
+            deliver(held.line, held.received_at, held.first, held.end, bytes_of(held), sink);
+        }
+        free_buffers_.push_back(held.buffer);
+    }
+    if (held_begin_ == held_.size()) {
+        held_.clear();
+        held_begin_ = 0;
+    }
+    if (known_end_ > next_) {
+        note_gap(held_.empty() ? LineId{0} : held_[held_begin_].line, std::min(known_end_, first_held()));
+    }
+}
+
+// The missing range that ends before `until` will not come.
+template <ArbiterSink Sink>
+void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
+    const SequenceRange missing{next_, until - 1};
+    messages_lost_ += missing.size();
+    if (missing.first == 1) forgive_late_join(missing);
+    gap_->missing = missing;
+    end_gap(why, 0);
+    next_ = until;
+    sink.on_given_up(missing);
+    drain(sink);
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::expire(Sink& sink) {
+    while (gap_ != nullptr && now_ - gap_->opened_at > window_ns_) {
+        give_up(std::min(known_end_, first_held()), GapEnd::given_up, sink);
+    }
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::on_time(Timestamp now, Sink& sink) {
+    now_ = std::max(now_, now);
+    expire(sink);
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::finish(Sink& sink) {
+    while (gap_ != nullptr) give_up(std::min(known_end_, first_held()), GapEnd::session_end, sink);
+}
+
+}  // namespace millrace

@@ -1,0 +1,19 @@
+// One datagram as it came off a line or out of a capture.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "millrace/core/types.hpp"
+
+namespace millrace {
+
+struct Packet {
+    LineId line = 0;
+    // When the kernel (or the capture) received it, ns since the Unix epoch; 0 where unknown.
+    Timestamp received_at = 0;
+    // The UDP payload. Valid only during the call it is passed to.
+    std::span<const std::uint8_t> bytes;
+};
+
+}  // namespace millrace

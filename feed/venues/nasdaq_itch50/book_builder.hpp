@@ -1,0 +1,295 @@
+// What TotalView-ITCH 5.0 messages do to books (specification sections 4.1 to 4.9: add, modify, trade).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "millrace/core/paged_array.hpp"
+#include "millrace/feed/book_context.hpp"
+#include "millrace/feed/session.hpp"
+#include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
+
+namespace millrace::venues::itch50 {
+
+template <BookHandler Handler>
+class BookBuilder {
+    using Bytes = std::span<const std::uint8_t>;
+
+  public:
+    static constexpr PriceScale kScale{4};
+
+    explicit BookBuilder(BookContext<Handler>& context) : context_(context), by_locate_(65536) {}
+
+    // First step of looking ahead: where the order of a message rests, or will.
+    void look_ahead(Bytes m) const {
+        if (m.size() < kReferenceEnd) return;
+        switch (static_cast<char>(m[0])) {
+            case OrderReplace::kType:
+                if (m.size() >= sizeof(OrderReplace)) {
+                    context_.store().prefetch_order(OrderId{wire::view<OrderReplace>(m).new_order_reference.value()});
+                }
+                [[fallthrough]];
+            case AddOrder::kType:
+            case AddOrderMpid::kType:
+            case OrderExecuted::kType:
+            case OrderExecutedWithPrice::kType:
+            case OrderCancel::kType:
+            case OrderDelete::kType: context_.store().prefetch_order(reference(m)); break;
+            default: break;
+        }
+    }
+
+    // Second step, some messages later: what the order, or the book it joins, leads to.
+    void look_further(Bytes m) const {
+        if (m.size() < kReferenceEnd) return;
+        switch (static_cast<char>(m[0])) {
+            case OrderReplace::kType:
+            case OrderExecuted::kType:
+            case OrderExecutedWithPrice::kType:
+            case OrderCancel::kType:
+            case OrderDelete::kType: context_.store().prefetch_neighbours(reference(m)); break;
+            case AddOrder::kType:
+            case AddOrderMpid::kType: {
+                const std::uint32_t entry = by_locate_[locate(m)];
+                if (entry < kFirstBook || m.size() < sizeof(AddOrder)) break;
+                context_.store().prefetch_add(book_of(entry), side_of(wire::view<AddOrder>(m).side.value()));
+                break;
+            }
+            default: break;
+        }
+    }
+
+    [[nodiscard]] Applied apply(Bytes m) {
+        if (m.empty()) return Applied::malformed;
+        switch (static_cast<char>(m[0])) {
+            case AddOrder::kType: return with<AddOrder>(m);
+            case AddOrderMpid::kType: return with<AddOrderMpid>(m);
+            case OrderExecuted::kType: return with<OrderExecuted>(m);
+            case OrderExecutedWithPrice::kType: return with<OrderExecutedWithPrice>(m);
+            case OrderCancel::kType: return with<OrderCancel>(m);
+            case OrderDelete::kType: return with<OrderDelete>(m);
+            case OrderReplace::kType: return with<OrderReplace>(m);
+            case Trade::kType: return with<Trade>(m);
+            case CrossTrade::kType: return with<CrossTrade>(m);
+            case BrokenTrade::kType: return with<BrokenTrade>(m);
+            case StockDirectory::kType: return with<StockDirectory>(m);
+            case StockTradingAction::kType: return with<StockTradingAction>(m);
+            case RegShoRestriction::kType: return with<RegShoRestriction>(m);
+            case OperationalHalt::kType: return with<OperationalHalt>(m);
+            default: return apply_other(m);
+        }
+    }
+
+    // A new session assigns its locates afresh.
+    void reset() {
+        for (std::size_t i = 0; i < by_locate_.size(); ++i) by_locate_[i] = kUnnamed;
+    }
+
+  private:
+    // What by_locate_ holds: nothing known, a symbol nobody wants, or a book's number + kFirstBook.
+    static constexpr std::uint32_t kUnnamed = 0;
+    static constexpr std::uint32_t kUnwanted = 1;
+    static constexpr std::uint32_t kFirstBook = 2;
+    static constexpr std::size_t kReferenceEnd = 19;  // common prefix and an order reference
+
+    [[nodiscard]] static OrderId reference(Bytes m) {
+        return OrderId{wire::view<OrderDelete>(m).order_reference.value()};
+    }
+    [[nodiscard]] static std::uint16_t locate(Bytes m) { return wire::view<OrderDelete>(m).stock_locate.value(); }
+    [[nodiscard]] static Side side_of(char code) { return code == 'B' ? Side::bid : Side::ask; }
+    [[nodiscard]] OrderBook& book_of(std::uint32_t entry) const {
+        return context_.store().books()[entry - kFirstBook];
+    }
+
+    template <wire::Message M>
+    [[nodiscard]] Applied with(Bytes bytes) {
+        if (bytes.size() < sizeof(M)) return Applied::malformed;
+        const M& m = wire::view<M>(bytes);
+        context_.header.exchange_time = static_cast<Timestamp>(m.timestamp.value());
+        return on(m);
+    }
+
+    // Runs `apply(book)` on the book of a locate, or says why there is none.
+    template <class Apply>
+    [[nodiscard]] Applied with_book(std::uint16_t locate, Apply&& apply) {
+        const std::uint32_t entry = by_locate_[locate];
+        if (entry >= kFirstBook) {
+            apply(book_of(entry));
+            return Applied::delivered;
+        }
+        if (entry == kUnwanted) return Applied::filtered;
+        context_.fault(FaultCounter::unknown_instrument);
+        return Applied::delivered;
+    }
+    // The same for messages that spell out their symbol, which names a locate the directory has not.
+    template <class M, class Apply>
+    [[nodiscard]] Applied with_named_book(const M& m, Apply&& apply) {
+        const std::uint16_t locate = m.stock_locate.value();
+        if (by_locate_[locate] == kUnnamed) name(locate, m.stock.value());
+        return with_book(locate, apply);
+    }
+    void name(std::uint16_t locate, std::string_view symbol) {
+        if (symbol.empty()) return;
+        const OrderBook* book = context_.open_book(symbol, BookDepth::orders, kScale);
+        by_locate_[locate] = book == nullptr ? kUnwanted : value(book->instrument()) + kFirstBook;
+    }
+
+    template <class M>
+    [[nodiscard]] Applied add(const M& m) {
+        return with_named_book(m, [&](OrderBook& book) {
+            BookChange change;
+            const OrderId id{m.order_reference.value()};
+            const BookStatus status = context_.store().add(book, id, side_of(m.side.value()),
+                                                           Price{m.price.value()}, m.shares.value(), change);
+            if (status == BookStatus::ok) context_.update(book, BookAction::add, id, change);
+            else context_.fault(book, status);
+        });
+    }
+    [[nodiscard]] Applied on(const AddOrder& m) { return add(m); }
+    [[nodiscard]] Applied on(const AddOrderMpid& m) { return add(m); }
+
+    // An execution: the trade first, so that the last event of a message is the change of the book.
+    void execute(OrderBook& book, OrderId id, Quantity shares, millrace::Trade trade) {
+        BookChange change;
+        const BookStatus status = context_.store().reduce(book, id, shares, change);
+        if (status != BookStatus::ok) return context_.fault(book, status);
+        trade.side = change.side;
+        trade.order = id;
+        trade.quantity = shares;
+        if (trade.kind == TradeKind::execution) trade.price = change.price;
+        context_.trade(book, trade);
+        context_.update(book, BookAction::execute, id, change);
+    }
+    [[nodiscard]] Applied on(const OrderExecuted& m) {
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            millrace::Trade trade;
+            trade.match_number = m.match_number.value();
+            execute(book, OrderId{m.order_reference.value()}, m.executed_shares.value(), trade);
+        });
+    }
+    [[nodiscard]] Applied on(const OrderExecutedWithPrice& m) {
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            millrace::Trade trade;
+            trade.kind = TradeKind::priced;
+            trade.price = Price{m.execution_price.value()};
+            trade.printable = m.printable.value() == 'Y';
+            trade.match_number = m.match_number.value();
+            execute(book, OrderId{m.order_reference.value()}, m.executed_shares.value(), trade);
+        });
+    }
+
+    [[nodiscard]] Applied on(const OrderCancel& m) {
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            BookChange change;
+            const OrderId id{m.order_reference.value()};
+            const BookStatus status = context_.store().reduce(book, id, m.cancelled_shares.value(), change);
+            if (status == BookStatus::ok) context_.update(book, BookAction::reduce, id, change);
+            else context_.fault(book, status);
+        });
+    }
+    [[nodiscard]] Applied on(const OrderDelete& m) {
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            BookChange change;
+            const OrderId id{m.order_reference.value()};
+            const BookStatus status = context_.store().remove(book, id, change);
+            if (status == BookStatus::ok) context_.update(book, BookAction::remove, id, change);
+            else context_.fault(book, status);
+        });
+    }
+    [[nodiscard]] Applied on(const OrderReplace& m) {
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            BookChange removed;
+            BookChange added;
+            const OrderId id{m.original_order_reference.value()};
+            const OrderId new_id{m.new_order_reference.value()};
+            const BookStatus status = context_.store().replace(book, id, new_id, Price{m.new_price.value()},
+                                                               m.new_shares.value(), removed, added);
+            if (status == BookStatus::ok) context_.replaced(book, id, removed, new_id, added);
+            else context_.fault(book, status);
+        });
+    }
+
+    [[nodiscard]] Applied on(const Trade& m) {
+        return with_named_book(m, [&](OrderBook& book) {
+            millrace::Trade trade;
+            trade.kind = TradeKind::hidden;
+            trade.side = side_of(m.side.value());
+            trade.price = Price{m.price.value()};
+            trade.quantity = m.shares.value();
+            trade.match_number = m.match_number.value();
+            context_.trade(book, trade);
+        });
+    }
+    [[nodiscard]] Applied on(const CrossTrade& m) {
+        return with_named_book(m, [&](OrderBook& book) {
+            millrace::Trade trade;
+            trade.kind = TradeKind::cross;
+            trade.cross_type = m.cross_type.value();
+            trade.price = Price{m.cross_price.value()};
+            trade.quantity = m.shares.value();
+            trade.match_number = m.match_number.value();
+            context_.trade(book, trade);
+        });
+    }
+    [[nodiscard]] Applied on(const BrokenTrade& m) {
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            millrace::Trade trade;
+            trade.kind = TradeKind::broken;
+            trade.match_number = m.match_number.value();
+            context_.trade(book, trade);
+        });
+    }
+
+    [[nodiscard]] Applied on(const StockDirectory& m) {
+        name(m.stock_locate.value(), m.stock.value());
+        return by_locate_[m.stock_locate.value()] == kUnwanted ? Applied::filtered : Applied::delivered;
+    }
+    [[nodiscard]] static TradingState state_of(char code) {
+        switch (code) {
+            case 'T': return TradingState::trading;
+            case 'Q': return TradingState::quotation_only;
+            case 'P': return TradingState::paused;
+            case 'H': return TradingState::halted;
+            default: return TradingState::unknown;
+        }
+    }
+    [[nodiscard]] Applied on(const StockTradingAction& m) {
+        return with_named_book(m, [&](OrderBook& book) {
+            TradingStatus status;
+            status.code = m.state.value();
+            status.state = state_of(status.code);
+            status.reason = m.reason.raw;
+            context_.status(book, status);
+        });
+    }
+    [[nodiscard]] Applied on(const RegShoRestriction& m) {
+        return report(m, TradingStatus::What::short_sale, m.action.value());
+    }
+    [[nodiscard]] Applied on(const OperationalHalt& m) {
+        return report(m, TradingStatus::What::operational_halt, m.action.value());
+    }
+    template <class M>
+    [[nodiscard]] Applied report(const M& m, TradingStatus::What what, char code) {
+        return with_named_book(m, [&](OrderBook& book) {
+            TradingStatus status;
+            status.what = what;
+            status.state = book.trading_state();
+            status.code = code;
+            context_.status(book, status);
+        });
+    }
+
+    // Known types that no callback carries yet, and unknown ones.
+    [[nodiscard]] Applied apply_other(Bytes m) {
+        const wire::MessageLayout* layout = layout_of_type(static_cast<char>(m[0]));
+        if (layout == nullptr) return Applied::unknown;
+        if (!layout->fits(m)) return Applied::malformed;
+        const bool unwanted = by_locate_[wire::view<SystemEvent>(m).stock_locate.value()] == kUnwanted;
+        return unwanted ? Applied::filtered : Applied::delivered;
+    }
+
+    BookContext<Handler>& context_;
+    PagedArray<std::uint32_t> by_locate_;
+};
+
+}  // namespace millrace::venues::itch50

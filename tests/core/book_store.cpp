@@ -1,0 +1,256 @@
+#include "millrace/core/order_book.hpp"
+
+#include <random>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/twin_book.hpp"
+
+using namespace millrace;
+using test::TwinBook;
+
+namespace {
+
+constexpr PriceScale kScale{4};
+
+BookLimits small_limits() { return {16, 5000, 2000}; }
+
+void require_equal(const OrderBook& book, const TwinBook& twin) {
+    REQUIRE(book.order_count() == twin.order_count());
+    for (const Side side : {Side::bid, Side::ask}) {
+        const auto levels = twin.side(side == Side::bid);
+        REQUIRE(book.level_count(side) == levels.size());
+        for (std::uint32_t depth = 0; depth < levels.size(); ++depth) {
+            const Level level = book.level(side, depth);
+            REQUIRE(value(level.price) == levels[depth].price);
+            REQUIRE(level.orders == levels[depth].orders.size());
+            Quantity total = 0;
+            std::size_t i = 0;
+            for (const Order order : book.orders(side, depth)) {
+                REQUIRE(i < levels[depth].orders.size());
+                REQUIRE(value(order.id) == levels[depth].orders[i].id);
+                REQUIRE(order.quantity == levels[depth].orders[i].quantity);
+                REQUIRE(book.find(order.id) == order);
+                total += order.quantity;
+                ++i;
+            }
+            REQUIRE(i == levels[depth].orders.size());
+            REQUIRE(level.quantity == total);
+        }
+    }
+}
+
+// The digest by its definition, over the whole book at once.
+Digest slow_digest(const TwinBook& twin) {
+    Digest sum;
+    for (const bool bid : {true, false}) {
+        for (const TwinBook::Level& level : twin.side(bid)) {
+            for (std::size_t i = 0; i < level.orders.size(); ++i) {
+                const OrderId id{level.orders[i].id};
+                sum.content += digest::of_order(id, Price{level.price}, level.orders[i].quantity,
+                                                bid ? Side::bid : Side::ask);
+                if (i > 0) sum.queue += digest::of_neighbours(OrderId{level.orders[i - 1].id}, id);
+            }
+        }
+    }
+    return sum;
+}
+
+}  // namespace
+
+TEST_CASE("BookStore: the best levels are the highest bid and the lowest ask") {
+    BookStore store(small_limits());
+    OrderBook& book = *store.create("AAPL", BookDepth::orders, kScale);
+    BookChange change;
+    REQUIRE(store.add(book, OrderId{1}, Side::bid, Price{100}, 10, change) == BookStatus::ok);
+    CHECK(change.top_changed);
+    REQUIRE(store.add(book, OrderId{2}, Side::bid, Price{99}, 5, change) == BookStatus::ok);
+    CHECK_FALSE(change.top_changed);
+    REQUIRE(store.add(book, OrderId{3}, Side::ask, Price{105}, 7, change) == BookStatus::ok);
+    REQUIRE(store.add(book, OrderId{4}, Side::ask, Price{104}, 8, change) == BookStatus::ok);
+    REQUIRE(store.add(book, OrderId{5}, Side::ask, Price{104}, 1, change) == BookStatus::ok);
+    CHECK(book.top() == Top{{Price{100}, 10, 1}, {Price{104}, 9, 2}});
+    CHECK(book.level(Side::bid, 1) == Level{Price{99}, 5, 1});
+    CHECK(book.level(Side::bid, 2).empty());
+}
+
+TEST_CASE("BookStore: what cannot be done changes nothing and says why") {
+    BookStore store(small_limits());
+    OrderBook& book = *store.create("AAPL", BookDepth::orders, kScale);
+    OrderBook& other = *store.create("MSFT", BookDepth::orders, kScale);
+    BookChange change;
+    BookChange removed;
+    REQUIRE(store.add(book, OrderId{1}, Side::bid, Price{100}, 10, change) == BookStatus::ok);
+    const Digest before = book.digest();
+    CHECK(store.add(book, OrderId{1}, Side::bid, Price{101}, 10, change) == BookStatus::duplicate_order);
+    CHECK(store.add(book, OrderId{2}, Side::bid, Price{101}, 0, change) == BookStatus::bad_quantity);
+    CHECK(store.add(book, OrderId{2}, Side::bid, Price{101}, 1ULL << 32, change) == BookStatus::bad_quantity);
+    CHECK(store.reduce(book, OrderId{1}, 11, change) == BookStatus::bad_quantity);
+    CHECK(store.reduce(book, OrderId{1}, 0, change) == BookStatus::bad_quantity);
+    CHECK(store.reduce(book, OrderId{7}, 1, change) == BookStatus::unknown_order);
+    CHECK(store.remove(book, OrderId{7}, change) == BookStatus::unknown_order);
+    CHECK(store.remove(other, OrderId{1}, change) == BookStatus::foreign_order);
+    CHECK(store.replace(book, OrderId{1}, OrderId{1}, Price{9}, 1, removed, change) == BookStatus::duplicate_order);
+    CHECK(store.replace(book, OrderId{1}, OrderId{2}, Price{9}, 0, removed, change) == BookStatus::bad_quantity);
+    CHECK(book.digest() == before);
+    CHECK(book.order_count() == 1);
+    CHECK(book.top().bid == Level{Price{100}, 10, 1});
+}
+
+TEST_CASE("BookStore: each limit is reached with its own status") {
+    SECTION("orders") {
+        BookStore store({2, 3, 100});
+        OrderBook& book = *store.create("A", BookDepth::orders, kScale);
+        BookChange change;
+        for (std::uint64_t id = 1; id <= 3; ++id) {
+            REQUIRE(store.add(book, OrderId{id}, Side::bid, Price{1}, 1, change) == BookStatus::ok);
+        }
+        CHECK(store.add(book, OrderId{4}, Side::bid, Price{1}, 1, change) == BookStatus::orders_full);
+        REQUIRE(store.remove(book, OrderId{2}, change) == BookStatus::ok);
+        CHECK(store.add(book, OrderId{4}, Side::bid, Price{1}, 1, change) == BookStatus::ok);
+    }
+    SECTION("levels") {
+        BookStore store({2, 100, 3});
+        OrderBook& book = *store.create("A", BookDepth::orders, kScale);
+        BookChange change;
+        for (std::uint64_t id = 1; id <= 3; ++id) {
+            REQUIRE(store.add(book, OrderId{id}, Side::bid, Price{static_cast<std::int64_t>(id)}, 1, change) ==
+                    BookStatus::ok);
+        }
+        CHECK(store.add(book, OrderId{4}, Side::bid, Price{4}, 1, change) == BookStatus::levels_full);
+        CHECK(book.order_count() == 3);
+        CHECK(store.orders().size() == 3);
+        CHECK(store.add(book, OrderId{4}, Side::bid, Price{3}, 1, change) == BookStatus::ok);
+    }
+    SECTION("books") {
+        BookStore store({1, 10, 10});
+        CHECK(store.create("A", BookDepth::orders, kScale) != nullptr);
+        CHECK(store.create("B", BookDepth::orders, kScale) == nullptr);
+    }
+}
+
+TEST_CASE("BookStore: random operations leave the same book as the twin, its digest included") {
+    const std::uint64_t seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    BookStore store({16, 50'000, 2000});
+    std::vector<OrderBook*> books;
+    std::vector<TwinBook> twins(4);
+    for (const char* symbol : {"A", "B", "C", "D"}) books.push_back(store.create(symbol, BookDepth::orders, kScale));
+    std::uint64_t next_id = 1;
+    for (int step = 0; step < 60'000; ++step) {
+        const std::size_t which = random() % 4;
+        OrderBook& book = *books[which];
+        TwinBook& twin = twins[which];
+        const auto ids = twin.order_count() > 0 && random() % 8 == 0 ? twin.ids() : std::vector<std::uint64_t>{};
+        const std::uint64_t id = ids.empty() ? next_id - 1 - random() % 200 : ids[random() % ids.size()];
+        const auto price = static_cast<std::int64_t>(1000 + random() % (which == 0 ? 500 : 40));
+        const std::uint64_t quantity = random() % 50;
+        BookChange change;
+        BookChange removed;
+        switch (random() % 6) {
+            case 0:
+            case 1: {
+                const bool bid = random() % 2 == 0;
+                next_id += random() % 3 == 0 ? random() % 100 + 1 : 1;
+                const Side side = bid ? Side::bid : Side::ask;
+                if (store.add(book, OrderId{next_id}, side, Price{price}, quantity, change) == BookStatus::ok) {
+                    twin.add(next_id, bid, price, quantity);
+                }
+                break;
+            }
+            case 2:
+            case 3:
+                REQUIRE((store.remove(book, OrderId{id}, change) == BookStatus::ok) == twin.remove(id));
+                break;
+            case 4:
+                REQUIRE((store.reduce(book, OrderId{id}, quantity, change) == BookStatus::ok) ==
+                        twin.reduce(id, quantity));
+                break;
+            default:
+                ++next_id;
+                REQUIRE((store.replace(book, OrderId{id}, OrderId{next_id}, Price{price}, quantity, removed,
+                                       change) == BookStatus::ok) == twin.replace(id, next_id, price, quantity));
+        }
+        if (step % 997 == 0 || step > 59'990) {
+            for (std::size_t i = 0; i < books.size(); ++i) {
+                require_equal(*books[i], twins[i]);
+                REQUIRE(books[i]->digest() == slow_digest(twins[i]));
+            }
+        }
+    }
+    for (OrderBook* book : books) {
+        store.clear(*book);
+        CHECK(book->digest() == Digest{});
+        CHECK(book->order_count() == 0);
+    }
+    CHECK(store.orders().size() == 0);
+    CHECK(store.levels().size() == 0);
+    CHECK(store.digest() == Digest{});
+}
+
+TEST_CASE("BookStore: queue order shows in the digest and content does not depend on it") {
+    BookStore store(small_limits());
+    OrderBook& one = *store.create("A", BookDepth::orders, kScale);
+    OrderBook& two = *store.create("B", BookDepth::orders, kScale);
+    BookChange change;
+    static_cast<void>(store.add(one, OrderId{1}, Side::bid, Price{5}, 1, change));
+    static_cast<void>(store.add(one, OrderId{2}, Side::bid, Price{5}, 1, change));
+    const Digest first = one.digest();
+    store.clear(one);
+    static_cast<void>(store.add(two, OrderId{2}, Side::bid, Price{5}, 1, change));
+    static_cast<void>(store.add(two, OrderId{1}, Side::bid, Price{5}, 1, change));
+    CHECK(two.digest().content == first.content);
+    CHECK(two.digest().queue != first.queue);
+    CHECK(digest::keyed(first, "A") != digest::keyed(first, "B"));
+    CHECK(first.text().size() == 32);
+}
+
+TEST_CASE("OrderMap: ids made to collide are refused instead of slowing every search") {
+    OrderMap map(1000);
+    std::vector<OrderId> taken;
+    std::uint32_t refused = 0;
+    const std::uint32_t bucket = map.home(OrderId{0});
+    for (std::uint64_t id = 0; taken.size() + refused < 600; ++id) {
+        if (map.home(OrderId{id}) != bucket) continue;
+        if (map.insert(OrderId{id}) == kNoSlot) ++refused;
+        else taken.push_back(OrderId{id});
+    }
+    CHECK(taken.size() == 2 * OrderMap::kBucketsPassedMax);
+    CHECK(refused == 600 - taken.size());
+    for (const OrderId id : taken) {
+        const OrderSlot slot = map.find(id);
+        REQUIRE(slot != kNoSlot);
+        REQUIRE(map[slot].id == id);
+        map.erase(slot);
+        CHECK(map.find(id) == kNoSlot);
+    }
+    CHECK(map.size() == 0);
+}
+
+TEST_CASE("OrderMap: it takes as many orders as it promises, dense or sparse, and no more") {
+    const std::uint64_t stride = GENERATE(std::uint64_t{1}, std::uint64_t{4}, std::uint64_t{0x9e3779b97f4a7c15});
+    OrderMap map(100'000);
+    std::uint32_t refused = 0;
+    for (std::uint64_t i = 1; i <= 100'000; ++i) refused += map.insert(OrderId{i * stride}) == kNoSlot ? 1U : 0U;
+    CHECK(refused == 0);
+    CHECK(map.insert(OrderId{0}) == kNoSlot);
+    std::uint32_t lost = 0;
+    for (std::uint64_t i = 1; i <= 100'000; ++i) lost += map.find(OrderId{i * stride}) == kNoSlot ? 1U : 0U;
+    CHECK(lost == 0);
+}
+
+TEST_CASE("BookStore: a book of levels holds totals and has no queue") {
+    BookStore store(small_limits());
+    OrderBook& book = *store.create("A", BookDepth::levels, kScale);
+    BookChange change;
+    REQUIRE(store.set_level(book, Side::bid, Price{10}, 100, 0, change) == BookStatus::ok);
+    REQUIRE(store.set_level(book, Side::bid, Price{11}, 50, 0, change) == BookStatus::ok);
+    CHECK(change.top_changed);
+    REQUIRE(store.set_level(book, Side::bid, Price{11}, 0, 0, change) == BookStatus::ok);
+    CHECK(change.top_changed);
+    CHECK(change.previous_quantity == 50);
+    CHECK(book.top().bid == Level{Price{10}, 100, 0});
+    CHECK(book.orders(Side::bid, 0).empty());
+    REQUIRE(store.set_level(book, Side::bid, Price{10}, 0, 0, change) == BookStatus::ok);
+    CHECK(book.digest() == Digest{});
+}

@@ -1,0 +1,259 @@
+#include "millrace/feed/line_arbiter.hpp"
+
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/support/catch.hpp"
+
+using namespace millrace;
+
+namespace {
+
+// Messages are one byte each: the low byte of their own number, so that a run shows what it carries.
+struct Recorder {
+    std::vector<SequenceNumber> delivered;
+    std::vector<SequenceRange> given_up;
+    int new_sessions = 0;
+
+    void on_run(const MessageRun& run) {
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            const SequenceNumber sequence = run.first + i;
+            const std::size_t at = std::size_t{run.skip + i} * 3 + 2;
+            REQUIRE(at < run.blocks.size());
+            REQUIRE(run.blocks[at] == static_cast<std::uint8_t>(sequence));
+            delivered.push_back(sequence);
+        }
+    }
+    void on_given_up(SequenceRange missing) { given_up.push_back(missing); }
+    void on_new_session() { ++new_sessions; }
+};
+
+class Feed {
+  public:
+    explicit Feed(SessionConfig config = small()) : arbiter(config) {}
+
+    static SessionConfig small() {
+        SessionConfig config;
+        config.reorder_window_packets = 4;
+        config.reorder_window_ns = 1000;
+        config.datagram_bytes_max = 300;
+        return config;
+    }
+
+    void packet(LineId line, SequenceNumber first, std::uint32_t count, Timestamp at = 0, char session = 'S',
+                FrameKind kind = FrameKind::data) {
+        std::vector<std::uint8_t> blocks;
+        for (std::uint32_t i = 0; i < count; ++i) {
+            blocks.insert(blocks.end(), {0, 1, static_cast<std::uint8_t>(first + i)});
+        }
+        SessionKey key{};
+        key.text[0] = session;
+        decoded += count;
+        arbiter.on_frame(line, at, Frame{kind, key, first, count, blocks}, sink);
+        check_balance();
+    }
+    void heartbeat(LineId line, SequenceNumber next, Timestamp at = 0) {
+        packet(line, next, 0, at, 'S', FrameKind::heartbeat);
+    }
+    void time(Timestamp now) {
+        arbiter.on_time(now, sink);
+        check_balance();
+    }
+    void finish() {
+        arbiter.finish(sink);
+        check_balance();
+    }
+    void check_balance() const {
+        REQUIRE(decoded == sink.delivered.size() + arbiter.messages_duplicate() + arbiter.messages_held());
+    }
+    [[nodiscard]] std::uint64_t count(LineId line, LineCounter counter) const { return arbiter.line(line)[counter]; }
+
+    LineArbiter arbiter;
+    Recorder sink;
+    std::uint64_t decoded = 0;
+};
+
+std::vector<SequenceNumber> numbers(SequenceNumber first, SequenceNumber last) {
+    std::vector<SequenceNumber> out;
+    for (SequenceNumber i = first; i <= last; ++i) out.push_back(i);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("LineArbiter: the second copy of a packet is dropped") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(1, 1, 3);
+    feed.packet(1, 4, 2);
+    feed.packet(0, 4, 2);
+    CHECK(feed.sink.delivered == numbers(1, 5));
+    CHECK(feed.count(0, LineCounter::duplicate) == 2);
+    CHECK(feed.count(1, LineCounter::duplicate) == 3);
+    CHECK(feed.count(0, LineCounter::first) == 3);
+    CHECK(feed.count(1, LineCounter::first) == 2);
+    CHECK(feed.count(0, LineCounter::lost) == 0);
+}
+
+TEST_CASE("LineArbiter: lines that cut their packets differently still make one stream") {
+    Feed feed;
+    feed.packet(0, 1, 2);
+    feed.packet(1, 1, 5);
+    feed.packet(0, 3, 2);
+    feed.packet(0, 5, 3);
+    feed.packet(1, 6, 3);
+    CHECK(feed.sink.delivered == numbers(1, 8));
+    CHECK(feed.count(1, LineCounter::duplicate) == 4);
+}
+
+TEST_CASE("LineArbiter: a packet that comes too early waits for the other line") {
+    Feed feed;
+    feed.packet(0, 1, 1);
+    feed.packet(1, 1, 1);
+    feed.packet(1, 1, 1);
+    feed.packet(0, 3, 2);
+    CHECK(feed.sink.delivered == numbers(1, 1));
+    CHECK(feed.arbiter.messages_held() == 2);
+    feed.packet(1, 2, 1);
+    CHECK(feed.sink.delivered == numbers(1, 4));
+    REQUIRE(feed.arbiter.gaps().total() == 1);
+    CHECK(feed.arbiter.gaps()[0].missing == SequenceRange{2, 2});
+    CHECK(feed.arbiter.gaps()[0].ended == GapEnd::other_line);
+    CHECK(feed.arbiter.gaps()[0].filled_by == 1);
+    CHECK(feed.count(0, LineCounter::lost) == 1);
+    CHECK(feed.count(1, LineCounter::lost) == 0);
+    CHECK(feed.sink.given_up.empty());
+}
+
+TEST_CASE("LineArbiter: a packet that was only late is not lost on its line") {
+    Feed feed;
+    feed.packet(0, 1, 1);
+    feed.packet(0, 4, 1);
+    feed.packet(0, 2, 2);
+    CHECK(feed.sink.delivered == numbers(1, 4));
+    CHECK(feed.count(0, LineCounter::lost) == 0);
+    CHECK(feed.arbiter.gaps()[0].ended == GapEnd::same_line);
+}
+
+TEST_CASE("LineArbiter: a missing message is given up when its time is over") {
+    Feed feed;
+    feed.packet(0, 1, 1, 100);
+    feed.packet(0, 3, 1, 200);
+    feed.time(1200);
+    CHECK(feed.sink.given_up.empty());
+    feed.time(1201);
+    CHECK(feed.sink.given_up == std::vector<SequenceRange>{{2, 2}});
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 3});
+    feed.packet(1, 2, 1, 1300);
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 3});
+    CHECK(feed.arbiter.gaps()[0].ended == GapEnd::given_up);
+}
+
+TEST_CASE("LineArbiter: time that goes back on one line does not end the wait") {
+    Feed feed;
+    feed.packet(0, 1, 1, 5000);
+    feed.packet(1, 3, 1, 4000);
+    feed.packet(1, 4, 1, 4500);
+    CHECK(feed.sink.given_up.empty());
+    feed.packet(0, 2, 1, 5900);
+    CHECK(feed.sink.delivered == numbers(1, 4));
+}
+
+TEST_CASE("LineArbiter: when the window is full the oldest missing range is given up") {
+    Feed feed;
+    feed.packet(0, 1, 1);
+    for (SequenceNumber first : {3U, 5U, 7U, 9U}) feed.packet(0, first, 1);
+    CHECK(feed.sink.delivered == numbers(1, 1));
+    feed.packet(0, 11, 1);
+    CHECK(feed.sink.given_up == std::vector<SequenceRange>{{2, 2}});
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 3});
+    feed.packet(1, 4, 5);
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 3, 4, 5, 6, 7, 8, 9});
+    feed.finish();
+    CHECK(feed.sink.given_up == std::vector<SequenceRange>{{2, 2}, {10, 10}});
+    CHECK(feed.sink.delivered.back() == 11);
+}
+
+TEST_CASE("LineArbiter: a packet too long to hold is delivered after what it cannot wait for is given up") {
+    Feed feed;
+    feed.packet(0, 1, 1);
+    feed.packet(0, 5, 150);
+    CHECK(feed.sink.given_up == std::vector<SequenceRange>{{2, 4}});
+    CHECK(feed.sink.delivered.back() == 154);
+}
+
+TEST_CASE("LineArbiter: a heartbeat reveals what was lost at the tail") {
+    Feed feed;
+    feed.packet(0, 1, 2, 100);
+    feed.heartbeat(0, 5, 200);
+    CHECK(feed.arbiter.gap_open());
+    CHECK(feed.arbiter.gaps()[0].missing == SequenceRange{3, 4});
+    feed.packet(1, 3, 2, 300);
+    CHECK_FALSE(feed.arbiter.gap_open());
+    CHECK(feed.sink.delivered == numbers(1, 4));
+    CHECK(feed.count(0, LineCounter::lost) == 2);
+}
+
+TEST_CASE("LineArbiter: who joins late gives up the beginning and no line has lost it") {
+    Feed feed;
+    feed.packet(0, 1000, 2, 100);
+    feed.packet(1, 1000, 2, 100);
+    feed.packet(0, 1002, 2, 2000);
+    CHECK(feed.sink.given_up == std::vector<SequenceRange>{{1, 999}});
+    CHECK(feed.sink.delivered == numbers(1000, 1003));
+    CHECK(feed.count(0, LineCounter::lost) == 0);
+    CHECK(feed.count(1, LineCounter::lost) == 0);
+}
+
+TEST_CASE("LineArbiter: a new session starts at one, and stragglers of the old one are dropped") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(0, 1, 2, 0, 'T');
+    feed.packet(1, 4, 2, 0, 'S');
+    feed.packet(1, 1, 4, 0, 'T');
+    CHECK(feed.sink.new_sessions == 1);
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2, 3, 4});
+    CHECK(feed.count(1, LineCounter::duplicate) == 4);
+}
+
+TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what no line brought") {
+    const std::uint64_t seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    for (int round = 0; round < 300; ++round) {
+        SessionConfig config = Feed::small();
+        config.reorder_window_packets = 64;
+        Feed feed(config);
+        std::set<SequenceNumber> sent;
+        struct Sent {
+            std::uint64_t due;
+            LineId line;
+            SequenceNumber first;
+            std::uint32_t count;
+        };
+        std::vector<Sent> packets;
+        for (const LineId line : {LineId{0}, LineId{1}}) {
+            for (SequenceNumber first = 1; first <= 200;) {
+                const auto count = static_cast<std::uint32_t>(random() % 4 + 1);
+                const std::uint64_t copies = random() % 10 == 0 ? 0 : random() % 10 == 0 ? 2 : 1;
+                for (std::uint64_t i = 0; i < copies; ++i) {
+                    packets.push_back({first + (random() % 5 == 0 ? random() % 20 : 0), line, first, count});
+                }
+                first += count;
+            }
+        }
+        std::stable_sort(packets.begin(), packets.end(), [](const Sent& a, const Sent& b) { return a.due < b.due; });
+        for (const Sent& p : packets) {
+            feed.packet(p.line, p.first, p.count);
+            for (std::uint32_t i = 0; i < p.count; ++i) sent.insert(p.first + i);
+        }
+        feed.finish();
+        CHECK(feed.sink.delivered == std::vector<SequenceNumber>(sent.begin(), sent.end()));
+        CHECK(feed.arbiter.messages_held() == 0);
+        std::uint64_t lost = 0;
+        for (const SequenceRange& range : feed.sink.given_up) lost += range.size();
+        CHECK(lost + sent.size() == *sent.rbegin());
+    }
+}

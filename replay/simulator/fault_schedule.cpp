@@ -1,0 +1,79 @@
+#include "millrace/replay/simulator/fault_schedule.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace::replay {
+
+namespace {
+constexpr std::size_t kLostRemembered = 256;  // far more than lines are apart
+}
+
+FaultSchedule::FaultSchedule(std::uint64_t seed, std::vector<LineFaults> lines, bool never_on_all, Output output)
+    : never_on_all_(never_on_all), output_(std::move(output)) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        lines_.push_back({lines[i], {}, Random(Random::mix(seed + i)), false, {}, {}});
+    }
+}
+
+// True when any part of the packet was lost on another line, so that losing it here could lose it for good.
+bool FaultSchedule::others_lost(const Line& line, const SimulatedPacket& packet) const {
+    const SequenceNumber last = packet.first + packet.count - 1;
+    for (const Line& other : lines_) {
+        if (&other == &line) continue;
+        for (const SequenceRange& range : other.lost) {
+            if (range.first <= last && packet.first <= range.last) return true;
+        }
+    }
+    return false;
+}
+
+bool FaultSchedule::loses(Line& line, const SimulatedPacket& packet) {
+    const bool wanted = line.in_burst ? line.random.chance(line.faults.burst) : line.random.chance(line.faults.loss);
+    line.in_burst = wanted && line.faults.burst > 0;
+    if (!wanted || (never_on_all_ && others_lost(line, packet))) return false;
+    ++line.counts.lost;
+    line.counts.lost_messages += packet.count;
+    line.lost.push_back({packet.first, packet.first + packet.count - 1});
+    if (line.lost.size() > kLostRemembered) line.lost.pop_front();
+    return true;
+}
+
+void FaultSchedule::offer(SimulatedPacket packet) {
+    Line& line = lines_[packet.line];
+    ++line.counts.packets;
+    if (packet.spared) {
+        release(line, true);
+        output_(packet);
+        return;
+    }
+    if (!loses(line, packet)) {
+        const bool again = line.random.chance(line.faults.duplicate);
+        if (line.random.chance(line.faults.reorder)) {
+            ++line.counts.reordered;
+            const std::uint64_t behind = 1 + line.random.below(line.faults.reorder_packets);
+            line.late.push_back({line.counts.packets + behind, packet});
+        } else {
+            output_(packet);
+        }
+        if (again) {
+            ++line.counts.duplicated;
+            output_(packet);
+        }
+    }
+    release(line, false);
+}
+
+void FaultSchedule::release(Line& line, bool all) {
+    auto due = std::stable_partition(line.late.begin(), line.late.end(), [&](const Late& late) {
+        return !all && late.due > line.counts.packets;
+    });
+    for (auto late = due; late != line.late.end(); ++late) output_(late->packet);
+    line.late.erase(due, line.late.end());
+}
+
+void FaultSchedule::flush() {
+    for (Line& line : lines_) release(line, true);
+}
+
+}  // namespace millrace::replay

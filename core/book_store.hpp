@@ -62,20 +62,27 @@ class BookStore {
     // Sum over the books, each keyed by its symbol. Cost grows with the number of books.
     [[nodiscard]] Digest digest() const;
 
-    // Look-ahead, in two steps some messages apart: first the order, then what it leads to.
-    void prefetch_order(OrderId id) const { orders_.prefetch(id); }
-    void prefetch_neighbours(OrderId id) const;
-    void prefetch_add(const OrderBook& book, Side side) const;
+    // Looking ahead, so that the cache misses of several messages overlap. Each step needs what the one
+    // before it fetched, so a step is taken for all messages of a window before the next one. What a step
+    // finds is a hint for the operation itself, which checks it and does without if it has gone stale.
+    using Hint = std::uint32_t;  // a slot, or kNoSlot
+    void look_at_order(OrderId id) const { orders_.prefetch(id); }
+    [[nodiscard]] Hint look_around_order(OrderId id) const;
+    void look_at_side(const OrderBook& book, Side side) const { book.ladder(side).prefetch_best(); }
+    [[nodiscard]] Hint look_for_level(const OrderBook& book, Side side, Price price) const;
+    void look_at_queue(Hint level) const;
 
     [[nodiscard]] BookStatus add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change);
+                                 BookChange& change, Hint level = kNoSlot);
     // Takes `quantity` off the order, which keeps its place; the order leaves when nothing remains.
-    [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change);
-    [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change);
+    [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
+                                    Hint order = kNoSlot);
+    [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change, Hint order = kNoSlot);
     // `id` leaves and `new_id` joins the tail of its level on the same side. `removed` tells of the first.
     // Needs room for one more order, since the new one joins before the old one leaves.
     [[nodiscard]] BookStatus replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
-                                     Quantity quantity, BookChange& removed, BookChange& added);
+                                     Quantity quantity, BookChange& removed, BookChange& added,
+                                     Hint order = kNoSlot);
     // A book of levels: the total at a price is now `quantity`; 0 removes the level.
     [[nodiscard]] BookStatus set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change);
@@ -90,11 +97,12 @@ class BookStore {
   private:
     friend class OrderBook;
 
-    [[nodiscard]] LevelSlot level_for(OrderBook& book, Side side, Price price);
+    [[nodiscard]] LevelSlot level_for(OrderBook& book, Side side, Price price, Hint hint = kNoSlot);
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
     void unlink(OrderSlot slot, const RestingOrder& order, PriceLevel& level, Digest& digest);
     void take_out(OrderBook& book, OrderSlot slot, BookChange& change);
-    [[nodiscard]] BookStatus locate(const OrderBook& book, OrderId id, OrderSlot& slot) const;
+    [[nodiscard]] BookStatus locate(const OrderBook& book, OrderId id, OrderSlot& slot,
+                                    Hint hint = kNoSlot) const;
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
 
     BookLimits limits_;
@@ -123,28 +131,45 @@ inline Digest BookStore::digest() const {
     return sum;
 }
 
-inline void BookStore::prefetch_neighbours(OrderId id) const {
+inline BookStore::Hint BookStore::look_around_order(OrderId id) const {
     const OrderSlot slot = orders_.find(id);
-    if (slot == kNoSlot) return;
+    if (slot == kNoSlot) return kNoSlot;
     const RestingOrder& order = orders_[slot];
     __builtin_prefetch(&levels_[order.level]);
     if (order.ahead != kNoSlot) __builtin_prefetch(&orders_[order.ahead]);
     if (order.behind != kNoSlot) __builtin_prefetch(&orders_[order.behind]);
+    return slot;
 }
 
-inline void BookStore::prefetch_add(const OrderBook& book, Side side) const {
-    book.ladder(side).prefetch_best();
+inline BookStore::Hint BookStore::look_for_level(const OrderBook& book, Side side, Price price) const {
+    const PriceLadder& ladder = book.ladder(side);
+    const PriceLadder::Place place = ladder.find(PriceLadder::key(side, price));
+    if (!place.found) return kNoSlot;
+    const LevelSlot slot = ladder.slot_at(place);
+    __builtin_prefetch(&levels_[slot]);
+    return slot;
 }
 
-inline BookStatus BookStore::locate(const OrderBook& book, OrderId id, OrderSlot& slot) const {
-    slot = orders_.find(id);
+inline void BookStore::look_at_queue(Hint level) const {
+    if (level == kNoSlot) return;
+    const OrderSlot back = levels_[level].back;
+    if (back != kNoSlot) __builtin_prefetch(&orders_[back]);
+}
+
+inline BookStatus BookStore::locate(const OrderBook& book, OrderId id, OrderSlot& slot, Hint hint) const {
+    slot = hint != kNoSlot && orders_.holds(hint, id) ? hint : orders_.find(id);
     if (slot == kNoSlot) return BookStatus::unknown_order;
     const PriceLevel& level = levels_[orders_[slot].level];
     return level.book_and_side / 2 == book.number_ ? BookStatus::ok : BookStatus::foreign_order;
 }
 
 // The level at a price, made if it is not there; kNoSlot when a limit is reached.
-inline LevelSlot BookStore::level_for(OrderBook& book, Side side, Price price) {
+inline LevelSlot BookStore::level_for(OrderBook& book, Side side, Price price, Hint hint) {
+    const std::uint32_t book_and_side = book.number_ * 2 + static_cast<std::uint32_t>(side);
+    if (hint != kNoSlot) {
+        const PriceLevel& level = levels_[hint];
+        if (level.price == price && level.book_and_side == book_and_side && level.orders != 0) return hint;
+    }
     PriceLadder& ladder = book.ladder(side);
     const std::int64_t key = PriceLadder::key(side, price);
     const PriceLadder::Place place = ladder.find(key);
@@ -155,7 +180,7 @@ inline LevelSlot BookStore::level_for(OrderBook& book, Side side, Price price) {
         levels_.give_back(slot);
         return kNoSlot;
     }
-    levels_[slot] = {price, 0, 0, kNoSlot, kNoSlot, book.number_ * 2 + static_cast<std::uint32_t>(side)};
+    levels_[slot] = {price, 0, 0, kNoSlot, kNoSlot, book_and_side};
     return slot;
 }
 
@@ -166,12 +191,11 @@ inline void BookStore::drop_level(OrderBook& book, Side side, LevelSlot slot) {
 }
 
 inline BookStatus BookStore::add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change) {
+                                 BookChange& change, Hint hint) {
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
-    if (orders_.find(id) != kNoSlot) return BookStatus::duplicate_order;
-    const OrderSlot slot = orders_.insert(id);
-    if (slot == kNoSlot) return BookStatus::orders_full;
-    const LevelSlot level_slot = level_for(book, side, price);
+    const auto [slot, duplicate] = orders_.insert(id);
+    if (slot == kNoSlot) return duplicate ? BookStatus::duplicate_order : BookStatus::orders_full;
+    const LevelSlot level_slot = level_for(book, side, price, hint);
     if (level_slot == kNoSlot) {
         orders_.erase(slot);
         return BookStatus::levels_full;
@@ -223,9 +247,10 @@ inline void BookStore::take_out(OrderBook& book, OrderSlot slot, BookChange& cha
     if (--level.orders == 0) drop_level(book, side, order.level);
 }
 
-inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change) {
+inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
+                                    Hint hint) {
     OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot);
+    const BookStatus status = locate(book, id, slot, hint);
     if (status != BookStatus::ok) return status;
     RestingOrder& order = orders_[slot];
     if (quantity == 0 || quantity > order.quantity) return BookStatus::bad_quantity;
@@ -244,18 +269,18 @@ inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quanti
     return BookStatus::ok;
 }
 
-inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change) {
+inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change, Hint hint) {
     OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot);
+    const BookStatus status = locate(book, id, slot, hint);
     if (status != BookStatus::ok) return status;
     take_out(book, slot, change);
     return BookStatus::ok;
 }
 
 inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
-                                     Quantity quantity, BookChange& removed, BookChange& added) {
+                                     Quantity quantity, BookChange& removed, BookChange& added, Hint hint) {
     OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot);
+    const BookStatus status = locate(book, id, slot, hint);
     if (status != BookStatus::ok) return status;
     if (new_id == id) return BookStatus::duplicate_order;
     // The new order first, so that a refusal leaves the book as it was.

@@ -65,22 +65,40 @@ class OrderMap {
         }
     }
 
-    // A slot for an id that is not in the table; kNoSlot when the table is full or the neighbourhood of
-    // the id is. The caller fills the other members.
-    [[nodiscard]] OrderSlot insert(OrderId id) {
-        if (size_ == orders_max_) return kNoSlot;
+    // True when the slot is taken by this id: a hint from an earlier find that may have gone stale.
+    [[nodiscard]] bool holds(OrderSlot slot, OrderId id) const {
+        const Bucket& bucket = buckets_[slot / 2];
+        return (bucket.used >> slot % 2 & 1) != 0 && bucket.orders[slot % 2].id == id;
+    }
+
+    struct Inserted {
+        OrderSlot slot = kNoSlot;  // kNoSlot: not inserted
+        bool duplicate = false;    // the id is in the table; otherwise the table, or the neighbourhood, is full
+    };
+    // A slot for an id. The caller fills the other members.
+    [[nodiscard]] Inserted insert(OrderId id) {
         const std::uint32_t first = home(id);
+        std::uint32_t free = kNoSlot;
         std::uint32_t at = first;
-        while (buckets_[at].used == 3) {
-            if (++at - first == kBucketsPassedMax) return kNoSlot;
+        for (;; ++at) {
+            const Bucket& bucket = buckets_[at];
+            if ((bucket.used & 1) != 0 && bucket.orders[0].id == id) return {kNoSlot, true};
+            if ((bucket.used & 2) != 0 && bucket.orders[1].id == id) return {kNoSlot, true};
+            if (free == kNoSlot && bucket.used != 3) free = at;
+            if (bucket.passed == 0) break;
         }
-        for (std::uint32_t full = first; full != at; ++full) ++buckets_[full].passed;
-        Bucket& bucket = buckets_[at];
-        const std::uint32_t free = bucket.used & 1;  // slot 0 unless it is taken
-        bucket.used |= static_cast<std::uint8_t>(1U << free);
-        bucket.orders[free].id = id;
+        if (size_ == orders_max_) return {};
+        while (free == kNoSlot) {
+            if (++at - first == kBucketsPassedMax) return {};
+            if (buckets_[at].used != 3) free = at;
+        }
+        for (std::uint32_t full = first; full != free; ++full) ++buckets_[full].passed;
+        Bucket& bucket = buckets_[free];
+        const std::uint32_t half = bucket.used & 1;  // slot 0 unless it is taken
+        bucket.used |= static_cast<std::uint8_t>(1U << half);
+        bucket.orders[half].id = id;
         ++size_;
-        return at * 2 + free;
+        return {free * 2 + half, false};
     }
 
     void erase(OrderSlot slot) {

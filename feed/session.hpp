@@ -93,6 +93,7 @@ class Session {
     // Messages looked at ahead of the one being applied, so that their cache misses overlap.
     static constexpr std::uint32_t kWindow = 32;
     using Walker = typename Venue::Framing::Walker;
+    using Builder = typename Venue::template Builder<Handler>;
 
     struct Sink {
         Session& session;
@@ -120,20 +121,29 @@ class Session {
         for (std::uint32_t i = 0; i < run.skip; ++i) walker.next();
         context_.header.received_at = run.received_at;
         std::array<std::span<const std::uint8_t>, kWindow> window;
+        std::array<typename Builder::Hint, kWindow> hints;
         SequenceNumber sequence = run.first;
         for (std::uint32_t left = run.count; left > 0;) {
             const std::uint32_t n = left < kWindow ? left : kWindow;
             for (std::uint32_t i = 0; i < n; ++i) {
                 window[i] = walker.next();
-                builder_.look_ahead(window[i]);
+                hints[i] = kNoSlot;
             }
-            for (std::uint32_t i = 0; i < n; ++i) builder_.look_further(window[i]);
-            for (std::uint32_t i = 0; i < n; ++i) apply(window[i], sequence++, left - i == 1);
+            look_ahead<0>(window, hints, n);
+            for (std::uint32_t i = 0; i < n; ++i) apply(window[i], hints[i], sequence++, left - i == 1);
             left -= n;
         }
     }
 
-    void apply(std::span<const std::uint8_t> message, SequenceNumber sequence, bool last_in_packet) {
+    template <int Step>
+    void look_ahead(std::span<const std::span<const std::uint8_t>> window,
+                    std::span<typename Builder::Hint> hints, std::uint32_t n) const {
+        for (std::uint32_t i = 0; i < n; ++i) builder_.template look_ahead<Step>(window[i], hints[i]);
+        if constexpr (Step + 1 < Builder::kLookSteps) look_ahead<Step + 1>(window, hints, n);
+    }
+
+    void apply(std::span<const std::uint8_t> message, typename Builder::Hint hint, SequenceNumber sequence,
+               bool last_in_packet) {
         ++by_type_[Venue::type_index(message)];
         if (sequence > last_sequence_) {
             ++messages_[MessageCounter::filtered];
@@ -141,7 +151,7 @@ class Session {
         }
         context_.header.sequence = sequence;
         context_.last_in_packet = last_in_packet;
-        switch (builder_.apply(message)) {
+        switch (builder_.apply(message, hint)) {
             case Applied::delivered: ++messages_[MessageCounter::delivered]; break;
             case Applied::filtered: ++messages_[MessageCounter::filtered]; break;
             case Applied::unknown: ++messages_[MessageCounter::unknown]; break;
@@ -153,7 +163,7 @@ class Session {
     SymbolDirectory directory_;
     LineArbiter arbiter_;
     BookContext<Handler> context_;
-    typename Venue::template Builder<Handler> builder_;
+    Builder builder_;
     Handler& handler_;
     SequenceNumber last_sequence_;
     MessageCounters messages_;

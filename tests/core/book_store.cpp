@@ -212,7 +212,7 @@ TEST_CASE("OrderMap: ids made to collide are refused instead of slowing every se
     const std::uint32_t bucket = map.home(OrderId{0});
     for (std::uint64_t id = 0; taken.size() + refused < 600; ++id) {
         if (map.home(OrderId{id}) != bucket) continue;
-        if (map.insert(OrderId{id}) == kNoSlot) ++refused;
+        if (map.insert(OrderId{id}).slot == kNoSlot) ++refused;
         else taken.push_back(OrderId{id});
     }
     CHECK(taken.size() == 2 * OrderMap::kBucketsPassedMax);
@@ -231,9 +231,9 @@ TEST_CASE("OrderMap: it takes as many orders as it promises, dense or sparse, an
     const std::uint64_t stride = GENERATE(std::uint64_t{1}, std::uint64_t{4}, std::uint64_t{0x9e3779b97f4a7c15});
     OrderMap map(100'000);
     std::uint32_t refused = 0;
-    for (std::uint64_t i = 1; i <= 100'000; ++i) refused += map.insert(OrderId{i * stride}) == kNoSlot ? 1U : 0U;
+    for (std::uint64_t i = 1; i <= 100'000; ++i) refused += map.insert(OrderId{i * stride}).slot == kNoSlot ? 1U : 0U;
     CHECK(refused == 0);
-    CHECK(map.insert(OrderId{0}) == kNoSlot);
+    CHECK(map.insert(OrderId{0}).slot == kNoSlot);
     std::uint32_t lost = 0;
     for (std::uint64_t i = 1; i <= 100'000; ++i) lost += map.find(OrderId{i * stride}) == kNoSlot ? 1U : 0U;
     CHECK(lost == 0);

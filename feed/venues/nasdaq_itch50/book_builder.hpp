@@ -20,46 +20,35 @@ class BookBuilder {
 
     explicit BookBuilder(BookContext<Handler>& context) : context_(context), by_locate_(65536) {}
 
-    // First step of looking ahead: where the order of a message rests, or will.
-    void look_ahead(Bytes m) const {
+    // Looking ahead (see BookStore), a step for all messages of a window before the next one.
+    using Hint = BookStore::Hint;
+    static constexpr int kLookSteps = 4;
+    template <int Step>
+    void look_ahead(Bytes m, Hint& hint) const {
         if (m.size() < kReferenceEnd) return;
+        const BookStore& store = context_.store();
         switch (static_cast<char>(m[0])) {
+            case AddOrder::kType:
+            case AddOrderMpid::kType: return look_ahead_of_add<Step>(m, hint);
             case OrderReplace::kType:
-                if (m.size() >= sizeof(OrderReplace)) {
-                    context_.store().prefetch_order(OrderId{wire::view<OrderReplace>(m).new_order_reference.value()});
+                if (Step == 0 && m.size() >= sizeof(OrderReplace)) {
+                    store.look_at_order(OrderId{wire::view<OrderReplace>(m).new_order_reference.value()});
                 }
                 [[fallthrough]];
-            case AddOrder::kType:
-            case AddOrderMpid::kType:
             case OrderExecuted::kType:
             case OrderExecutedWithPrice::kType:
             case OrderCancel::kType:
-            case OrderDelete::kType: context_.store().prefetch_order(reference(m)); break;
-            default: break;
-        }
-    }
-
-    // Second step, some messages later: what the order, or the book it joins, leads to.
-    void look_further(Bytes m) const {
-        if (m.size() < kReferenceEnd) return;
-        switch (static_cast<char>(m[0])) {
-            case OrderReplace::kType:
-            case OrderExecuted::kType:
-            case OrderExecutedWithPrice::kType:
-            case OrderCancel::kType:
-            case OrderDelete::kType: context_.store().prefetch_neighbours(reference(m)); break;
-            case AddOrder::kType:
-            case AddOrderMpid::kType: {
-                const std::uint32_t entry = by_locate_[locate(m)];
-                if (entry < kFirstBook || m.size() < sizeof(AddOrder)) break;
-                context_.store().prefetch_add(book_of(entry), side_of(wire::view<AddOrder>(m).side.value()));
+            case OrderDelete::kType:
+                if (Step == 0) store.look_at_order(reference(m));
+                if (Step == 1) hint = store.look_around_order(reference(m));
                 break;
-            }
             default: break;
         }
     }
 
-    [[nodiscard]] Applied apply(Bytes m) {
+    // `hint` is what look_ahead left there; it may be stale.
+    [[nodiscard]] Applied apply(Bytes m, Hint hint) {
+        hint_ = hint;
         if (m.empty()) return Applied::malformed;
         switch (static_cast<char>(m[0])) {
             case AddOrder::kType: return with<AddOrder>(m);
@@ -101,6 +90,20 @@ class BookBuilder {
         return context_.store().books()[entry - kFirstBook];
     }
 
+    template <int Step>
+    void look_ahead_of_add(Bytes m, Hint& hint) const {
+        const std::uint32_t entry = by_locate_[locate(m)];
+        const BookStore& store = context_.store();
+        if (Step == 0) store.look_at_order(reference(m));
+        if (Step == 3) store.look_at_queue(hint);
+        if (entry < kFirstBook || m.size() < sizeof(AddOrder)) return;
+        const auto& add = wire::view<AddOrder>(m);
+        const OrderBook& book = book_of(entry);
+        if (Step == 0) __builtin_prefetch(&book);
+        if (Step == 1) store.look_at_side(book, side_of(add.side.value()));
+        if (Step == 2) hint = store.look_for_level(book, side_of(add.side.value()), Price{add.price.value()});
+    }
+
     template <wire::Message M>
     [[nodiscard]] Applied with(Bytes bytes) {
         if (bytes.size() < sizeof(M)) return Applied::malformed;
@@ -140,7 +143,7 @@ class BookBuilder {
             BookChange change;
             const OrderId id{m.order_reference.value()};
             const BookStatus status = context_.store().add(book, id, side_of(m.side.value()),
-                                                           Price{m.price.value()}, m.shares.value(), change);
+                                                           Price{m.price.value()}, m.shares.value(), change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::add, id, change);
             else context_.fault(book, status);
         });
@@ -151,7 +154,7 @@ class BookBuilder {
     // An execution: the trade first, so that the last event of a message is the change of the book.
     void execute(OrderBook& book, OrderId id, Quantity shares, millrace::Trade trade) {
         BookChange change;
-        const BookStatus status = context_.store().reduce(book, id, shares, change);
+        const BookStatus status = context_.store().reduce(book, id, shares, change, hint_);
         if (status != BookStatus::ok) return context_.fault(book, status);
         trade.side = change.side;
         trade.order = id;
@@ -182,7 +185,7 @@ class BookBuilder {
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
-            const BookStatus status = context_.store().reduce(book, id, m.cancelled_shares.value(), change);
+            const BookStatus status = context_.store().reduce(book, id, m.cancelled_shares.value(), change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::reduce, id, change);
             else context_.fault(book, status);
         });
@@ -191,7 +194,7 @@ class BookBuilder {
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
-            const BookStatus status = context_.store().remove(book, id, change);
+            const BookStatus status = context_.store().remove(book, id, change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::remove, id, change);
             else context_.fault(book, status);
         });
@@ -203,7 +206,7 @@ class BookBuilder {
             const OrderId id{m.original_order_reference.value()};
             const OrderId new_id{m.new_order_reference.value()};
             const BookStatus status = context_.store().replace(book, id, new_id, Price{m.new_price.value()},
-                                                               m.new_shares.value(), removed, added);
+                                                               m.new_shares.value(), removed, added, hint_);
             if (status == BookStatus::ok) context_.replaced(book, id, removed, new_id, added);
             else context_.fault(book, status);
         });
@@ -289,6 +292,7 @@ class BookBuilder {
     }
 
     BookContext<Handler>& context_;
+    Hint hint_ = kNoSlot;  // of the message being applied
     PagedArray<std::uint32_t> by_locate_;
 };
 

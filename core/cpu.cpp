@@ -16,7 +16,9 @@
 
 namespace millrace {
 
-std::vector<int> available_cpus() {
+namespace {
+
+std::vector<int> affinity() {
     cpu_set_t set;
     CPU_ZERO(&set);
     std::vector<int> cpus;
@@ -26,6 +28,13 @@ std::vector<int> available_cpus() {
     }
     return cpus;
 }
+
+// As the process was given them: a thread that pins itself later takes no CPU away from the others.
+const std::vector<int> kGivenCpus = affinity();
+
+}  // namespace
+
+std::vector<int> available_cpus() { return kGivenCpus; }
 
 std::vector<int> parse_cpu_list(std::string_view text) {
     const auto bad = [&] {
@@ -92,7 +101,7 @@ std::thread start_thread(const std::string& name, int cpu, std::function<void()>
 }
 
 namespace {
-constexpr std::array<std::string_view, 5> kIdleNames{"auto", "spin", "pause", "yield", "wait"};
+constexpr std::array<std::string_view, 5> kIdleNames{"automatic", "spin", "pause", "yield", "wait"};
 }
 
 std::string_view name(Idle idle) { return kIdleNames[static_cast<std::size_t>(idle)]; }

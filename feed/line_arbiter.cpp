@@ -4,26 +4,23 @@ namespace millrace {
 
 std::uint64_t LineLoss::fill(SequenceNumber first, SequenceNumber end) {
     std::uint64_t filled = 0;
-    for (std::size_t i = 0; i < count_;) {
-        SequenceRange& hole = holes_[i];
+    SequenceRange rest;  // of the one hole that may reach beyond the filled range on both sides
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+        SequenceRange hole = holes_[i];
         const SequenceNumber from = std::max(hole.first, first);
         const SequenceNumber until = std::min(hole.last + 1, end);
-        if (from >= until) {
-            ++i;
-            continue;
+        if (from < until) {
+            filled += until - from;
+            const SequenceRange before{hole.first, from - 1};
+            const SequenceRange after{until, hole.last};
+            if (!before.empty() && !after.empty()) rest = after;
+            hole = before.empty() ? after : before;
         }
-        filled += until - from;
-        const SequenceRange after{until, hole.last};
-        hole.last = from - 1;
-        if (hole.empty()) {
-            hole = after;
-            if (hole.empty()) holes_[i] = holes_[--count_];  // order does not matter for filling
-            else ++i;
-        } else {
-            ++i;
-            if (!after.empty() && count_ < kHolesMax) holes_[count_++] = after;
-        }
+        if (!hole.empty()) holes_[kept++] = hole;
     }
+    count_ = kept;
+    if (!rest.empty()) skip(rest.first, rest.last + 1);
     return filled;
 }
 

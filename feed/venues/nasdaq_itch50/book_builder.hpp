@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "millrace/core/paged_array.hpp"
 #include "millrace/feed/book_context.hpp"
@@ -72,6 +73,14 @@ class BookBuilder {
     // A new session assigns its locates afresh.
     void reset() {
         for (std::size_t i = 0; i < by_locate_.size(); ++i) by_locate_[i] = kUnnamed;
+    }
+
+    // Calls `see(locate, book)` for every locate that stands for a book, in ascending order.
+    template <class See>
+    void for_each_instrument(See&& see) const {
+        for (std::uint32_t locate = 0; locate < by_locate_.size(); ++locate) {
+            if (by_locate_[locate] >= kFirstBook) see(locate, std::as_const(book_of(by_locate_[locate])));
+        }
     }
 
   private:

@@ -1,0 +1,251 @@
+// From TOML to Config. The only file that knows the TOML library.
+#include "millrace/feed/config.hpp"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "millrace/core/error.hpp"
+#include "millrace/feed/config_keys.hpp"
+
+namespace millrace {
+
+namespace {
+
+using detail::ConfigKey;
+using detail::ConfigTable;
+using detail::ConfigTarget;
+using detail::ConfigValue;
+
+constexpr std::uintmax_t kFileBytesMax = 1 << 20;
+
+// How many letters have to change to make one word the other.
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, change}));
+        }
+    }
+    return row[b.size()];
+}
+
+ConfigValue value_of(const toml::node& node) {
+    using Type = ConfigValue::Type;
+    ConfigValue value;
+    if (const auto text = node.value_exact<std::string>()) {
+        value.type = Type::text;
+        value.text = *text;
+    } else if (const auto integer = node.value_exact<std::int64_t>()) {
+        value.type = Type::integer;
+        value.integer = *integer;
+    } else if (const auto boolean = node.value_exact<bool>()) {
+        value.type = Type::boolean;
+        value.boolean = *boolean;
+    } else if (const toml::array* list = node.as_array()) {
+        // An empty list is a list of anything; it counts as one of text, which numbers accept too.
+        value.type = Type::text_list;
+        for (const toml::node& entry : *list) {
+            if (const auto entry_text = entry.value_exact<std::string>()) value.texts.push_back(*entry_text);
+            else if (const auto entry_integer = entry.value_exact<std::int64_t>()) value.integers.push_back(*entry_integer);
+            else return {};
+        }
+        if (!value.integers.empty()) value.type = value.texts.empty() ? Type::integer_list : Type::other;
+    }
+    return value;
+}
+
+class Parser {
+  public:
+    Parser(std::string file, Config& config) : file_(std::move(file)), config_(config) {}
+
+    void parse(std::string_view text) {
+        toml::table document;
+        try {
+            document = toml::parse(text);
+        } catch (const toml::parse_error& error) {
+            fail(error.source().begin.line, std::string(error.description()) + "; this is no TOML");
+        }
+        for (const auto& [key, node] : document) {
+            if (key.str() != "feed") unknown(node, "", key.str(), {"feed"});
+        }
+        const toml::node* feeds = document.get("feed");
+        if (feeds == nullptr) fail(0, "no feed; write a table [[feed]] for each");
+        for (const toml::table* feed : tables_of(*feeds, "feed")) parse_feed(*feed);
+    }
+
+  private:
+    [[noreturn]] void fail(std::size_t line, const std::string& what) const {
+        throw Error(ExitCode::config, file_ + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + what);
+    }
+    [[noreturn]] void fail(const toml::node& at, const std::string& what) const {
+        fail(at.source().begin.line, what);
+    }
+    [[noreturn]] void unknown(const toml::node& at, std::string_view table, std::string_view key,
+                              const std::vector<std::string_view>& allowed) const {
+        std::string_view nearest = allowed.front();
+        for (const std::string_view candidate : allowed) {
+            if (distance(key, candidate) < distance(key, nearest)) nearest = candidate;
+        }
+        std::string message = joined(table, key) + ": there is no such key; ";
+        if (distance(key, nearest) <= 1 + key.size() / 3) {
+            message += "did you mean " + std::string(nearest) + "?";
+        } else {
+            message += "there are";
+            for (const std::string_view candidate : allowed) message += " " + std::string(candidate);
+        }
+        fail(at, message);
+    }
+    [[nodiscard]] static std::string joined(std::string_view table, std::string_view key) {
+        return table.empty() ? std::string(key) : std::string(table) + "." + std::string(key);
+    }
+
+    // A list of tables, written [[name]].
+    [[nodiscard]] std::vector<const toml::table*> tables_of(const toml::node& node, const std::string& name) const {
+        std::vector<const toml::table*> tables;
+        const toml::array* list = node.as_array();
+        if (list == nullptr || list->empty()) fail(node, name + ": write it as [[" + name + "]], once for each");
+        for (const toml::node& entry : *list) {
+            if (entry.as_table() == nullptr) fail(entry, name + ": write it as [[" + name + "]], once for each");
+            tables.push_back(entry.as_table());
+        }
+        return tables;
+    }
+
+    // Reads the keys of one table of the declared ones, then its inner tables.
+    void parse_table(const toml::table& table, std::string_view name, const ConfigTarget& target) {
+        std::vector<std::string_view> allowed;
+        for (const ConfigKey& key : detail::config_keys()) {
+            if (key.table != name) continue;
+            allowed.push_back(key.name);
+            const toml::node* node = table.get(key.name);
+            if (node != nullptr) set(key, *node, target);
+            else if (key.required) fail(table, joined(name, key.name) + ": missing; " + std::string(key.meaning));
+        }
+        for (const ConfigTable& inner : detail::config_tables()) {
+            if (inner.name.size() > name.size() && inner.name.substr(0, name.size()) == name) {
+                allowed.push_back(inner.name.substr(name.size() + 1));
+            }
+        }
+        for (const auto& [key, node] : table) {
+            if (std::find(allowed.begin(), allowed.end(), key.str()) == allowed.end()) {
+                unknown(node, name, key.str(), allowed);
+            }
+        }
+    }
+
+    void set(const ConfigKey& key, const toml::node& node, const ConfigTarget& target) {
+        if (key.set(target, value_of(node))) return;
+        std::ostringstream given;
+        if (node.is_table() || node.is_array()) given << "this";
+        else given << toml::node_view(node);
+        fail(node, joined(key.table, key.name) + ": " + given.str() + " is not allowed; " + std::string(key.type) +
+                       (key.allowed.empty() ? "" : ", " + key.allowed));
+    }
+
+    void parse_feed(const toml::table& table) {
+        FeedConfig& feed = config_.feeds.emplace_back();
+        LineConfig no_line;
+        parse_table(table, "feed", {feed, no_line});
+        for (const ConfigTable& inner : detail::config_tables()) {
+            constexpr std::string_view kPrefix = "feed.";
+            if (inner.name.substr(0, kPrefix.size()) != kPrefix || inner.name == "feed.line") continue;
+            const toml::node* node = table.get(inner.name.substr(kPrefix.size()));
+            if (node == nullptr) continue;
+            if (node->as_table() == nullptr) fail(*node, std::string(inner.name) + ": write it as " + std::string(inner.heading));
+            parse_table(*node->as_table(), inner.name, {feed, no_line});
+        }
+        const toml::node* lines = table.get("line");
+        if (lines == nullptr) fail(table, "feed.line: missing; a feed has at least one line");
+        for (const toml::table* line : tables_of(*lines, "feed.line")) {
+            parse_table(*line, "feed.line", {feed, feed.lines.emplace_back()});
+            check_line(*line, feed);
+        }
+        check_feed(table, feed);
+        feed.session.lines = feed.lines.size();
+        feed.session.datagram_bytes_max = feed.receive.buffer_bytes;
+    }
+
+    // The line just read against those before it.
+    void check_line(const toml::table& table, const FeedConfig& feed) const {
+        const LineConfig& line = feed.lines.back();
+        if (feed.lines.size() > kLinesMax) {
+            fail(table, "feed.line: a feed has at most " + std::to_string(kLinesMax) + " lines");
+        }
+        for (std::size_t i = 0; i + 1 < feed.lines.size(); ++i) {
+            if (feed.lines[i].name == line.name) fail(*table.get("name"), "feed.line.name: two lines are called " + line.name);
+            for (const auto& group : feed.lines[i].groups) {
+                if (std::find(line.groups.begin(), line.groups.end(), group) == line.groups.end()) continue;
+                fail(*table.get("groups"), "feed.line.groups: line " + feed.lines[i].name + " has " + group.address + ":" + std::to_string(group.port) + " too");
+            }
+        }
+    }
+
+    void check_feed(const toml::table& table, const FeedConfig& feed) const {
+        for (std::size_t i = 0; i + 1 < config_.feeds.size(); ++i) {
+            if (config_.feeds[i].name == feed.name) fail(*table.get("name"), "feed.name: two feeds are called " + feed.name);
+        }
+        const std::size_t cpus = feed.threads.receivers.size();
+        if (cpus != 0 && cpus != feed.lines.size()) {
+            fail(*table.at_path("threads.receivers").node(),
+                 "feed.threads.receivers: " + std::to_string(cpus) + " CPUs for " + std::to_string(feed.lines.size()) +
+                     " lines; name one for each line, in their order");
+        }
+    }
+
+    std::string file_;
+    Config& config_;
+};
+
+std::string read_file(const std::filesystem::path& path) {
+    const std::string name = path.string();
+    std::error_code problem;
+    if (std::filesystem::is_directory(path, problem)) throw Error(ExitCode::config, name + ": is a folder; name a TOML file");
+    std::FILE* file = std::fopen(name.c_str(), "rb");
+    if (file == nullptr) throw_errno(ExitCode::config, name, errno, "name a TOML file (examples/nasdaq_two_lines.toml is one)");
+    std::string text(kFileBytesMax + 1, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), file));
+    std::fclose(file);
+    if (text.size() > kFileBytesMax || text.find('\0') != std::string::npos) {
+        throw Error(ExitCode::config, name + ": is no text; name a TOML file");
+    }
+    return text;
+}
+
+}  // namespace
+
+Config parse_config(std::string_view text, const std::string& title) {
+    Config config;
+    Parser(title, config).parse(text);
+    return config;
+}
+
+Config load_config(const std::filesystem::path& path) { return parse_config(read_file(path), path.string()); }
+
+std::string config_help() {
+    std::string text;
+    FeedConfig feed;
+    LineConfig line;
+    for (const ConfigTable& table : detail::config_tables()) {
+        text += "## `" + std::string(table.heading) + "`\n\n" + std::string(table.meaning) + "\n\n";
+        text += "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n";
+        for (const ConfigKey& key : detail::config_keys()) {
+            if (key.table != table.name) continue;
+            text += "| `" + std::string(key.name) + "` | " + std::string(key.type) + " | ";
+            text += key.required ? "required" : "`" + key.show({feed, line}) + "`";
+            text += " | " + key.allowed + " | " + std::string(key.meaning) + " |\n";
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+}  // namespace millrace

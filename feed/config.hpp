@@ -1,0 +1,35 @@
+// The config file of a live process: which feeds on which lines, and what each may use. One file, TOML.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/feed/net/receive_config.hpp"
+#include "millrace/feed/session_config.hpp"
+
+namespace millrace {
+
+struct FeedConfig {
+    std::string name;
+    std::string venue;  // an id of the venue list
+    std::vector<LineConfig> lines;
+    ReceiveConfig receive;
+    ThreadsConfig threads;
+    SessionConfig session;  // its lines and datagram size follow from the above
+};
+
+struct Config {
+    std::vector<FeedConfig> feeds;
+};
+
+// Throws Error(config) that names file, line and key, and says what is allowed.
+[[nodiscard]] Config load_config(const std::filesystem::path& path);
+// The same from text; `title` stands for the file in messages.
+[[nodiscard]] Config parse_config(std::string_view text, const std::string& title);
+
+// Every key with type, default, range and meaning, as Markdown.
+[[nodiscard]] std::string config_help();
+
+}  // namespace millrace

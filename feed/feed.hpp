@@ -1,0 +1,250 @@
+// Millrace's one public include: receive a feed and get its books on your own thread.
+//
+//     struct Strategy { void on_book(const millrace::OrderBook&, const millrace::BookUpdate&); ... };
+//     Strategy strategy;
+//     millrace::FeedHandler<millrace::venues::NasdaqItch50, Strategy> feed{millrace::load_config("feed.toml"), strategy};
+//     feed.subscribe({"AAPL", "MSFT"});
+//     while (running) if (feed.poll() == 0) feed.idle();
+#pragma once
+
+#include <sched.h>
+
+#include <array>
+#include <chrono>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "millrace/core/clock.hpp"
+#include "millrace/core/error.hpp"
+#include "millrace/feed/config.hpp"
+#include "millrace/feed/handler.hpp"
+#include "millrace/feed/net/receiver_thread.hpp"
+#include "millrace/feed/session.hpp"
+#include "millrace/feed/venues/venue_list.hpp"
+
+namespace millrace {
+
+// What one line has seen so far, on both sides of its queue.
+struct LineStats {
+    std::string name;
+    net::ReceiveCounters received;
+    LineCounters decoded;
+    std::uint64_t in_flight = 0;  // in the queue to the decoder
+
+    // Of the packet ledger; zero whenever it is read.
+    [[nodiscard]] std::int64_t balance() const {
+        using net::ReceiveCounter;
+        return static_cast<std::int64_t>(received[ReceiveCounter::received]) -
+               static_cast<std::int64_t>(decoded[LineCounter::arbitrated] + decoded[LineCounter::malformed] +
+                                         received[ReceiveCounter::truncated] + received[ReceiveCounter::queue_full] +
+                                         in_flight);
+    }
+};
+
+// Receives the lines of one feed and drives a session with what arrives. The thread that calls poll() is
+// the decoder: it arbitrates, decodes, updates books and runs the handler's callbacks. `handler` is
+// borrowed and must outlive the feed.
+template <class Venue, BookHandler Handler>
+class FeedHandler {
+  public:
+    FeedHandler(const FeedConfig& config, Handler& handler) : config_(config), handler_(handler) {}
+    // The feed of this venue in a config. Throws Error(config) when there is not exactly one.
+    FeedHandler(const Config& config, Handler& handler) : FeedHandler(only_feed(config), handler) {}
+    ~FeedHandler() { stop(); }
+    FeedHandler(const FeedHandler&) = delete;
+    FeedHandler& operator=(const FeedHandler&) = delete;
+
+    // Keeps books for these symbols only, instead of those the config names. Before the first poll.
+    void subscribe(std::initializer_list<Symbol> symbols) { config_.session.symbols = symbols; }
+
+    // Takes the memory, opens the lines and starts the receivers; the first poll does it where nobody has.
+    // Throws Error with the exit code of what went wrong.
+    void start();
+
+    // Handles what has arrived and returns how many packets that were; never waits.
+    std::size_t poll() {
+        return poll([](const Packet&) {});
+    }
+    // The same; every packet is shown to `tap` just before the session gets it.
+    template <class Tap>
+    std::size_t poll(Tap&& tap) {
+        if (session_ == nullptr) start();
+        return receiver_ != nullptr ? poll_receiver(tap) : poll_threads(tap);
+    }
+
+    // For a thread whose poll found nothing: spins, yields or sleeps, as configured.
+    void idle();
+
+    // Stops receiving, handles what is in the queues, and gives up what is still missing.
+    void stop() {
+        stop([](const Packet&) {});
+    }
+    template <class Tap>
+    void stop(Tap&& tap);
+
+    // After start().
+    [[nodiscard]] const Session<Venue, Handler>& session() const { return *session_; }
+    [[nodiscard]] const OrderBook* book(const Symbol& symbol) const { return session_->book(symbol); }
+    [[nodiscard]] const net::BackendChoice& backend() const { return backend_; }
+    [[nodiscard]] Idle idle_strategy() const { return idle_; }
+    [[nodiscard]] std::size_t socket_buffer_bytes() const {
+        return receiver_ != nullptr ? receiver_->socket_buffer_bytes() : threads_.front()->socket_buffer_bytes();
+    }
+    // On the thread that polls.
+    [[nodiscard]] std::vector<LineStats> lines() const;
+
+  private:
+    static constexpr std::size_t kBatch = 32;
+    // Between the kernel stamping a datagram and its socket showing it.
+    static constexpr Nanoseconds kStampSlack = 1'000'000;
+
+    [[nodiscard]] static const FeedConfig& only_feed(const Config& config);
+    template <class Tap>
+    std::size_t poll_receiver(Tap& tap);
+    template <class Tap>
+    std::size_t poll_threads(Tap& tap);
+    template <class Tap>
+    std::size_t drain(Tap& tap);
+    template <class Tap>
+    void handle(const net::Received& received, std::span<const std::uint8_t> bytes, Tap& tap) {
+        const Packet packet{received.line, received.received_at, bytes};
+        tap(packet);
+        session_->on_packet(packet);
+    }
+
+    FeedConfig config_;
+    Handler& handler_;
+    net::BackendChoice backend_;
+    Idle idle_ = Idle::wait;
+    std::unique_ptr<Session<Venue, Handler>> session_;
+    std::unique_ptr<net::Receiver> receiver_;                   // run to completion
+    std::vector<std::unique_ptr<net::ReceiverThread>> threads_;  // one a line
+    std::array<net::Received, kBatch> batch_{};
+    bool stopped_ = false;
+};
+
+template <class Venue, BookHandler Handler>
+const FeedConfig& FeedHandler<Venue, Handler>::only_feed(const Config& config) {
+    const FeedConfig* found = nullptr;
+    for (const FeedConfig& feed : config.feeds) {
+        if (feed.venue != Venue::kId) continue;
+        if (found != nullptr) {
+            throw Error(ExitCode::config, "two feeds of venue " + std::string(Venue::kId) + "; pass one of Config::feeds");
+        }
+        found = &feed;
+    }
+    if (found == nullptr) {
+        throw Error(ExitCode::config, "no feed of venue " + std::string(Venue::kId) + " in the config; add one");
+    }
+    return *found;
+}
+
+template <class Venue, BookHandler Handler>
+void FeedHandler<Venue, Handler>::start() {
+    if (session_ != nullptr) return;
+    backend_ = net::choose_backend(config_.receive);
+    const bool threads = config_.receive.mode == ReceiveMode::threads;
+    idle_ = resolve(config_.receive.idle, threads ? config_.lines.size() + 1 : 1, available_cpus().size());
+    SessionConfig session = config_.session;
+    session.lines = config_.lines.size();
+    session.datagram_bytes_max = config_.receive.buffer_bytes;
+    auto made = std::make_unique<Session<Venue, Handler>>(session, handler_);
+    if (threads) {
+        for (std::size_t i = 0; i < config_.lines.size(); ++i) {
+            const int cpu = i < config_.threads.receivers.size() ? config_.threads.receivers[i] : kNotPinned;
+            threads_.push_back(std::make_unique<net::ReceiverThread>(config_.lines[i], static_cast<LineId>(i),
+                                                                     config_.lines.size(), config_.receive,
+                                                                     backend_.backend, cpu, idle_));
+        }
+    } else {
+        receiver_ = std::make_unique<net::Receiver>(config_.lines, LineId{0}, config_.lines.size(), config_.receive,
+                                                    backend_.backend);
+        receiver_->start();
+    }
+    session_ = std::move(made);
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+std::size_t FeedHandler<Venue, Handler>::poll_receiver(Tap& tap) {
+    const Timestamp before = SystemClock::now();
+    const std::size_t taken = receiver_->poll([&](const net::Received& received) {
+        ++receiver_->counters(received.line)[net::ReceiveCounter::handed_over];
+        handle(received, net::payload(receiver_->arena(), received), tap);
+        receiver_->release(received.buffer);
+    });
+    if (taken == 0) session_->on_time(before - kStampSlack);
+    return taken;
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+std::size_t FeedHandler<Venue, Handler>::drain(Tap& tap) {
+    std::size_t total = 0;
+    for (auto& thread : threads_) {
+        const std::size_t taken = thread->take(batch_.data(), batch_.size());
+        for (std::size_t i = 0; i < taken; ++i) {
+            handle(batch_[i], thread->bytes(batch_[i]), tap);
+            thread->release(batch_[i].buffer);
+        }
+        total += taken;
+    }
+    return total;
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+std::size_t FeedHandler<Venue, Handler>::poll_threads(Tap& tap) {
+    // Read before the queues are: what was received by then is in them, or has been handled.
+    Timestamp until = threads_.front()->idle_at();
+    for (const auto& thread : threads_) until = std::min(until, thread->idle_at());
+    const std::size_t taken = drain(tap);
+    if (taken == 0) session_->on_time(until - kStampSlack);
+    return taken;
+}
+
+template <class Venue, BookHandler Handler>
+void FeedHandler<Venue, Handler>::idle() {
+    switch (idle_) {
+        case Idle::pause: cpu_pause(); break;
+        case Idle::yield: sched_yield(); break;
+        case Idle::wait:
+            if (receiver_ != nullptr) receiver_->wait();
+            else std::this_thread::sleep_for(std::chrono::microseconds(50));
+            break;
+        case Idle::automatic:
+        case Idle::spin: break;
+    }
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+void FeedHandler<Venue, Handler>::stop(Tap&& tap) {
+    if (session_ == nullptr || stopped_) return;
+    stopped_ = true;
+    for (auto& thread : threads_) thread->stop();
+    while (drain(tap) > 0) {
+    }
+    session_->finish();
+}
+
+template <class Venue, BookHandler Handler>
+std::vector<LineStats> FeedHandler<Venue, Handler>::lines() const {
+    std::vector<LineStats> out;
+    for (std::size_t i = 0; i < config_.lines.size(); ++i) {
+        const auto line = static_cast<LineId>(i);
+        LineStats stats;
+        stats.name = config_.lines[i].name;
+        stats.decoded = session_->arbiter().line(line);
+        stats.received = receiver_ != nullptr ? receiver_->counters(line) : threads_[i]->counters();
+        stats.in_flight = stats.received[net::ReceiveCounter::handed_over] -
+                          (stats.decoded[LineCounter::arbitrated] + stats.decoded[LineCounter::malformed]);
+        out.push_back(stats);
+    }
+    return out;
+}
+
+}  // namespace millrace

@@ -1,0 +1,55 @@
+// How a feed is received: which groups on which interface, by which means, into how much memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "millrace/core/cpu.hpp"
+
+namespace millrace {
+
+// A multicast group (or a local unicast address) and its port.
+struct GroupConfig {
+    std::string address;  // IPv4 or IPv6, numeric
+    std::uint16_t port = 0;
+
+    [[nodiscard]] std::string text() const { return address + ":" + std::to_string(port); }
+    friend bool operator==(const GroupConfig&, const GroupConfig&) = default;
+};
+
+// One of the redundant lines of a feed.
+struct LineConfig {
+    std::string name;
+    std::vector<GroupConfig> groups;
+    std::string interface;  // name or address
+};
+
+enum class Backend : std::uint8_t { automatic, io_uring, recvmmsg };
+[[nodiscard]] std::string_view name(Backend backend);
+
+enum class ReceiveMode : std::uint8_t {
+    threads,            // a receiver thread a line and a decoder thread, rings between them
+    run_to_completion,  // one thread receives, decodes and calls the handler
+};
+[[nodiscard]] std::string_view name(ReceiveMode mode);
+
+struct ReceiveConfig {
+    Backend backend = Backend::automatic;
+    bool require_backend = false;  // Error(backend) instead of taking another one
+    ReceiveMode mode = ReceiveMode::threads;
+    std::uint32_t buffers = 4096;  // of a line; rounded up to a power of two, at most 32768
+    std::uint32_t buffer_bytes = 2048;
+    std::size_t socket_buffer_bytes = std::size_t{8} << 20;
+    std::uint32_t queue = 4096;  // packets between a receiver and the decoder
+    Idle idle = Idle::automatic;
+    bool huge_pages = true;
+};
+
+struct ThreadsConfig {
+    std::vector<int> receivers;  // CPU of each line's receiver; empty: not pinned
+    int decoder = kNotPinned;    // CPU of the thread that polls the feed, where the library starts it
+};
+
+}  // namespace millrace

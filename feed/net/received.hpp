@@ -1,0 +1,85 @@
+// What receivers share: the datagram they hand over, the buffers it lies in, and what they count.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <span>
+
+#include "millrace/core/packet_arena.hpp"
+#include "millrace/core/types.hpp"
+#include "millrace/feed/counters.hpp"
+
+namespace millrace::net {
+
+// Front of every receive buffer, where the kernel puts control messages; the payload follows it. One
+// cache line boundary, so that the payload is aligned.
+inline constexpr std::uint32_t kBufferHead = 128;
+
+// A received datagram in an arena buffer. Whoever gets it gives the buffer back to its receiver.
+struct Received {
+    Timestamp received_at = 0;  // by the kernel, ns since the epoch
+    std::uint32_t buffer = 0;
+    std::uint16_t length = 0;   // of the payload
+    LineId line = 0;
+    std::uint8_t unused = 0;
+};
+static_assert(sizeof(Received) == 16, "descriptors travel through rings");
+
+[[nodiscard]] inline std::span<const std::uint8_t> payload(const PacketArena& arena, const Received& received) {
+    return {arena[received.buffer] + kBufferHead, received.length};
+}
+
+// By line, on the receiving side. Written by the receiver's thread only.
+enum class ReceiveCounter : std::uint8_t {
+    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors
+};
+inline constexpr std::array<CounterInfo, 9> kReceiveCounters{{
+    {"received", "packets", "datagrams taken from the kernel"},
+    {"bytes", "bytes", "payload of these"},
+    {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
+    {"queue_full", "packets", "datagrams dropped because the queue to the decoder was full"},
+    {"handed_over", "packets", "datagrams put into the queue to the decoder, or decoded at once"},
+    {"kernel_drops", "packets", "datagrams the kernel dropped because the socket buffer was full"},
+    {"no_buffers", "times", "reception paused because all receive buffers were in use"},
+    {"rearmed", "times", "an io_uring multishot receive had to be started again"},
+    {"socket_errors", "times", "the socket reported an error; reception went on"},
+}};
+using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
+
+// Reads the control messages of one datagram: its time, and how many the socket has dropped so far.
+struct ControlMessages {
+    Timestamp received_at = 0;
+    std::uint32_t drops = 0;
+    bool has_drops = false;
+
+    void read(const cmsghdr& message) {
+        if (message.cmsg_level != SOL_SOCKET) return;
+        if (message.cmsg_type == SCM_TIMESTAMPNS) {
+            timespec time{};
+            std::memcpy(&time, CMSG_DATA(&message), sizeof(time));
+            received_at = Timestamp{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+        } else if (message.cmsg_type == SO_RXQ_OVFL) {
+            std::memcpy(&drops, CMSG_DATA(&message), sizeof(drops));
+            has_drops = true;
+        }
+    }
+};
+
+// One socket of a line, and what it last said of its drops.
+struct ReceivingSocket {
+    int fd = -1;
+    LineId line = 0;
+    std::uint32_t drops_seen = 0;
+};
+
+// The kernel's drop count is cumulative, by socket.
+inline void note_drops(ReceivingSocket& socket, const ControlMessages& control, ReceiveCounters& counters) {
+    if (!control.has_drops) return;
+    counters[ReceiveCounter::kernel_drops] += control.drops - socket.drops_seen;
+    socket.drops_seen = control.drops;
+}
+
+}  // namespace millrace::net

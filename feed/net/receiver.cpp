@@ -1,0 +1,62 @@
+#include "millrace/feed/net/receiver.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "millrace/core/error.hpp"
+
+namespace millrace::net {
+
+namespace {
+
+constexpr std::uint32_t kBuffersMax = 32'768;  // of an io_uring buffer ring
+
+std::uint32_t buffer_count(const ReceiveConfig& config, std::size_t lines) {
+    const std::size_t wanted = std::size_t{config.buffers} * lines;
+    return static_cast<std::uint32_t>(std::bit_ceil(std::clamp<std::size_t>(wanted, 2, kBuffersMax)));
+}
+
+using AnyBackend = std::variant<IoUringReceiver, RecvmmsgReceiver>;
+
+AnyBackend make(Backend backend, const PacketArena& arena, std::vector<ReceivingSocket> sockets, std::size_t lines) {
+    if (backend == Backend::io_uring) {
+        return AnyBackend(std::in_place_type<IoUringReceiver>, arena, std::move(sockets), lines);
+    }
+    return AnyBackend(std::in_place_type<RecvmmsgReceiver>, arena, std::move(sockets), lines);
+}
+
+}  // namespace
+
+BackendChoice choose_backend(const ReceiveConfig& config) {
+    if (config.backend == Backend::recvmmsg) return {Backend::recvmmsg, "as configured"};
+    const std::string refusal = io_uring_refusal();
+    if (refusal.empty()) {
+        return {Backend::io_uring, config.backend == Backend::io_uring ? "as configured" : "the kernel allows it"};
+    }
+    if (config.require_backend) {
+        throw Error(ExitCode::backend, "receive.require_backend: " + refusal);
+    }
+    return {Backend::recvmmsg, refusal};
+}
+
+Receiver::Receiver(const std::vector<LineConfig>& lines, LineId first_line, std::size_t line_count,
+                   const ReceiveConfig& config, Backend backend)
+    : arena_(buffer_count(config, lines.size()), (config.buffer_bytes + kBufferHead + 63) / 64 * 64,
+             config.huge_pages ? HugePages::best : HugePages::off),
+      backend_(make(backend, arena_, open(lines, first_line, config.socket_buffer_bytes), line_count)) {}
+
+std::vector<ReceivingSocket> Receiver::open(const std::vector<LineConfig>& lines, LineId first_line,
+                                            std::size_t socket_buffer_bytes) {
+    std::vector<ReceivingSocket> sockets;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        lines_.push_back(open_line(lines[i], socket_buffer_bytes));
+        const std::size_t granted = lines_.back().buffer_bytes;
+        socket_buffer_bytes_ = socket_buffer_bytes_ == 0 ? granted : std::min(socket_buffer_bytes_, granted);
+        for (const Socket& socket : lines_.back().sockets) {
+            sockets.push_back({socket.fd(), static_cast<LineId>(first_line + i), 0});
+        }
+    }
+    return sockets;
+}
+
+}  // namespace millrace::net

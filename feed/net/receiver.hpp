@@ -1,0 +1,60 @@
+// The receiver of a line, or of several: whichever backend the config and the kernel agree on.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "millrace/feed/net/io_uring_receiver.hpp"
+#include "millrace/feed/net/receive_config.hpp"
+#include "millrace/feed/net/recvmmsg_receiver.hpp"
+#include "millrace/feed/net/socket.hpp"
+
+namespace millrace::net {
+
+// Which backend was taken and why: for one line in the log, and for export.
+struct BackendChoice {
+    Backend backend = Backend::recvmmsg;
+    std::string reason;
+};
+// Tries what the config asks for. Throws Error(backend) where it requires what the kernel refuses.
+[[nodiscard]] BackendChoice choose_backend(const ReceiveConfig& config);
+
+class Receiver {
+  public:
+    // Opens the sockets of `lines`, numbered from `first_line`. Throws Error.
+    Receiver(const std::vector<LineConfig>& lines, LineId first_line, std::size_t line_count,
+             const ReceiveConfig& config, Backend backend);
+
+    // On the thread that will poll.
+    void start() {
+        std::visit([](auto& backend) { backend.start(); }, backend_);
+    }
+    template <class Sink>
+    std::size_t poll(Sink&& sink) {
+        return std::visit([&](auto& backend) { return backend.poll(sink); }, backend_);
+    }
+    void wait() {
+        std::visit([](auto& backend) { backend.wait(); }, backend_);
+    }
+    void release(std::uint32_t buffer) {
+        std::visit([buffer](auto& backend) { backend.release(buffer); }, backend_);
+    }
+    [[nodiscard]] ReceiveCounters& counters(LineId line) {
+        return std::visit([line](auto& backend) -> ReceiveCounters& { return backend.counters(line); }, backend_);
+    }
+    [[nodiscard]] const PacketArena& arena() const { return arena_; }
+    // The smallest receive buffer the kernel granted a socket.
+    [[nodiscard]] std::size_t socket_buffer_bytes() const { return socket_buffer_bytes_; }
+
+  private:
+    [[nodiscard]] std::vector<ReceivingSocket> open(const std::vector<LineConfig>& lines, LineId first_line,
+                                                    std::size_t socket_buffer_bytes);
+
+    PacketArena arena_;
+    std::vector<LineSockets> lines_;
+    std::size_t socket_buffer_bytes_ = 0;
+    std::variant<IoUringReceiver, RecvmmsgReceiver> backend_;
+};
+
+}  // namespace millrace::net

@@ -1,0 +1,76 @@
+#include "millrace/feed/net/receiver_thread.hpp"
+
+#include <sched.h>
+
+#include "millrace/core/clock.hpp"
+
+namespace millrace::net {
+
+ReceiverThread::ReceiverThread(const LineConfig& line, LineId id, std::size_t line_count, const ReceiveConfig& config,
+                               Backend backend, int cpu, Idle idle)
+    : line_(id), idle_(idle), receiver_({line}, id, line_count, config, backend), out_(config.queue),
+      back_(receiver_.arena().buffers()) {
+    thread_ = start_thread("millrace-rx-" + line.name, cpu, [this] { run(); });
+    state_.wait(0);
+    if (state_.load() == 2) {
+        thread_.join();
+        std::rethrow_exception(problem_);
+    }
+}
+
+void ReceiverThread::stop() {
+    stop_.store(true, std::memory_order_relaxed);
+    if (thread_.joinable()) thread_.join();
+}
+
+void ReceiverThread::run() {
+    try {
+        receiver_.start();
+    } catch (...) {
+        problem_ = std::current_exception();
+        // release: pairs with the load in the constructor; problem_ is visible before the state.
+        state_.store(2, std::memory_order_release);
+        state_.notify_one();
+        return;
+    }
+    state_.store(1, std::memory_order_release);
+    state_.notify_one();
+
+    ReceiveCounters& counters = receiver_.counters(line_);
+    const auto hand_over = [&](const Received& received) {
+        if (out_.push(received)) {
+            ++counters[ReceiveCounter::handed_over];
+        } else {
+            ++counters[ReceiveCounter::queue_full];
+            receiver_.release(received.buffer);
+        }
+    };
+    Timestamp before = 0;  // when the last poll that found nothing began; 0 after one that found something
+    while (!stop_.load(std::memory_order_relaxed)) {
+        std::uint32_t buffer = 0;
+        while (back_.pop(buffer)) receiver_.release(buffer);
+        if (before != 0) before = SystemClock::now();
+        if (receiver_.poll(hand_over) > 0) {
+            published_.publish(counters);
+            before = 0;
+            continue;
+        }
+        // release: pairs with idle_at(); everything received before `before` is in the ring already.
+        if (before != 0) idle_at_.store(before, std::memory_order_release);
+        before = 1;
+        idle();
+    }
+    published_.publish(counters);
+}
+
+void ReceiverThread::idle() {
+    switch (idle_) {
+        case Idle::pause: cpu_pause(); break;
+        case Idle::yield: sched_yield(); break;
+        case Idle::wait: receiver_.wait(); break;
+        case Idle::automatic:
+        case Idle::spin: break;
+    }
+}
+
+}  // namespace millrace::net

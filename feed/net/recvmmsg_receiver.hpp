@@ -1,0 +1,95 @@
+// Receives with recvmmsg(2): works everywhere, and within a tenth of io_uring's cost.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <vector>
+
+#include "millrace/feed/net/received.hpp"
+
+namespace millrace::net {
+
+// Used by one thread at a time, from start() on.
+class RecvmmsgReceiver {
+  public:
+    static constexpr unsigned kBatch = 32;
+
+    RecvmmsgReceiver(const PacketArena& arena, std::vector<ReceivingSocket> sockets, std::size_t lines)
+        : arena_(arena), sockets_(std::move(sockets)), counters_(lines) {
+        for (std::uint32_t i = arena.buffers(); i > 0; --i) free_.push_back(i - 1);
+        for (const ReceivingSocket& socket : sockets_) polled_.push_back({socket.fd, POLLIN, 0});
+    }
+
+    void start() {}
+
+    // Hands what has arrived to `sink(const Received&)`; returns how many datagrams were taken.
+    template <class Sink>
+    std::size_t poll(Sink&& sink) {
+        std::size_t taken = 0;
+        for (ReceivingSocket& socket : sockets_) taken += poll_socket(socket, sink);
+        return taken;
+    }
+
+    // Sleeps until something arrives, for a millisecond at most.
+    void wait() { ::poll(polled_.data(), polled_.size(), 1); }
+    void release(std::uint32_t buffer) { free_.push_back(buffer); }
+    [[nodiscard]] ReceiveCounters& counters(LineId line) { return counters_[line]; }
+
+  private:
+    template <class Sink>
+    std::size_t poll_socket(ReceivingSocket& socket, Sink& sink) {
+        ReceiveCounters& counters = counters_[socket.line];
+        const auto batch = static_cast<unsigned>(free_.size() < kBatch ? free_.size() : kBatch);
+        if (batch == 0) {
+            ++counters[ReceiveCounter::no_buffers];
+            return 0;
+        }
+        std::array<std::uint32_t, kBatch> buffers;
+        for (unsigned i = 0; i < batch; ++i) {
+            buffers[i] = free_[free_.size() - 1 - i];
+            std::uint8_t* buffer = arena_[buffers[i]];
+            parts_[i] = {buffer + kBufferHead, arena_.buffer_bytes() - kBufferHead};
+            messages_[i].msg_hdr = {nullptr, 0, &parts_[i], 1, buffer, kBufferHead, 0};
+        }
+        const int n = recvmmsg(socket.fd, messages_.data(), batch, MSG_DONTWAIT, nullptr);
+        if (n < 0) {
+            if (errno != EAGAIN && errno != EINTR) ++counters[ReceiveCounter::socket_errors];
+            return 0;
+        }
+        const auto taken = static_cast<std::size_t>(n);
+        free_.resize(free_.size() - taken);
+        for (std::size_t i = 0; i < taken; ++i) take(socket, counters, messages_[i], buffers[i], sink);
+        return taken;
+    }
+
+    template <class Sink>
+    void take(ReceivingSocket& socket, ReceiveCounters& counters, mmsghdr& message, std::uint32_t buffer,
+              Sink& sink) {
+        ControlMessages control;
+        for (cmsghdr* at = CMSG_FIRSTHDR(&message.msg_hdr); at != nullptr; at = CMSG_NXTHDR(&message.msg_hdr, at)) {
+            control.read(*at);
+        }
+        note_drops(socket, control, counters);
+        ++counters[ReceiveCounter::received];
+        counters[ReceiveCounter::bytes] += message.msg_len;
+        if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+            ++counters[ReceiveCounter::truncated];
+            release(buffer);
+        } else {
+            sink(Received{control.received_at, buffer, static_cast<std::uint16_t>(message.msg_len), socket.line, 0});
+        }
+    }
+
+    const PacketArena& arena_;
+    std::vector<ReceivingSocket> sockets_;
+    std::vector<ReceiveCounters> counters_;
+    std::vector<std::uint32_t> free_;
+    std::vector<pollfd> polled_;
+    std::array<mmsghdr, kBatch> messages_{};
+    std::array<iovec, kBatch> parts_{};
+};
+
+}  // namespace millrace::net

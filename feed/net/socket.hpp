@@ -1,0 +1,45 @@
+// UDP sockets that receive a line: bound, joined to its groups on one interface, stamped by the kernel.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "millrace/feed/net/receive_config.hpp"
+
+namespace millrace::net {
+
+// A file descriptor, closed with its owner.
+class Socket {
+  public:
+    Socket() = default;
+    explicit Socket(int fd) : fd_(fd) {}
+    Socket(Socket&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+    Socket& operator=(Socket&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Socket();
+    [[nodiscard]] int fd() const { return fd_; }
+
+  private:
+    int fd_ = -1;
+};
+
+struct Interface {
+    unsigned index = 0;
+    std::string name;
+};
+// By name or by one of its addresses. Throws Error(interface) that names those there are.
+[[nodiscard]] Interface find_interface(const std::string& name_or_address);
+
+struct LineSockets {
+    std::vector<Socket> sockets;
+    std::size_t buffer_bytes = 0;  // the receive buffer the kernel granted each
+};
+
+// The sockets of a line: one for each port and, since the kernel limits the groups of a socket, one for
+// every twenty groups. Throws Error(interface, privilege, resource).
+[[nodiscard]] LineSockets open_line(const LineConfig& line, std::size_t socket_buffer_bytes);
+
+}  // namespace millrace::net

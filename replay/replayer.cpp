@@ -1,0 +1,41 @@
+#include "millrace/replay/replayer.hpp"
+
+#include <algorithm>
+
+#include "millrace/core/error.hpp"
+
+namespace millrace::replay {
+
+namespace {
+
+bool is_record_file(const std::unique_ptr<CaptureReader>& reader) {
+    return reader->format() == CaptureFormat::binaryfile;
+}
+
+}  // namespace
+
+Replayer::Replayer(Readers readers, ReplayConfig config)
+    : readers_(std::move(readers)), config_(std::move(config)), lines_(config_.destinations) {
+    records_ = std::any_of(readers_.begin(), readers_.end(), is_record_file);
+    if (records_ && !std::all_of(readers_.begin(), readers_.end(), is_record_file)) {
+        throw Error(ExitCode::usage, "BinaryFILE and packet captures cannot be replayed together; one kind at a time");
+    }
+    if (records_ && config_.pace > 0) {
+        throw Error(ExitCode::usage, readers_.front()->title() +
+                                         ": BinaryFILE holds no capture times to pace by; replay it without --pace");
+    }
+}
+
+std::uint64_t Replayer::bytes_total() const {
+    std::uint64_t sum = 0;
+    for (const auto& reader : readers_) sum += reader->bytes_total();
+    return sum;
+}
+
+std::uint64_t Replayer::bytes_read() const {
+    std::uint64_t sum = 0;
+    for (const auto& reader : readers_) sum += reader->bytes_read();
+    return sum;
+}
+
+}  // namespace millrace::replay

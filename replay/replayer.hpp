@@ -1,0 +1,109 @@
+// Drives a session from captures: at full speed or at the captured pace, several files merged by capture time
+// or one after the other, on the caller's thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "millrace/core/clock.hpp"
+#include "millrace/feed/packet.hpp"
+#include "millrace/replay/capture_reader.hpp"
+#include "millrace/replay/line_map.hpp"
+#include "millrace/replay/merge.hpp"
+#include "millrace/replay/pacing.hpp"
+
+namespace millrace::replay {
+
+struct ReplayConfig {
+    double pace = 0;          // 1 as captured, 2 twice as fast; 0 as fast as it goes
+    bool sequential = false;  // files one after the other instead of merged by capture time
+    std::vector<Endpoint> destinations;  // only packets to these; all when empty
+};
+
+class Replayer {
+  public:
+    using Readers = std::vector<std::unique_ptr<CaptureReader>>;
+
+    // Either all files are BinaryFILE or none is; throws Error(usage) otherwise.
+    Replayer(Readers readers, ReplayConfig config);
+
+    // Runs to the end and finishes the session. `keep_on` is asked now and then; false stops the replay there,
+    // and the session is finished all the same.
+    template <class Session, class KeepOn>
+    void run(Session& session, KeepOn&& keep_on) {
+        const Timestamp begin = MonotonicClock::now();
+        if (records_) run_records(session, keep_on);
+        else run_packets(session, keep_on);
+        session.finish();
+        seconds_ = static_cast<double>(MonotonicClock::now() - begin) / 1e9;
+    }
+    template <class Session>
+    void run(Session& session) {
+        run(session, [] { return true; });
+    }
+
+    // First packet in to last event out.
+    [[nodiscard]] double seconds() const { return seconds_; }
+    [[nodiscard]] const LineMap& lines() const { return lines_; }
+    // Datagrams to destinations that are no line of this replay.
+    [[nodiscard]] std::uint64_t passed_over() const { return passed_over_; }
+    // BinaryFILE has records and no packets.
+    [[nodiscard]] bool of_records() const { return records_; }
+    [[nodiscard]] const Readers& readers() const { return readers_; }
+
+    // For progress: bytes of all files together, and how far reading is.
+    [[nodiscard]] std::uint64_t bytes_total() const;
+    [[nodiscard]] std::uint64_t bytes_read() const;
+
+  private:
+    // How many packets pass between two questions whether to go on.
+    static constexpr std::uint64_t kAskEvery = 4096;
+
+    template <class Session, class KeepOn>
+    void run_packets(Session& session, KeepOn& keep_on) {
+        Merge source(readers_, config_.sequential ? MergeOrder::sequential : MergeOrder::by_time);
+        PaceSchedule schedule(config_.pace);
+        Datagram datagram;
+        std::uint64_t packets = 0;
+        while (source.next(datagram)) {
+            if (++packets % kAskEvery == 0 && !keep_on()) return;
+            const std::optional<LineId> line = lines_.line_of(source.reader(), datagram);
+            if (!line) {
+                ++passed_over_;
+                continue;
+            }
+            if (config_.pace > 0) {
+                const Timestamp due = schedule.due(datagram.captured_at, MonotonicClock::now());
+                if (!wait_until(due, keep_on)) return;
+            }
+            CapturedLine& captured = lines_[*line];
+            ++captured.received;
+            if (datagram.truncated) ++captured.truncated;
+            else session.on_packet(Packet{*line, datagram.captured_at, datagram.payload});
+        }
+    }
+
+    template <class Session, class KeepOn>
+    void run_records(Session& session, KeepOn& keep_on) {
+        Records records;
+        SequenceNumber first = 1;
+        for (const auto& reader : readers_) {
+            while (reader->next_records(records)) {
+                session.on_records(first, records.count, records.blocks, 0);
+                first += records.count;
+                if (!keep_on()) return;
+            }
+        }
+    }
+
+    Readers readers_;
+    ReplayConfig config_;
+    bool records_ = false;
+    LineMap lines_;
+    std::uint64_t passed_over_ = 0;
+    double seconds_ = 0;
+};
+
+}  // namespace millrace::replay

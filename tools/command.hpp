@@ -1,0 +1,20 @@
+// What every subcommand is made of: flags on a CLI11 app, and what to run when it is chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "millrace/core/error.hpp"
+
+namespace millrace::tools {
+
+using Run = std::function<ExitCode()>;
+
+// Each adds one subcommand to `app`, whose choice sets `run`. One file a subcommand.
+void add_live(CLI::App& app, Run& run);
+void add_replay(CLI::App& app, Run& run);
+void add_dump(CLI::App& app, Run& run);
+void add_sim(CLI::App& app, Run& run);
+void add_version(CLI::App& app, Run& run);
+
+}  // namespace millrace::tools

@@ -1,0 +1,53 @@
+# The one list of Debian packages the project needs, and how they get onto the machine.
+packages_build=(g++ cmake ninja-build ccache pkg-config liburing-dev libboost-dev libfmt-dev libcli11-dev
+  libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libzstd-dev)
+packages_tests=(catch2 libseccomp-dev libbenchmark-dev)
+packages_long=(clang-19 libclang-rt-19-dev)
+
+# missing_packages NAME...: prints those that are not installed, one a line.
+missing_packages() {
+  local have
+  # shellcheck disable=SC2016  # the braces are dpkg-query's own
+  have=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | sed -n 's/ installed$//p')
+  printf '%s\n' "$@" | grep -vxF -e "$have" || true
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
+  fi
+}
+
+# ensure_packages YES NAME...: installs what is missing. Asks first when YES is empty and somebody is there to
+# answer.
+ensure_packages() {
+  local yes=$1 answer missing log
+  shift
+  if ! command -v dpkg-query >/dev/null; then
+    say "no Debian packages here; the build will say what it misses of: $*"
+    return 0
+  fi
+  mapfile -t missing < <(missing_packages "$@")
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "to be installed with apt-get: ${missing[*]}"
+  if [ -z "$yes" ] && [ -t 0 ]; then
+    read -r -p "Install them now? [y/N] " answer
+    case $answer in
+      y | Y | yes) ;;
+      *) die 1 "nothing installed; do it with: apt-get install ${missing[*]}" ;;
+    esac
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die 1 "cannot install without root or sudo; as root: apt-get install ${missing[*]}"
+    [ -t 0 ] || sudo -n true 2>/dev/null || die 1 "sudo asks for a password; first run: sudo apt-get install ${missing[*]}"
+  fi
+  log=$(mktemp)
+  as_root apt-get update -q >"$log" 2>&1 || say "apt-get update failed; trying with the package lists there are"
+  if ! as_root apt-get install -yq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >>"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    die 1 "apt-get could not install ${missing[*]} (network? all of its output: $log)"
+  fi
+  rm -f "$log"
+}

@@ -1,0 +1,151 @@
+// millrace live: receives the feeds of a config, shows their books, records, and reports at the end.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "command.hpp"
+#include "live_feed.hpp"
+#include "live_table.hpp"
+#include "millrace/feed/config.hpp"
+#include "millrace/feed/venues/venue_list.hpp"
+#include "signals.hpp"
+#include "summary.hpp"
+
+namespace millrace::tools {
+
+namespace {
+
+struct LiveOptions {
+    std::string config;
+    std::string record;
+    std::string ready_file;
+    double duration = 0;
+    bool until_end = false;
+    bool json = false;
+    bool help_config = false;
+    bool check_config = false;
+};
+
+using Feeds = std::vector<std::unique_ptr<LiveFeed>>;
+
+// A file for each feed: FILE itself for the only one, else with the feed's name before the extension.
+std::filesystem::path recording_path(const std::string& file, const std::string& feed, std::size_t feeds) {
+    if (file.empty() || feeds == 1) return file;
+    std::filesystem::path path(file);
+    return path.replace_filename(path.stem().string() + "-" + feed + path.extension().string());
+}
+
+Feeds make_feeds(const Config& config, const LiveOptions& options) {
+    Feeds feeds;
+    for (const FeedConfig& feed : config.feeds) {
+        const auto record_to = recording_path(options.record, feed.name, config.feeds.size());
+        venues::with_venue(feed.venue, [&]<class Venue>() {
+            feeds.push_back(std::make_unique<LiveVenueFeed<Venue>>(feed, record_to));
+        });
+    }
+    return feeds;
+}
+
+void tell_ready(const std::string& file) {
+    if (file.empty()) return;
+    if (!(std::ofstream(file) << "ready\n").flush()) {
+        throw Error(ExitCode::file, "cannot write " + file + "; is the folder there?");
+    }
+}
+
+// Until a signal, the duration, or the end of every session.
+void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals) {
+    constexpr auto kLook = std::chrono::milliseconds(50);
+    constexpr Nanoseconds kRedraw = 250'000'000;
+    // After the end of a session the other lines' last packets are still on their way.
+    constexpr Nanoseconds kLinger = 500'000'000;
+    LiveTable table;
+    const Timestamp begin = MonotonicClock::now();
+    Timestamp drawn_at = 0;
+    Timestamp ended_at = 0;
+    while (!signals.stopped()) {
+        const Timestamp now = MonotonicClock::now();
+        if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration) return;
+        const bool ended = options.until_end && std::all_of(feeds.begin(), feeds.end(), [](const auto& feed) {
+            return feed->ended();
+        });
+        if (!ended) ended_at = now;
+        else if (now - ended_at >= kLinger) return;
+        if (table.on_terminal() && now - drawn_at >= kRedraw) {
+            std::vector<FeedPage> pages;
+            for (std::size_t i = 0; i < feeds.size(); ++i) pages.push_back({feeds[i]->name(), feeds[i]->turn_page()});
+            table.draw(pages, now);
+            drawn_at = now;
+        }
+        std::this_thread::sleep_for(kLook);
+    }
+}
+
+ExitCode report(const Feeds& feeds, const LiveOptions& options) {
+    RunSummary summary;
+    for (const auto& feed : feeds) {
+        summary.feeds.push_back(feed->summary());
+        summary.seconds = std::max(summary.seconds, feed->seconds());
+    }
+    if (options.json) fmt::print("{}\n", summary.json());
+    else fmt::print("{}", summary.text());
+    std::fflush(stdout);
+    for (const auto& feed : feeds) {
+        const std::string recording = feed->recording();
+        if (!recording.empty()) fmt::print(stderr, "millrace: {}\n", recording);
+    }
+    const bool balanced = std::all_of(summary.feeds.begin(), summary.feeds.end(),
+                                      [](const FeedSummary& feed) { return feed.balance() == 0; });
+    return balanced ? ExitCode::ok : ExitCode::failure;
+}
+
+ExitCode run_live(const LiveOptions& options) {
+    if (options.help_config) {
+        fmt::print("{}", config_help());
+        return ExitCode::ok;
+    }
+    if (options.config.empty()) {
+        throw Error(ExitCode::usage, "live needs a config file; examples/nasdaq_two_lines.toml is a complete one");
+    }
+    const Config config = load_config(options.config);
+    if (options.check_config) {
+        fmt::print(stderr, "millrace: {}: good\n", options.config);
+        return ExitCode::ok;
+    }
+    StopSignals signals;
+    const Feeds feeds = make_feeds(config, options);
+    for (const auto& feed : feeds) {
+        feed->start();
+        fmt::print(stderr, "millrace: {}\n", feed->description());
+    }
+    tell_ready(options.ready_file);
+    watch(feeds, options, signals);
+    for (const auto& feed : feeds) feed->stop();
+    return report(feeds, options);
+}
+
+}  // namespace
+
+void add_live(CLI::App& app, Run& run) {
+    auto options = std::make_shared<LiveOptions>();
+    CLI::App* command = app.add_subcommand("live", "Receive the feeds of a config file and keep their books");
+    command->add_option("CONFIG", options->config, "TOML file (docs/config.md)");
+    command->add_option("--record", options->record, "write what is received to this pcapng file (.zst, .gz: compressed)");
+    command->add_option("--duration", options->duration, "end after so many seconds")->check(CLI::PositiveNumber);
+    command->add_flag("--until-end", options->until_end, "end when the exchange ends the session");
+    command->add_option("--ready-file", options->ready_file, "write this file once packets can be received");
+    command->add_flag("--json", options->json, "end with one JSON object on stdout (docs/json.md)");
+    command->add_flag("--check-config", options->check_config, "only say whether the config is good");
+    command->add_flag("--help-config", options->help_config, "print every key of the config file");
+    command->callback([options, &run] { run = [options] { return run_live(*options); }; });
+}
+
+}  // namespace millrace::tools

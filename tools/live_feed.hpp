@@ -1,0 +1,164 @@
+// One feed of `millrace live`: its decoder thread, its recorder, and what the main thread may ask of it.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "endpoint_text.hpp"
+#include "live_handler.hpp"
+#include "millrace/core/cpu.hpp"
+#include "millrace/feed/feed.hpp"
+#include "millrace/replay/recorder.hpp"
+#include "summary.hpp"
+
+namespace millrace::tools {
+
+// Called by the main thread, seldom; hence virtual.
+class LiveFeed {
+  public:
+    virtual ~LiveFeed() = default;
+    [[nodiscard]] virtual const std::string& name() const = 0;
+    // Opens everything and starts the decoder thread. Throws Error.
+    virtual void start() = 0;
+    // What was chosen and granted, in one line.
+    [[nodiscard]] virtual std::string description() const = 0;
+    // The session's end was announced and nothing is missing.
+    [[nodiscard]] virtual bool ended() const = 0;
+    [[nodiscard]] virtual BookPage turn_page() = 0;
+    // Joins the decoder thread. Then, and not before, the two below may be called.
+    virtual void stop() = 0;
+    [[nodiscard]] virtual FeedSummary summary() const = 0;
+    // How the recording went; empty without one. Throws Error(file) when it is incomplete.
+    [[nodiscard]] virtual std::string recording() const = 0;
+    // First packet in to last event out.
+    [[nodiscard]] virtual double seconds() const = 0;
+};
+
+template <class Venue>
+class LiveVenueFeed final : public LiveFeed {
+  public:
+    LiveVenueFeed(const FeedConfig& config, std::filesystem::path record_to)
+        : config_(config), record_to_(std::move(record_to)), handler_(config.session.limits.books),
+          feed_(config, handler_) {}
+    ~LiveVenueFeed() override { join(); }
+
+    [[nodiscard]] const std::string& name() const override { return config_.name; }
+
+    void start() override {
+        if (!record_to_.empty()) {
+            recorder_ = std::make_unique<replay::Recorder>(record_to_, recorded_lines(), kNotPinned);
+        }
+        const auto started = std::make_shared<std::promise<void>>();
+        std::future<void> result = started->get_future();
+        thread_ = start_thread("decoder", config_.threads.decoder, [this, started] { run(*started); });
+        result.get();
+    }
+
+    [[nodiscard]] std::string description() const override {
+        return config_.name + ": " + std::string(millrace::name(feed_.backend().backend)) + " (" +
+               feed_.backend().reason + "), " + std::string(millrace::name(config_.receive.mode)) + ", idle " +
+               std::string(millrace::name(feed_.idle_strategy())) + ", socket buffer " +
+               std::to_string(feed_.socket_buffer_bytes()) + " bytes";
+    }
+    [[nodiscard]] bool ended() const override { return ended_.load(std::memory_order_relaxed); }
+    [[nodiscard]] BookPage turn_page() override { return handler_.turn_page(); }
+    void stop() override { join(); }
+
+    [[nodiscard]] FeedSummary summary() const override {
+        std::vector<LineSummary> lines;
+        for (const LineStats& stats : feed_.lines()) {
+            using net::ReceiveCounter;
+            LineSummary& line = lines.emplace_back();
+            line.name = stats.name;
+            line.received = stats.received[ReceiveCounter::received];
+            line.truncated = stats.received[ReceiveCounter::truncated];
+            line.queue_full = stats.received[ReceiveCounter::queue_full];
+            line.in_flight = stats.in_flight;
+            line.kernel = stats.received[ReceiveCounter::kernel_drops];
+            line.no_buffers = stats.received[ReceiveCounter::no_buffers];
+        }
+        FeedSummary feed = summarise(config_.name, feed_.session(), std::move(lines));
+        feed.backend = millrace::name(feed_.backend().backend);
+        feed.latency = summarise(handler_.latency());
+        return feed;
+    }
+
+    [[nodiscard]] std::string recording() const override {
+        if (recorder_ == nullptr) return {};
+        if (recording_problem_ != nullptr) std::rethrow_exception(recording_problem_);
+        return record_to_.string() + ": " + std::to_string(recorder_->written()) + " packets recorded, " +
+               std::to_string(recorder_->lost()) + " lost because the disk could not follow";
+    }
+    [[nodiscard]] double seconds() const override { return static_cast<double>(last_at_ - first_at_) / 1e9; }
+
+  private:
+    // How many polls pass, when they all find packets, between two looks at the drawing thread.
+    static constexpr std::uint32_t kServeEvery = 256;
+
+    // A line may have several groups; the recording shows the first of them.
+    [[nodiscard]] std::vector<replay::RecordedLine> recorded_lines() const {
+        std::vector<replay::RecordedLine> lines;
+        for (const LineConfig& line : config_.lines) {
+            lines.push_back({line.name, endpoint_of(line.groups.front().address, line.groups.front().port)});
+        }
+        return lines;
+    }
+
+    void run(std::promise<void>& started) {
+        try {
+            feed_.start();
+        } catch (...) {
+            started.set_exception(std::current_exception());
+            return;
+        }
+        started.set_value();
+        const auto tap = [this](const Packet& packet) {
+            if (recorder_ != nullptr) recorder_->record(packet);
+        };
+        std::uint32_t busy = 0;
+        while (!stop_.load(std::memory_order_relaxed)) {
+            const std::size_t packets = feed_.poll(tap);
+            if (packets > 0) note_time();
+            if (packets > 0 && ++busy % kServeEvery != 0) continue;
+            handler_.serve_page(feed_.session());
+            ended_.store(feed_.session().arbiter().ended() && !feed_.session().arbiter().gap_open(),
+                         std::memory_order_relaxed);
+            if (packets == 0) feed_.idle();
+        }
+        feed_.stop(tap);
+        if (recorder_ == nullptr) return;
+        try {
+            recorder_->close();
+        } catch (...) {
+            recording_problem_ = std::current_exception();
+        }
+    }
+    void note_time() {
+        last_at_ = MonotonicClock::now();
+        if (first_at_ == 0) first_at_ = last_at_;
+    }
+    void join() {
+        stop_.store(true, std::memory_order_relaxed);
+        if (thread_.joinable()) thread_.join();
+    }
+
+    FeedConfig config_;
+    std::filesystem::path record_to_;
+    LiveHandler handler_;
+    FeedHandler<Venue, LiveHandler> feed_;  // the decoder thread's until it was joined
+    std::unique_ptr<replay::Recorder> recorder_;  // likewise
+    std::exception_ptr recording_problem_;        // decoder writes, main reads after the join
+    Timestamp first_at_ = 0;                      // likewise, as is last_at_; monotonic
+    Timestamp last_at_ = 0;
+    std::atomic<bool> ended_{false};  // decoder writes, main reads
+    std::atomic<bool> stop_{false};   // main writes, decoder reads
+    std::thread thread_;
+};
+
+}  // namespace millrace::tools

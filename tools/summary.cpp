@@ -1,0 +1,191 @@
+#include "summary.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace millrace::tools {
+
+namespace {
+
+// Keys in the order they are documented.
+using Json = nlohmann::ordered_json;
+
+Json object_of(const std::vector<Named>& numbers) {
+    Json out = Json::object();
+    for (const auto& [name, number] : numbers) out[name] = number;
+    return out;
+}
+
+Json json_of(const LineSummary& line) {
+    return {{"name", line.name},
+            {"received", line.received},
+            {"lost", line.counters[LineCounter::lost]},
+            {"duplicate", line.counters[LineCounter::duplicate]},
+            {"malformed", line.counters[LineCounter::malformed]}};
+}
+
+Json json_of(const FeedSummary& feed) {
+    Json lines = Json::array();
+    for (const LineSummary& line : feed.lines) lines.push_back(json_of(line));
+    Json gaps = Json::array();
+    for (const Gap& gap : feed.gaps) {
+        gaps.push_back({{"first", gap.missing.first}, {"last", gap.missing.last}, {"ended", name(gap.ended)}});
+    }
+    Json out{{"name", feed.name},
+            {"venue", feed.venue},
+            {"packets", feed.packets()},
+            {"bytes", feed.bytes()},
+            {"messages", feed.messages},
+            {"by_type", object_of(feed.by_type)},
+            {"lines", std::move(lines)},
+            {"gaps", std::move(gaps)},
+            {"drops", object_of(feed.drops())},
+            {"balance", feed.balance()},
+            {"quality", object_of(feed.quality)},
+            {"digest", feed.digest.text()}};
+    if (!feed.backend.empty()) out["backend"] = feed.backend;
+    if (feed.latency) {
+        out["latency_ns"] = object_of(feed.latency->percentiles_ns);
+        out["latency_ns"]["samples"] = feed.latency->samples;
+        out["latency_ns"]["negative"] = feed.latency->negative;
+    }
+    return out;
+}
+
+std::string listed(const std::vector<Named>& numbers) {
+    std::string text;
+    for (const auto& [name, number] : numbers) {
+        if (number != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, name);
+    }
+    return text.empty() ? "none" : text;
+}
+
+std::string gaps_text(const FeedSummary& feed) {
+    constexpr std::size_t kShown = 10;
+    std::vector<Named> ended;
+    for (std::size_t end = 0; end < kGapEndNames.size(); ++end) {
+        ended.emplace_back(kGapEndNames[end], feed.gaps_ended[end]);
+    }
+    std::string text = fmt::format("gaps      {}\n", listed(ended));
+    const std::size_t from = feed.gaps.size() > kShown ? feed.gaps.size() - kShown : 0;
+    if (from > 0) text += fmt::format("          the last {}:\n", kShown);
+    for (std::size_t i = from; i < feed.gaps.size(); ++i) {
+        const Gap& gap = feed.gaps[i];
+        const std::string_view filler =
+            gap.filled_by < feed.lines.size() ? std::string_view(feed.lines[gap.filled_by].name) : "";
+        const bool filled = gap.ended == GapEnd::same_line || gap.ended == GapEnd::other_line;
+        text += fmt::format("          {} to {} ({}), {}{}{} after {:.0f} us\n", gap.missing.first, gap.missing.last,
+                            gap.missing.size(), name(gap.ended), filled ? ": line " : "", filled ? filler : "",
+                            static_cast<double>(gap.ended_at - gap.opened_at) / 1e3);
+    }
+    return text;
+}
+
+std::string text_of(const FeedSummary& feed) {
+    std::string text = fmt::format("feed {} ({})\n", feed.name, feed.venue);
+    text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "line", "packets", "messages", "first",
+                        "lost", "duplicate", "malformed");
+    for (const LineSummary& line : feed.lines) {
+        const LineCounters& c = line.counters;
+        text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", line.name, line.received,
+                            c[LineCounter::messages], c[LineCounter::first], c[LineCounter::lost],
+                            c[LineCounter::duplicate], c[LineCounter::malformed]);
+    }
+    text += fmt::format("messages  {} ({})\n", feed.messages, listed(feed.by_type));
+    text += gaps_text(feed);
+    text += fmt::format("drops     {}\n", listed(feed.drops()));
+    std::vector<Named> faults;
+    for (std::size_t i = 0; i < kFaultCounters.size(); ++i) {
+        faults.emplace_back(kFaultCounters[i].name, feed.faults[static_cast<FaultCounter>(i)]);
+    }
+    text += fmt::format("faults    {}\n", listed(faults));
+    text += fmt::format("books     {}\n", listed(feed.quality));
+    if (feed.latency && feed.latency->samples != 0) {
+        text += "latency  ";
+        for (const auto& [percentile, ns] : feed.latency->percentiles_ns) {
+            text += fmt::format(" {} {:.1f}", percentile, static_cast<double>(ns) / 1e3);
+        }
+        text += fmt::format(" us, wire to book, {} packets\n", feed.latency->samples);
+    }
+    text += fmt::format("digest    {}\nbalance   {}\n", feed.digest.text(), feed.balance());
+    return text;
+}
+
+}  // namespace
+
+LatencySummary summarise(const Histogram& latency) {
+    constexpr std::array<double, 5> kPercentiles{50, 90, 99, 99.9, 99.99};
+    LatencySummary out{latency.total(), latency.negative(), {{"min", latency.min()}}};
+    for (const double percent : kPercentiles) {
+        out.percentiles_ns.emplace_back(fmt::format("p{:g}", percent), latency.percentile(percent));
+    }
+    out.percentiles_ns.emplace_back("max", latency.max());
+    return out;
+}
+
+std::uint64_t FeedSummary::packets() const {
+    std::uint64_t sum = 0;
+    for (const LineSummary& line : lines) sum += line.received;
+    return sum;
+}
+
+std::uint64_t FeedSummary::bytes() const {
+    std::uint64_t sum = 0;
+    for (const LineSummary& line : lines) sum += line.counters[LineCounter::bytes];
+    return sum;
+}
+
+std::int64_t FeedSummary::balance() const {
+    std::int64_t sum = millrace::balance(message_counters);
+    for (const LineSummary& line : lines) {
+        sum += static_cast<std::int64_t>(line.received) -
+               static_cast<std::int64_t>(line.counters[LineCounter::arbitrated] +
+                                         line.counters[LineCounter::malformed] + line.truncated +
+                                         line.queue_full + line.in_flight);
+    }
+    return sum;
+}
+
+std::vector<Named> FeedSummary::drops() const {
+    LineSummary sum;
+    std::uint64_t malformed = 0;
+    for (const LineSummary& line : lines) {
+        sum.kernel += line.kernel;
+        sum.truncated += line.truncated;
+        sum.queue_full += line.queue_full;
+        sum.no_buffers += line.no_buffers;
+        malformed += line.counters[LineCounter::malformed];
+    }
+    return {{"kernel", sum.kernel},
+            {"truncated", sum.truncated},
+            {"queue_full", sum.queue_full},
+            {"no_buffers", sum.no_buffers},
+            {"malformed_packets", malformed},
+            {"malformed_messages", message_counters[MessageCounter::malformed]}};
+}
+
+double RunSummary::messages_per_second() const {
+    std::uint64_t messages = 0;
+    for (const FeedSummary& feed : feeds) messages += feed.messages;
+    return seconds > 0 ? static_cast<double>(messages) / seconds : 0;
+}
+
+std::string RunSummary::json() const {
+    Json out = Json::object();
+    Json list = Json::array();
+    for (const FeedSummary& feed : feeds) list.push_back(json_of(feed));
+    if (feeds.size() == 1) out = list[0];
+    out["feeds"] = std::move(list);
+    out["seconds"] = seconds;
+    out["messages_per_second"] = messages_per_second();
+    return out.dump();
+}
+
+std::string RunSummary::text() const {
+    std::string text;
+    for (const FeedSummary& feed : feeds) text += text_of(feed) + "\n";
+    return text + fmt::format("{:.3f} s, {:.0f} messages a second\n", seconds, messages_per_second());
+}
+
+}  // namespace millrace::tools

@@ -1,0 +1,27 @@
+// millrace version: what this build is and what it speaks.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "command.hpp"
+#include "millrace/feed/venues/venue_list.hpp"
+
+namespace millrace::tools {
+
+namespace {
+
+ExitCode print_version() {
+    fmt::print("millrace {}\ncompiler {}\nvenues\n", MILLRACE_VERSION, __VERSION__);
+    venues::for_each_venue([]<class Venue>() { fmt::print("  {:<18} {}\n", Venue::kId, Venue::kTitle); });
+    return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_version(CLI::App& app, Run& run) {
+    app.add_subcommand("version", "Print the version, the compiler and the venues")->callback([&run] {
+        run = print_version;
+    });
+}
+
+}  // namespace millrace::tools

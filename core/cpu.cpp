@@ -22,7 +22,8 @@ std::vector<int> affinity() {
     cpu_set_t set;
     CPU_ZERO(&set);
     std::vector<int> cpus;
-    if (sched_getaffinity(0, sizeof(set), &set) != 0) return cpus;
+    // The main thread's: the calling one may be pinned.
+    if (sched_getaffinity(getpid(), sizeof(set), &set) != 0) return cpus;
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
         if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
     }
@@ -90,12 +91,11 @@ std::thread start_thread(const std::string& name, int cpu, std::function<void()>
         sched_param priority{};
         pthread_setschedparam(pthread_self(), SCHED_OTHER, &priority);
         pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-        if (cpu != kNotPinned) {
-            cpu_set_t set;
-            CPU_ZERO(&set);
-            CPU_SET(static_cast<std::size_t>(cpu), &set);
-            pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-        }
+        const std::vector<int> cpus = cpu == kNotPinned ? available_cpus() : std::vector<int>{cpu};
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        for (const int each : cpus) CPU_SET(static_cast<std::size_t>(each), &set);
+        pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
         body();
     });
 }

@@ -9,7 +9,7 @@
 
 namespace millrace {
 
-// CPUs this process may run on, ascending.
+// CPUs this process (its main thread) may run on, ascending.
 [[nodiscard]] std::vector<int> available_cpus();
 
 // "0-3,5" -> {0,1,2,3,5}. Throws Error(cpu).
@@ -24,8 +24,8 @@ void check_cpu(int cpu);
 // Pins the calling thread. Throws Error(cpu).
 void pin_to(int cpu);
 
-// Starts a thread pinned from its first instruction, with a name (at most 15 characters) and the default
-// scheduling, whatever the caller's. Throws Error(cpu).
+// Starts a thread with a name (at most 15 characters), pinned where a CPU is named and otherwise free to use
+// all of the process's, with the default scheduling, whatever the caller's are. Throws Error(cpu).
 [[nodiscard]] std::thread start_thread(const std::string& name, int cpu, std::function<void()> body);
 
 // What a thread does when it finds nothing to do.

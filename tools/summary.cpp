@@ -53,10 +53,24 @@ Json json_of(const FeedSummary& feed) {
     return out;
 }
 
+// "3 this, 4 that", broken into lines that begin under the first one.
 std::string listed(const std::vector<Named>& numbers) {
+    constexpr std::size_t kIndent = 10;
+    constexpr std::size_t kWidth = 100;
     std::string text;
+    std::size_t column = kIndent;
     for (const auto& [name, number] : numbers) {
-        if (number != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, name);
+        if (number == 0) continue;
+        const std::string entry = fmt::format("{} {}", number, name);
+        if (!text.empty()) text += ",";
+        if (column + entry.size() + 2 > kWidth) {
+            text += "\n" + std::string(kIndent, ' ');
+            column = kIndent;
+        } else if (!text.empty()) {
+            text += " ";
+        }
+        text += entry;
+        column += entry.size() + 2;
     }
     return text.empty() ? "none" : text;
 }
@@ -92,7 +106,7 @@ std::string text_of(const FeedSummary& feed) {
                             c[LineCounter::messages], c[LineCounter::first], c[LineCounter::lost],
                             c[LineCounter::duplicate], c[LineCounter::malformed]);
     }
-    text += fmt::format("messages  {} ({})\n", feed.messages, listed(feed.by_type));
+    text += fmt::format("messages  {}\n          {}\n", feed.messages, listed(feed.by_type));
     text += gaps_text(feed);
     text += fmt::format("drops     {}\n", listed(feed.drops()));
     std::vector<Named> faults;

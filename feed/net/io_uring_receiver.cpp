@@ -52,7 +52,7 @@ IoUringReceiver::IoUringReceiver(const PacketArena& arena, std::vector<Receiving
     shape_.msg_controllen = kBufferHead - sizeof(io_uring_recvmsg_out);
     MILLRACE_VERIFY(std::has_single_bit(arena.buffers()));
     const auto submissions = static_cast<unsigned>(std::bit_ceil(std::max<std::size_t>(sockets_.size() * 2, 8)));
-    if (const int result = make_ring(ring_, submissions, std::min(2 * arena.buffers(), 65'536U)); result < 0) {
+    if (const int result = make_ring(ring_, submissions, std::clamp(2 * arena.buffers(), 2 * submissions, 65'536U)); result < 0) {
         throw_errno(ExitCode::backend, "io_uring", -result, kTry);
     }
     buffers_bytes_ = arena.buffers() * sizeof(io_uring_buf);

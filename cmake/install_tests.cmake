@@ -5,6 +5,7 @@ foreach(way find_package pkg_config)
       -D WAY=${way}
       -D BUILD_DIR=${PROJECT_BINARY_DIR}
       -D CONSUMER_DIR=${PROJECT_SOURCE_DIR}/tests/install_consumer
+      -D EXAMPLE_DIR=${PROJECT_SOURCE_DIR}/examples/strategy
       -D WORK_DIR=${PROJECT_BINARY_DIR}/install-test-${way}
       -D CXX=${CMAKE_CXX_COMPILER}
       -D VERSION=${PROJECT_VERSION}

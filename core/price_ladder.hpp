@@ -74,7 +74,7 @@ class LadderPool {
         if (block_class >= kClasses) return nullptr;
         if (free_[block_class] != nullptr) {
             std::uint8_t* block = free_[block_class];
-            std::memcpy(&free_[block_class], block, sizeof(block));
+            std::memcpy(&free_[block_class], block, sizeof(std::uint8_t*));
             return block;
         }
         const std::size_t size = (std::size_t{kSmallest} << block_class) * kBytesPerLevel;
@@ -85,7 +85,7 @@ class LadderPool {
     }
 
     void give_back(std::uint8_t* block, std::uint32_t block_class) {
-        std::memcpy(block, &free_[block_class], sizeof(block));
+        std::memcpy(block, &free_[block_class], sizeof(std::uint8_t*));
         free_[block_class] = block;
     }
 

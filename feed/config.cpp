@@ -230,6 +230,21 @@ Config parse_config(std::string_view text, const std::string& title) {
 
 Config load_config(const std::filesystem::path& path) { return parse_config(read_file(path), path.string()); }
 
+const FeedConfig& only_feed_of(const Config& config, std::string_view venue) {
+    const FeedConfig* found = nullptr;
+    for (const FeedConfig& feed : config.feeds) {
+        if (feed.venue != venue) continue;
+        if (found != nullptr) {
+            throw Error(ExitCode::config, "two feeds of venue " + std::string(venue) + "; pass one of Config::feeds");
+        }
+        found = &feed;
+    }
+    if (found == nullptr) {
+        throw Error(ExitCode::config, "no feed of venue " + std::string(venue) + " in the config; add one");
+    }
+    return *found;
+}
+
 std::string config_help() {
     std::string text;
     FeedConfig feed;

@@ -29,6 +29,9 @@ struct Config {
 // The same from text; `title` stands for the file in messages.
 [[nodiscard]] Config parse_config(std::string_view text, const std::string& title);
 
+// The config's feed of this venue. Throws Error(config) when there is not exactly one.
+[[nodiscard]] const FeedConfig& only_feed_of(const Config& config, std::string_view venue);
+
 // Every key with type, default, range and meaning, as Markdown.
 [[nodiscard]] std::string config_help();
 

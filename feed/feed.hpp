@@ -52,7 +52,7 @@ class FeedHandler {
   public:
     FeedHandler(const FeedConfig& config, Handler& handler) : config_(config), handler_(handler) {}
     // The feed of this venue in a config. Throws Error(config) when there is not exactly one.
-    FeedHandler(const Config& config, Handler& handler) : FeedHandler(only_feed(config), handler) {}
+    FeedHandler(const Config& config, Handler& handler) : FeedHandler(only_feed_of(config, Venue::kId), handler) {}
     ~FeedHandler() { stop(); }
     FeedHandler(const FeedHandler&) = delete;
     FeedHandler& operator=(const FeedHandler&) = delete;
@@ -101,7 +101,6 @@ class FeedHandler {
     // Between the kernel stamping a datagram and its socket showing it.
     static constexpr Nanoseconds kStampSlack = 1'000'000;
 
-    [[nodiscard]] static const FeedConfig& only_feed(const Config& config);
     template <class Tap>
     std::size_t poll_receiver(Tap& tap);
     template <class Tap>
@@ -125,22 +124,6 @@ class FeedHandler {
     std::array<net::Received, kBatch> batch_{};
     bool stopped_ = false;
 };
-
-template <class Venue, BookHandler Handler>
-const FeedConfig& FeedHandler<Venue, Handler>::only_feed(const Config& config) {
-    const FeedConfig* found = nullptr;
-    for (const FeedConfig& feed : config.feeds) {
-        if (feed.venue != Venue::kId) continue;
-        if (found != nullptr) {
-            throw Error(ExitCode::config, "two feeds of venue " + std::string(Venue::kId) + "; pass one of Config::feeds");
-        }
-        found = &feed;
-    }
-    if (found == nullptr) {
-        throw Error(ExitCode::config, "no feed of venue " + std::string(Venue::kId) + " in the config; add one");
-    }
-    return *found;
-}
 
 template <class Venue, BookHandler Handler>
 void FeedHandler<Venue, Handler>::start() {

@@ -1,6 +1,5 @@
 #include "millrace/replay/simulator/fault_schedule.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace millrace::replay {
@@ -65,11 +64,12 @@ void FaultSchedule::offer(SimulatedPacket packet) {
 }
 
 void FaultSchedule::release(Line& line, bool all) {
-    auto due = std::stable_partition(line.late.begin(), line.late.end(), [&](const Late& late) {
-        return !all && late.due > line.counts.packets;
-    });
-    for (auto late = due; late != line.late.end(); ++late) output_(late->packet);
-    line.late.erase(due, line.late.end());
+    std::size_t kept = 0;
+    for (Late& late : line.late) {
+        if (all || late.due <= line.counts.packets) output_(late.packet);
+        else std::swap(line.late[kept++], late);
+    }
+    line.late.resize(kept);
 }
 
 void FaultSchedule::flush() {

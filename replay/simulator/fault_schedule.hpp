@@ -53,7 +53,7 @@ class FaultSchedule {
 
   private:
     struct Late {
-        std::uint64_t due;  // after so many packets of the line
+        std::uint64_t due = 0;  // after so many packets of the line
         SimulatedPacket packet;
     };
     struct Line {

@@ -221,3 +221,12 @@ TEST_CASE("config: a file that is missing, a folder, binary or no TOML says whic
     says("name = \n\n", "this is no TOML");
     says("\xff\xfe\xfd", "f.toml:1: ");
 }
+
+TEST_CASE("config: the only feed of a venue is found, and none or two are errors") {
+    const Config config = parse_config(minimal(), "f.toml");
+    CHECK(only_feed_of(config, "nasdaq-itch50").name == "n");
+    CHECK_THROWS_AS(only_feed_of(config, "nasdaq-bx-itch50"), Error);
+    Config two = config;
+    two.feeds.push_back(config.feeds[0]);
+    CHECK_THROWS_AS(only_feed_of(two, "nasdaq-itch50"), Error);
+}

@@ -1,4 +1,5 @@
-# cmake -P: installs to one place, moves that to another, and builds and runs the consumer from there.
+# cmake -P: installs to one place, moves that to another, and builds and runs the consumer from there (and, by
+# find_package, builds the example strategy).
 # WAY is find_package or pkg_config.
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE out)
@@ -25,6 +26,9 @@ if(WAY STREQUAL "find_package")
     -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_PREFIX_PATH=${WORK_DIR}/moved)
   run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
   run(${WORK_DIR}/build/consumer)
+  run(${CMAKE_COMMAND} -S ${EXAMPLE_DIR} -B ${WORK_DIR}/example -G Ninja -D CMAKE_BUILD_TYPE=Release
+    -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_PREFIX_PATH=${WORK_DIR}/moved)
+  run(${CMAKE_COMMAND} --build ${WORK_DIR}/example)
   return()
 endif()
 

@@ -16,6 +16,9 @@ struct Best : millrace::IgnoreOthers {
 
 }  // namespace
 
+// All of it compiles on this side, not only what is called below.
+template class millrace::FeedHandler<millrace::venues::NasdaqItch50, Best>;
+
 std::int64_t best_prices_of(std::span<const std::uint8_t> packet) {
     millrace::SessionConfig config;
     config.limits = {16, 1024, 1024};

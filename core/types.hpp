@@ -11,8 +11,6 @@
 
 namespace millrace {
 
-using Bytes = std::size_t;
-
 // Nanoseconds. `Timestamp` is a point on the clock its field names (capture and receive times: since
 // the Unix epoch, UTC; exchange times: as the venue counts them, see the venue's README).
 using Timestamp = std::int64_t;

@@ -54,11 +54,14 @@ ConfigValue value_of(const toml::node& node) {
         // An empty list is a list of anything; it counts as one of text, which numbers accept too.
         value.type = Type::text_list;
         for (const toml::node& entry : *list) {
-            if (const auto entry_text = entry.value_exact<std::string>()) value.texts.push_back(*entry_text);
-            else if (const auto entry_integer = entry.value_exact<std::int64_t>()) value.integers.push_back(*entry_integer);
+            if (const auto entry_text = entry.value_exact<std::string>())
+                value.texts.push_back(*entry_text);
+            else if (const auto entry_integer = entry.value_exact<std::int64_t>())
+                value.integers.push_back(*entry_integer);
             else return {};
         }
-        if (!value.integers.empty()) value.type = value.texts.empty() ? Type::integer_list : Type::other;
+        if (!value.integers.empty())
+            value.type = value.texts.empty() ? Type::integer_list : Type::other;
     }
     return value;
 }
@@ -72,7 +75,8 @@ class Parser {
         try {
             document = toml::parse(text);
         } catch (const toml::parse_error& error) {
-            fail(error.source().begin.line, std::string(error.description()) + "; this is no TOML");
+            fail(error.source().begin.line,
+                 std::string(error.description()) + "; this is no TOML");
         }
         for (const auto& [key, node] : document) {
             if (key.str() != "feed") unknown(node, "", key.str(), {"feed"});
@@ -84,7 +88,8 @@ class Parser {
 
   private:
     [[noreturn]] void fail(std::size_t line, const std::string& what) const {
-        throw Error(ExitCode::config, file_ + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + what);
+        throw Error(ExitCode::config,
+                    file_ + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + what);
     }
     [[noreturn]] void fail(const toml::node& at, const std::string& what) const {
         fail(at.source().begin.line, what);
@@ -100,7 +105,8 @@ class Parser {
             message += "did you mean " + std::string(nearest) + "?";
         } else {
             message += "there are";
-            for (const std::string_view candidate : allowed) message += " " + std::string(candidate);
+            for (const std::string_view candidate : allowed)
+                message += " " + std::string(candidate);
         }
         fail(at, message);
     }
@@ -109,12 +115,15 @@ class Parser {
     }
 
     // A list of tables, written [[name]].
-    [[nodiscard]] std::vector<const toml::table*> tables_of(const toml::node& node, const std::string& name) const {
+    [[nodiscard]] std::vector<const toml::table*> tables_of(const toml::node& node,
+                                                            const std::string& name) const {
         std::vector<const toml::table*> tables;
         const toml::array* list = node.as_array();
-        if (list == nullptr || list->empty()) fail(node, name + ": write it as [[" + name + "]], once for each");
+        if (list == nullptr || list->empty())
+            fail(node, name + ": write it as [[" + name + "]], once for each");
         for (const toml::node& entry : *list) {
-            if (entry.as_table() == nullptr) fail(entry, name + ": write it as [[" + name + "]], once for each");
+            if (entry.as_table() == nullptr)
+                fail(entry, name + ": write it as [[" + name + "]], once for each");
             tables.push_back(entry.as_table());
         }
         return tables;
@@ -128,7 +137,8 @@ class Parser {
             allowed.push_back(key.name);
             const toml::node* node = table.get(key.name);
             if (node != nullptr) set(key, *node, target);
-            else if (key.required) fail(table, joined(name, key.name) + ": missing; " + std::string(key.meaning));
+            else if (key.required)
+                fail(table, joined(name, key.name) + ": missing; " + std::string(key.meaning));
         }
         for (const ConfigTable& inner : detail::config_tables()) {
             if (inner.name.size() > name.size() && inner.name.substr(0, name.size()) == name) {
@@ -147,8 +157,8 @@ class Parser {
         std::ostringstream given;
         if (node.is_table() || node.is_array()) given << "this";
         else given << toml::node_view(node);
-        fail(node, joined(key.table, key.name) + ": " + given.str() + " is not allowed; " + std::string(key.type) +
-                       (key.allowed.empty() ? "" : ", " + key.allowed));
+        fail(node, joined(key.table, key.name) + ": " + given.str() + " is not allowed; " +
+                       std::string(key.type) + (key.allowed.empty() ? "" : ", " + key.allowed));
     }
 
     void parse_feed(const toml::table& table) {
@@ -157,10 +167,13 @@ class Parser {
         parse_table(table, "feed", {feed, no_line});
         for (const ConfigTable& inner : detail::config_tables()) {
             constexpr std::string_view kPrefix = "feed.";
-            if (inner.name.substr(0, kPrefix.size()) != kPrefix || inner.name == "feed.line") continue;
+            if (inner.name.substr(0, kPrefix.size()) != kPrefix || inner.name == "feed.line")
+                continue;
             const toml::node* node = table.get(inner.name.substr(kPrefix.size()));
             if (node == nullptr) continue;
-            if (node->as_table() == nullptr) fail(*node, std::string(inner.name) + ": write it as " + std::string(inner.heading));
+            if (node->as_table() == nullptr)
+                fail(*node,
+                     std::string(inner.name) + ": write it as " + std::string(inner.heading));
             parse_table(*node->as_table(), inner.name, {feed, no_line});
         }
         const toml::node* lines = table.get("line");
@@ -181,22 +194,28 @@ class Parser {
             fail(table, "feed.line: a feed has at most " + std::to_string(kLinesMax) + " lines");
         }
         for (std::size_t i = 0; i + 1 < feed.lines.size(); ++i) {
-            if (feed.lines[i].name == line.name) fail(*table.get("name"), "feed.line.name: two lines are called " + line.name);
+            if (feed.lines[i].name == line.name)
+                fail(*table.get("name"), "feed.line.name: two lines are called " + line.name);
             for (const auto& group : feed.lines[i].groups) {
-                if (std::find(line.groups.begin(), line.groups.end(), group) == line.groups.end()) continue;
-                fail(*table.get("groups"), "feed.line.groups: line " + feed.lines[i].name + " has " + group.address + ":" + std::to_string(group.port) + " too");
+                if (std::find(line.groups.begin(), line.groups.end(), group) == line.groups.end())
+                    continue;
+                fail(*table.get("groups"), "feed.line.groups: line " + feed.lines[i].name +
+                                               " has " + group.address + ":" +
+                                               std::to_string(group.port) + " too");
             }
         }
     }
 
     void check_feed(const toml::table& table, const FeedConfig& feed) const {
         for (std::size_t i = 0; i + 1 < config_.feeds.size(); ++i) {
-            if (config_.feeds[i].name == feed.name) fail(*table.get("name"), "feed.name: two feeds are called " + feed.name);
+            if (config_.feeds[i].name == feed.name)
+                fail(*table.get("name"), "feed.name: two feeds are called " + feed.name);
         }
         const std::size_t cpus = feed.threads.receivers.size();
         if (cpus != 0 && cpus != feed.lines.size()) {
             fail(*table.at_path("threads.receivers").node(),
-                 "feed.threads.receivers: " + std::to_string(cpus) + " CPUs for " + std::to_string(feed.lines.size()) +
+                 "feed.threads.receivers: " + std::to_string(cpus) + " CPUs for " +
+                     std::to_string(feed.lines.size()) +
                      " lines; name one for each line, in their order");
         }
     }
@@ -208,9 +227,12 @@ class Parser {
 std::string read_file(const std::filesystem::path& path) {
     const std::string name = path.string();
     std::error_code problem;
-    if (std::filesystem::is_directory(path, problem)) throw Error(ExitCode::config, name + ": is a folder; name a TOML file");
+    if (std::filesystem::is_directory(path, problem))
+        throw Error(ExitCode::config, name + ": is a folder; name a TOML file");
     std::FILE* file = std::fopen(name.c_str(), "rb");
-    if (file == nullptr) throw_errno(ExitCode::config, name, errno, "name a TOML file (examples/nasdaq_two_lines.toml is one)");
+    if (file == nullptr)
+        throw_errno(ExitCode::config, name, errno,
+                    "name a TOML file (examples/nasdaq_two_lines.toml is one)");
     std::string text(kFileBytesMax + 1, '\0');
     text.resize(std::fread(text.data(), 1, text.size(), file));
     std::fclose(file);
@@ -228,19 +250,23 @@ Config parse_config(std::string_view text, const std::string& title) {
     return config;
 }
 
-Config load_config(const std::filesystem::path& path) { return parse_config(read_file(path), path.string()); }
+Config load_config(const std::filesystem::path& path) {
+    return parse_config(read_file(path), path.string());
+}
 
 const FeedConfig& only_feed_of(const Config& config, std::string_view venue) {
     const FeedConfig* found = nullptr;
     for (const FeedConfig& feed : config.feeds) {
         if (feed.venue != venue) continue;
         if (found != nullptr) {
-            throw Error(ExitCode::config, "two feeds of venue " + std::string(venue) + "; pass one of Config::feeds");
+            throw Error(ExitCode::config, "two feeds of venue " + std::string(venue) +
+                                              "; pass one of Config::feeds");
         }
         found = &feed;
     }
     if (found == nullptr) {
-        throw Error(ExitCode::config, "no feed of venue " + std::string(venue) + " in the config; add one");
+        throw Error(ExitCode::config,
+                    "no feed of venue " + std::string(venue) + " in the config; add one");
     }
     return *found;
 }
@@ -250,7 +276,8 @@ std::string config_help() {
     FeedConfig feed;
     LineConfig line;
     for (const ConfigTable& table : detail::config_tables()) {
-        text += "## `" + std::string(table.heading) + "`\n\n" + std::string(table.meaning) + "\n\n";
+        text +=
+            "## `" + std::string(table.heading) + "`\n\n" + std::string(table.meaning) + "\n\n";
         text += "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n";
         for (const ConfigKey& key : detail::config_keys()) {
             if (key.table != table.name) continue;

@@ -1,4 +1,5 @@
-// The config file of a live process: which feeds on which lines, and what each may use. One file, TOML.
+// The config file of a live process: which feeds on which lines, and what each may use. One file,
+// TOML.
 #pragma once
 
 #include <filesystem>

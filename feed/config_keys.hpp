@@ -1,5 +1,5 @@
-// Every key of the config file, declared once: the parser, its errors, `millrace live --help-config` and
-// docs/config.md read this table.
+// Every key of the config file, declared once: the parser, its errors, `millrace live
+// --help-config` and docs/config.md read this table.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct ConfigTarget {
 };
 
 struct ConfigKey {
-    std::string_view table;    // "feed", "feed.line", "feed.receive", ...
+    std::string_view table;  // "feed", "feed.line", "feed.receive", ...
     std::string_view name;
     std::string_view type;     // for people: "text", "whole number", ...
     std::string allowed;       // "1 to 65535", "threads, run_to_completion", ...

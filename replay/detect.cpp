@@ -13,7 +13,8 @@ VenueEvidence look_at(const std::filesystem::path& capture) {
     if (reader.format() == CaptureFormat::binaryfile) {
         Records records;
         while (evidence.messages < kPacketsLookedAt && reader.next_records(records)) {
-            weigh<Venue>({FrameKind::data, {}, records.first, records.count, records.blocks}, evidence);
+            weigh<Venue>({FrameKind::data, {}, records.first, records.count, records.blocks},
+                         evidence);
         }
         return evidence;
     }

@@ -15,9 +15,9 @@ namespace millrace::replay {
 // How many of the messages looked at a venue could have sent.
 struct VenueEvidence {
     std::uint64_t messages = 0;
-    std::uint64_t fitting = 0;   // of a known type and exactly its length
+    std::uint64_t fitting = 0;  // of a known type and exactly its length
     std::uint64_t packets = 0;
-    std::uint64_t framed = 0;    // packets whose framing holds together
+    std::uint64_t framed = 0;  // packets whose framing holds together
 
     // Nearly everything fits: a new message type now and then is no reason to doubt.
     [[nodiscard]] bool convincing() const {
@@ -37,8 +37,8 @@ void weigh(const Frame& frame, VenueEvidence& evidence) {
     }
 }
 
-// The first venue of the list that the beginning of the capture speaks for; empty when none does. Venues that
-// share a protocol cannot be told apart by it: the first of them stands for all.
+// The first venue of the list that the beginning of the capture speaks for; empty when none does.
+// Venues that share a protocol cannot be told apart by it: the first of them stands for all.
 [[nodiscard]] std::string_view detect_venue(const std::filesystem::path& capture);
 
 }  // namespace millrace::replay

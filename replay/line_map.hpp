@@ -1,5 +1,5 @@
-// Which line a captured packet came by. A line of a capture is one destination, told apart by the interface
-// where the file names several.
+// Which line a captured packet came by. A line of a capture is one destination, told apart by the
+// interface where the file names several.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace millrace::replay {
 
 // One line of a replay and what the capture holds of it.
 struct CapturedLine {
-    std::string interface;   // pcapng's name for it; may be empty
+    std::string interface;  // pcapng's name for it; may be empty
     Endpoint destination;
     std::uint64_t received = 0;   // datagrams
     std::uint64_t truncated = 0;  // of which the capture kept too little
@@ -27,15 +27,17 @@ class LineMap {
     // Only packets to these destinations count; all of them when empty.
     explicit LineMap(std::vector<Endpoint> only) : only_(std::move(only)) {}
 
-    // Lines are numbered in order of their first packet. Nothing when the destination is not wanted, or when
-    // there are kLinesMax lines already.
-    [[nodiscard]] std::optional<LineId> line_of(const CaptureReader& reader, const Datagram& datagram) {
+    // Lines are numbered in order of their first packet. Nothing when the destination is not
+    // wanted, or when there are kLinesMax lines already.
+    [[nodiscard]] std::optional<LineId> line_of(const CaptureReader& reader,
+                                                const Datagram& datagram) {
         if (last_ < known_.size() && known_[last_].is(reader, datagram)) return known_[last_].line;
         for (last_ = 0; last_ < known_.size(); ++last_) {
             if (known_[last_].is(reader, datagram)) return known_[last_].line;
         }
         const std::optional<LineId> line = find_or_add(reader, datagram);
-        if (known_.size() < kKnownMax) known_.push_back({&reader, datagram.interface, datagram.destination, line});
+        if (known_.size() < kKnownMax)
+            known_.push_back({&reader, datagram.interface, datagram.destination, line});
         return line;
     }
 
@@ -47,7 +49,9 @@ class LineMap {
     // The interface's name where it stands for one line; otherwise the destination.
     [[nodiscard]] std::string name(LineId line) const {
         const CapturedLine& own = lines_[line];
-        const auto same = [&](const CapturedLine& other) { return other.interface == own.interface; };
+        const auto same = [&](const CapturedLine& other) {
+            return other.interface == own.interface;
+        };
         const bool unique = std::count_if(lines_.begin(), lines_.end(), same) == 1;
         return own.interface.empty() || !unique ? own.destination.text() : own.interface;
     }
@@ -63,15 +67,20 @@ class LineMap {
         std::optional<LineId> line;
 
         [[nodiscard]] bool is(const CaptureReader& other, const Datagram& datagram) const {
-            return reader == &other && interface == datagram.interface && destination == datagram.destination;
+            return reader == &other && interface == datagram.interface &&
+                   destination == datagram.destination;
         }
     };
 
-    [[nodiscard]] std::optional<LineId> find_or_add(const CaptureReader& reader, const Datagram& datagram) {
-        if (!only_.empty() && std::find(only_.begin(), only_.end(), datagram.destination) == only_.end()) return {};
+    [[nodiscard]] std::optional<LineId> find_or_add(const CaptureReader& reader,
+                                                    const Datagram& datagram) {
+        if (!only_.empty() &&
+            std::find(only_.begin(), only_.end(), datagram.destination) == only_.end())
+            return {};
         const std::string_view interface = reader.interface_name(datagram.interface);
         for (std::size_t i = 0; i < lines_.size(); ++i) {
-            if (lines_[i].interface == interface && lines_[i].destination == datagram.destination) {
+            if (lines_[i].interface == interface &&
+                lines_[i].destination == datagram.destination) {
                 return static_cast<LineId>(i);
             }
         }

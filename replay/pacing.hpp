@@ -1,5 +1,5 @@
-// When a captured packet is due. The schedule is absolute: each packet's time is worked out from the first
-// one's, so that waiting too long once delays one packet and not all that follow.
+// When a captured packet is due. The schedule is absolute: each packet's time is worked out from
+// the first one's, so that waiting too long once delays one packet and not all that follow.
 #pragma once
 
 #include <algorithm>
@@ -34,8 +34,9 @@ class PaceSchedule {
     Timestamp start_ = 0;
 };
 
-// Waits until the monotonic clock says `due`: asleep while it is far, awake for the last stretch, since a
-// sleeper wakes tens of microseconds late. Asks `keep_on` at least every 50 ms; false when that said no.
+// Waits until the monotonic clock says `due`: asleep while it is far, awake for the last stretch,
+// since a sleeper wakes tens of microseconds late. Asks `keep_on` at least every 50 ms; false when
+// that said no.
 template <class KeepOn>
 [[nodiscard]] bool wait_until(Timestamp due, KeepOn&& keep_on) {
     constexpr Nanoseconds kAwake = 200'000;
@@ -46,7 +47,8 @@ template <class KeepOn>
         if (due - now <= kAwake) continue;
         if (!keep_on()) return false;
         const Nanoseconds nap = std::min(due - now - kAwake, kSlice);
-        const timespec length{static_cast<time_t>(nap / 1'000'000'000), static_cast<long>(nap % 1'000'000'000)};
+        const timespec length{static_cast<time_t>(nap / 1'000'000'000),
+                              static_cast<long>(nap % 1'000'000'000)};
         nanosleep(&length, nullptr);
     }
 }

@@ -26,8 +26,8 @@ constexpr std::uint64_t padded(std::uint64_t bytes) { return (bytes + 7) & ~std:
 
 Recorder::Recorder(const std::filesystem::path& path, std::vector<RecordedLine> lines, int cpu,
                    std::size_t ring_bytes)
-    : lines_(std::move(lines)), writer_(path, names_of(lines_)), memory_(std::bit_ceil(ring_bytes)),
-      mask_(std::bit_ceil(ring_bytes) - 1),
+    : lines_(std::move(lines)), writer_(path, names_of(lines_)),
+      memory_(std::bit_ceil(ring_bytes)), mask_(std::bit_ceil(ring_bytes) - 1),
       thread_(start_thread("recorder", cpu, [this] { write_all(); })) {}
 
 Recorder::~Recorder() {
@@ -42,7 +42,8 @@ void Recorder::record(const Packet& packet) {
     const std::uint64_t to_end = ring - (position & mask_);
     const std::uint64_t skip = need > to_end ? to_end : 0;  // a packet lies in one piece
     if (position + skip + need - emptied_seen_ > ring) {
-        // acquire: pairs with the release store in write_next(); the bytes there have been written out.
+        // acquire: pairs with the release store in write_next(); the bytes there have been written
+        // out.
         emptied_seen_ = emptied_.load(std::memory_order_acquire);
         if (position + skip + need - emptied_seen_ > ring) {
             ++lost_;
@@ -54,10 +55,13 @@ void Recorder::record(const Packet& packet) {
         std::memcpy(at(position), &wrap, sizeof(wrap));
     }
     position += skip;
-    const Header header{static_cast<std::uint32_t>(packet.bytes.size()), packet.line, packet.received_at};
+    const Header header{static_cast<std::uint32_t>(packet.bytes.size()), packet.line,
+                        packet.received_at};
     std::memcpy(at(position), &header, sizeof(header));
-    if (!packet.bytes.empty()) std::memcpy(at(position) + sizeof(header), packet.bytes.data(), packet.bytes.size());
-    // release: pairs with the acquire load in write_next(); the packet is visible before its position.
+    if (!packet.bytes.empty())
+        std::memcpy(at(position) + sizeof(header), packet.bytes.data(), packet.bytes.size());
+    // release: pairs with the acquire load in write_next(); the packet is visible before its
+    // position.
     filled_.store(position + need, std::memory_order_release);
 }
 
@@ -73,15 +77,18 @@ bool Recorder::write_next() {
         std::memcpy(&header, at(position), sizeof(header));
     }
     const std::span<const std::uint8_t> payload(at(position) + sizeof(header), header.bytes);
-    (void)writer_.write(header.line, header.received_at, kSomeSender, lines_[header.line].destination, payload);
-    // release: pairs with the acquire load in record(); the bytes were written out before they may be reused.
+    (void)writer_.write(header.line, header.received_at, kSomeSender,
+                        lines_[header.line].destination, payload);
+    // release: pairs with the acquire load in record(); the bytes were written out before they may
+    // be reused.
     emptied_.store(position + sizeof(header) + padded(header.bytes), std::memory_order_release);
     return true;
 }
 
 void Recorder::write_all() {
     for (;;) {
-        // acquire: pairs with the release store in close(); what was recorded before it is found below.
+        // acquire: pairs with the release store in close(); what was recorded before it is found
+        // below.
         const bool last_round = closing_.load(std::memory_order_acquire);
         while (write_next()) {
         }

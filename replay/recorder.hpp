@@ -1,7 +1,8 @@
 // Records packets to a capture without holding up the thread that hands them over.
 //
-// The hot thread copies each packet into a ring of bytes; a thread of the recorder's own writes the ring to the
-// file. When the disk cannot follow and the ring is full, packets are left out of the file and counted exactly.
+// The hot thread copies each packet into a ring of bytes; a thread of the recorder's own writes
+// the ring to the file. When the disk cannot follow and the ring is full, packets are left out of
+// the file and counted exactly.
 #pragma once
 
 #include <atomic>
@@ -28,8 +29,9 @@ class Recorder {
   public:
     static constexpr std::size_t kRingBytes = std::size_t{64} << 20;
 
-    // Opens the file, takes the ring's memory and starts the writing thread on `cpu` (kNotPinned: on any).
-    // Throws Error(file), Error(memory) or Error(cpu). `ring_bytes` is rounded up to a power of two.
+    // Opens the file, takes the ring's memory and starts the writing thread on `cpu` (kNotPinned:
+    // on any). Throws Error(file), Error(memory) or Error(cpu). `ring_bytes` is rounded up to a
+    // power of two.
     Recorder(const std::filesystem::path& path, std::vector<RecordedLine> lines, int cpu,
              std::size_t ring_bytes = kRingBytes);
     ~Recorder();
@@ -39,11 +41,12 @@ class Recorder {
     // The handing thread. Copies the packet, or counts it as lost when there is no room for it.
     void record(const Packet& packet);
 
-    // The handing thread, when it has no more: writes what is left and closes. Throws Error(file) when the
-    // file could not take everything it was given.
+    // The handing thread, when it has no more: writes what is left and closes. Throws Error(file)
+    // when the file could not take everything it was given.
     void close();
 
-    // Packets that were handed over and will not be in the file. The handing thread only, or after close().
+    // Packets that were handed over and will not be in the file. The handing thread only, or after
+    // close().
     [[nodiscard]] std::uint64_t lost() const { return lost_; }
     // Packets in the file, after close().
     [[nodiscard]] std::uint64_t written() const { return writer_.written(); }
@@ -69,11 +72,13 @@ class Recorder {
     std::uint64_t mask_;
 
     // Positions count bytes and never wrap; the ring holds [emptied_, filled_).
-    alignas(kCacheLine) std::atomic<std::uint64_t> filled_{0};  // handing thread writes, writing thread reads
-    std::uint64_t emptied_seen_ = 0;                            // handing thread only: last value read of emptied_
-    std::uint64_t lost_ = 0;                                    // handing thread only
-    alignas(kCacheLine) std::atomic<std::uint64_t> emptied_{0};  // writing thread writes, handing thread reads
-    std::atomic<bool> closing_{false};                           // handing thread writes, writing thread reads
+    // filled_ and closing_: the handing thread writes, the writing thread reads. emptied_: the
+    // other way round. The rest is the handing thread's alone.
+    alignas(kCacheLine) std::atomic<std::uint64_t> filled_{0};
+    std::atomic<bool> closing_{false};
+    std::uint64_t emptied_seen_ = 0;  // last value read of emptied_
+    std::uint64_t lost_ = 0;
+    alignas(kCacheLine) std::atomic<std::uint64_t> emptied_{0};
     std::thread thread_;
 };
 

@@ -18,11 +18,15 @@ Replayer::Replayer(Readers readers, ReplayConfig config)
     : readers_(std::move(readers)), config_(std::move(config)), lines_(config_.destinations) {
     records_ = std::any_of(readers_.begin(), readers_.end(), is_record_file);
     if (records_ && !std::all_of(readers_.begin(), readers_.end(), is_record_file)) {
-        throw Error(ExitCode::usage, "BinaryFILE and packet captures cannot be replayed together; one kind at a time");
+        throw Error(
+            ExitCode::usage,
+            "BinaryFILE and packet captures cannot be replayed together; one kind at a time");
     }
     if (records_ && config_.pace > 0) {
-        throw Error(ExitCode::usage, readers_.front()->title() +
-                                         ": BinaryFILE holds no capture times to pace by; replay it without --pace");
+        throw Error(
+            ExitCode::usage,
+            readers_.front()->title() +
+                ": BinaryFILE holds no capture times to pace by; replay it without --pace");
     }
 }
 

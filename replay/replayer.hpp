@@ -1,5 +1,5 @@
-// Drives a session from captures: at full speed or at the captured pace, several files merged by capture time
-// or one after the other, on the caller's thread.
+// Drives a session from captures: at full speed or at the captured pace, several files merged by
+// capture time or one after the other, on the caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ class Replayer {
     // Either all files are BinaryFILE or none is; throws Error(usage) otherwise.
     Replayer(Readers readers, ReplayConfig config);
 
-    // Runs to the end and finishes the session. `keep_on` is asked now and then; false stops the replay there,
-    // and the session is finished all the same.
+    // Runs to the end and finishes the session. `keep_on` is asked now and then; false stops the
+    // replay there, and the session is finished all the same.
     template <class Session, class KeepOn>
     void run(Session& session, KeepOn&& keep_on) {
         const Timestamp begin = MonotonicClock::now();

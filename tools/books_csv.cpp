@@ -13,7 +13,8 @@ namespace millrace::tools {
 namespace {
 
 constexpr const char* kHeader =
-    "locate,symbol,bid_price,bid_size,bid_orders,ask_price,ask_size,ask_orders,bid_levels,ask_levels,live_orders\n";
+    "locate,symbol,bid_price,bid_size,bid_orders,ask_price,ask_size,ask_orders,bid_levels,ask_"
+    "levels,live_orders\n";
 
 std::string side_text(const Level& level, PriceScale scale) {
     if (level.empty()) return ",,";
@@ -36,15 +37,18 @@ std::string price_text(Price price, PriceScale scale) {
 
 void BooksCsv::add(std::optional<std::uint32_t> locate, const OrderBook& book) {
     const Top top = book.top();
-    rows_ += fmt::format("{},{},{},{},{},{},{}\n", locate ? std::to_string(*locate) : "", book.symbol().view(),
-                         side_text(top.bid, book.price_scale()), side_text(top.ask, book.price_scale()),
-                         book.level_count(Side::bid), book.level_count(Side::ask), book.order_count());
+    rows_ += fmt::format("{},{},{},{},{},{},{}\n", locate ? std::to_string(*locate) : "",
+                         book.symbol().view(), side_text(top.bid, book.price_scale()),
+                         side_text(top.ask, book.price_scale()), book.level_count(Side::bid),
+                         book.level_count(Side::ask), book.order_count());
 }
 
 void BooksCsv::write(const std::string& path) const {
     std::FILE* file = std::fopen(path.c_str(), "w");
-    if (file == nullptr) throw_errno(ExitCode::file, "cannot write " + path, errno, "is the folder there?");
-    const bool wrote = std::fputs(kHeader, file) >= 0 && std::fwrite(rows_.data(), 1, rows_.size(), file) == rows_.size();
+    if (file == nullptr)
+        throw_errno(ExitCode::file, "cannot write " + path, errno, "is the folder there?");
+    const bool wrote = std::fputs(kHeader, file) >= 0 &&
+                       std::fwrite(rows_.data(), 1, rows_.size(), file) == rows_.size();
     const int problem = errno;
     if (std::fclose(file) != 0 || !wrote) {
         throw_errno(ExitCode::file, "cannot write all of " + path, problem, "is the disk full?");

@@ -1,4 +1,5 @@
-// All books of a session as CSV: best prices, depth and orders, a row for every symbol of the directory.
+// All books of a session as CSV: best prices, depth and orders, a row for every symbol of the
+// directory.
 #pragma once
 
 #include <cstdint>

@@ -12,13 +12,16 @@ replay::Endpoint parse_endpoint(const std::string& text) {
     replay::Endpoint endpoint;
     const std::size_t colon = text.rfind(':');
     const auto bad = [&] {
-        return Error(ExitCode::usage, text + ": not an address and port; write 239.1.1.1:5000 or [ff02::1]:5000");
+        return Error(ExitCode::usage,
+                     text + ": not an address and port; write 239.1.1.1:5000 or [ff02::1]:5000");
     };
     if (colon == std::string::npos) throw bad();
     std::string address = text.substr(0, colon);
     endpoint.is_v6 = address.size() > 2 && address.front() == '[' && address.back() == ']';
     if (endpoint.is_v6) address = address.substr(1, address.size() - 2);
-    if (inet_pton(endpoint.is_v6 ? AF_INET6 : AF_INET, address.c_str(), endpoint.address.data()) != 1) throw bad();
+    if (inet_pton(endpoint.is_v6 ? AF_INET6 : AF_INET, address.c_str(), endpoint.address.data()) !=
+        1)
+        throw bad();
     const char* end = text.data() + text.size();
     const auto [last, problem] = std::from_chars(text.data() + colon + 1, end, endpoint.port);
     if (problem != std::errc{} || last != end) throw bad();
@@ -28,7 +31,8 @@ replay::Endpoint parse_endpoint(const std::string& text) {
 replay::Endpoint endpoint_of(const std::string& address, std::uint16_t port) {
     replay::Endpoint endpoint;
     endpoint.is_v6 = address.find(':') != std::string::npos;
-    MILLRACE_VERIFY(inet_pton(endpoint.is_v6 ? AF_INET6 : AF_INET, address.c_str(), endpoint.address.data()) == 1);
+    MILLRACE_VERIFY(inet_pton(endpoint.is_v6 ? AF_INET6 : AF_INET, address.c_str(),
+                              endpoint.address.data()) == 1);
     endpoint.port = port;
     return endpoint;
 }

@@ -16,7 +16,8 @@ struct ExitCodeInfo {
 
 inline constexpr std::array<ExitCodeInfo, 12> kExitCodes{{
     {ExitCode::ok, "the work was done and its result is good"},
-    {ExitCode::failure, "the work was done and its result is bad: digests differ, a balance is not zero"},
+    {ExitCode::failure,
+     "the work was done and its result is bad: digests differ, a balance is not zero"},
     {ExitCode::usage, "an unknown flag or venue, or a missing argument"},
     {ExitCode::config, "a config file that cannot be read or does not make sense"},
     {ExitCode::file, "an input or output file that is missing, unreadable, or on a full disk"},

@@ -1,4 +1,5 @@
-// millrace live: receives the feeds of a config, shows their books, records, and reports at the end.
+// millrace live: receives the feeds of a config, shows their books, records, and reports at the
+// end.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,8 +37,10 @@ struct LiveOptions {
 
 using Feeds = std::vector<std::unique_ptr<LiveFeed>>;
 
-// A file for each feed: FILE itself for the only one, else with the feed's name before the extension.
-std::filesystem::path recording_path(const std::string& file, const std::string& feed, std::size_t feeds) {
+// A file for each feed: FILE itself for the only one, else with the feed's name before the
+// extension.
+std::filesystem::path recording_path(const std::string& file, const std::string& feed,
+                                     std::size_t feeds) {
     if (file.empty() || feeds == 1) return file;
     std::filesystem::path path(file);
     return path.replace_filename(path.stem().string() + "-" + feed + path.extension().string());
@@ -73,15 +76,17 @@ void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals)
     Timestamp ended_at = 0;
     while (!signals.stopped()) {
         const Timestamp now = MonotonicClock::now();
-        if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration) return;
-        const bool ended = options.until_end && std::all_of(feeds.begin(), feeds.end(), [](const auto& feed) {
-            return feed->ended();
-        });
+        if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration)
+            return;
+        const bool ended =
+            options.until_end && std::all_of(feeds.begin(), feeds.end(),
+                                             [](const auto& feed) { return feed->ended(); });
         if (!ended) ended_at = now;
         else if (now - ended_at >= kLinger) return;
         if (table.on_terminal() && now - drawn_at >= kRedraw) {
             std::vector<FeedPage> pages;
-            for (std::size_t i = 0; i < feeds.size(); ++i) pages.push_back({feeds[i]->name(), feeds[i]->turn_page()});
+            for (std::size_t i = 0; i < feeds.size(); ++i)
+                pages.push_back({feeds[i]->name(), feeds[i]->turn_page()});
             table.draw(pages, now);
             drawn_at = now;
         }
@@ -113,7 +118,8 @@ ExitCode run_live(const LiveOptions& options) {
         return ExitCode::ok;
     }
     if (options.config.empty()) {
-        throw Error(ExitCode::usage, "live needs a config file; examples/nasdaq_two_lines.toml is a complete one");
+        throw Error(ExitCode::usage,
+                    "live needs a config file; examples/nasdaq_two_lines.toml is a complete one");
     }
     const Config config = load_config(options.config);
     if (options.check_config) {
@@ -136,14 +142,20 @@ ExitCode run_live(const LiveOptions& options) {
 
 void add_live(CLI::App& app, Run& run) {
     auto options = std::make_shared<LiveOptions>();
-    CLI::App* command = app.add_subcommand("live", "Receive the feeds of a config file and keep their books");
+    CLI::App* command =
+        app.add_subcommand("live", "Receive the feeds of a config file and keep their books");
     command->add_option("CONFIG", options->config, "TOML file (docs/config.md)");
-    command->add_option("--record", options->record, "write what is received to this pcapng file (.zst, .gz: compressed)");
-    command->add_option("--duration", options->duration, "end after so many seconds")->check(CLI::PositiveNumber);
+    command->add_option("--record", options->record,
+                        "write what is received to this pcapng file (.zst, .gz: compressed)");
+    command->add_option("--duration", options->duration, "end after so many seconds")
+        ->check(CLI::PositiveNumber);
     command->add_flag("--until-end", options->until_end, "end when the exchange ends the session");
-    command->add_option("--ready-file", options->ready_file, "write this file once packets can be received");
-    command->add_flag("--json", options->json, "end with one JSON object on stdout (docs/json.md)");
-    command->add_flag("--check-config", options->check_config, "only say whether the config is good");
+    command->add_option("--ready-file", options->ready_file,
+                        "write this file once packets can be received");
+    command->add_flag("--json", options->json,
+                      "end with one JSON object on stdout (docs/json.md)");
+    command->add_flag("--check-config", options->check_config,
+                      "only say whether the config is good");
     command->add_flag("--help-config", options->help_config, "print every key of the config file");
     command->callback([options, &run] { run = [options] { return run_live(*options); }; });
 }

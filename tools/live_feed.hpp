@@ -1,4 +1,5 @@
-// One feed of `millrace live`: its decoder thread, its recorder, and what the main thread may ask of it.
+// One feed of `millrace live`: its decoder thread, its recorder, and what the main thread may ask
+// of it.
 #pragma once
 
 #include <atomic>
@@ -52,19 +53,21 @@ class LiveVenueFeed final : public LiveFeed {
 
     void start() override {
         if (!record_to_.empty()) {
-            recorder_ = std::make_unique<replay::Recorder>(record_to_, recorded_lines(), kNotPinned);
+            recorder_ =
+                std::make_unique<replay::Recorder>(record_to_, recorded_lines(), kNotPinned);
         }
         const auto started = std::make_shared<std::promise<void>>();
         std::future<void> result = started->get_future();
-        thread_ = start_thread("decoder", config_.threads.decoder, [this, started] { run(*started); });
+        thread_ =
+            start_thread("decoder", config_.threads.decoder, [this, started] { run(*started); });
         result.get();
     }
 
     [[nodiscard]] std::string description() const override {
         return config_.name + ": " + std::string(millrace::name(feed_.backend().backend)) + " (" +
-               feed_.backend().reason + "), " + std::string(millrace::name(config_.receive.mode)) + ", idle " +
-               std::string(millrace::name(feed_.idle_strategy())) + ", socket buffer " +
-               std::to_string(feed_.socket_buffer_bytes()) + " bytes";
+               feed_.backend().reason + "), " + std::string(millrace::name(config_.receive.mode)) +
+               ", idle " + std::string(millrace::name(feed_.idle_strategy())) +
+               ", socket buffer " + std::to_string(feed_.socket_buffer_bytes()) + " bytes";
     }
     [[nodiscard]] bool ended() const override { return ended_.load(std::memory_order_relaxed); }
     [[nodiscard]] BookPage turn_page() override { return handler_.turn_page(); }
@@ -92,10 +95,13 @@ class LiveVenueFeed final : public LiveFeed {
     [[nodiscard]] std::string recording() const override {
         if (recorder_ == nullptr) return {};
         if (recording_problem_ != nullptr) std::rethrow_exception(recording_problem_);
-        return record_to_.string() + ": " + std::to_string(recorder_->written()) + " packets recorded, " +
-               std::to_string(recorder_->lost()) + " lost because the disk could not follow";
+        return record_to_.string() + ": " + std::to_string(recorder_->written()) +
+               " packets recorded, " + std::to_string(recorder_->lost()) +
+               " lost because the disk could not follow";
     }
-    [[nodiscard]] double seconds() const override { return static_cast<double>(last_at_ - first_at_) / 1e9; }
+    [[nodiscard]] double seconds() const override {
+        return static_cast<double>(last_at_ - first_at_) / 1e9;
+    }
 
   private:
     // How many polls pass, when they all find packets, between two looks at the drawing thread.
@@ -105,7 +111,8 @@ class LiveVenueFeed final : public LiveFeed {
     [[nodiscard]] std::vector<replay::RecordedLine> recorded_lines() const {
         std::vector<replay::RecordedLine> lines;
         for (const LineConfig& line : config_.lines) {
-            lines.push_back({line.name, endpoint_of(line.groups.front().address, line.groups.front().port)});
+            lines.push_back(
+                {line.name, endpoint_of(line.groups.front().address, line.groups.front().port)});
         }
         return lines;
     }
@@ -127,8 +134,9 @@ class LiveVenueFeed final : public LiveFeed {
             if (packets > 0) note_time();
             if (packets > 0 && ++busy % kServeEvery != 0) continue;
             handler_.serve_page(feed_.session());
-            ended_.store(feed_.session().arbiter().ended() && !feed_.session().arbiter().gap_open(),
-                         std::memory_order_relaxed);
+            ended_.store(
+                feed_.session().arbiter().ended() && !feed_.session().arbiter().gap_open(),
+                std::memory_order_relaxed);
             if (packets == 0) feed_.idle();
         }
         feed_.stop(tap);
@@ -151,7 +159,7 @@ class LiveVenueFeed final : public LiveFeed {
     FeedConfig config_;
     std::filesystem::path record_to_;
     LiveHandler handler_;
-    FeedHandler<Venue, LiveHandler> feed_;  // the decoder thread's until it was joined
+    FeedHandler<Venue, LiveHandler> feed_;        // the decoder thread's until it was joined
     std::unique_ptr<replay::Recorder> recorder_;  // likewise
     std::exception_ptr recording_problem_;        // decoder writes, main reads after the join
     Timestamp first_at_ = 0;                      // likewise, as is last_at_; monotonic

@@ -1,5 +1,6 @@
-// The handler of `millrace live`: measures latency, counts trades and updates by book, and hands a page of books
-// to whoever draws the table. Runs on the decoder thread; the drawing thread only asks.
+// The handler of `millrace live`: measures latency, counts trades and updates by book, and hands a
+// page of books to whoever draws the table. Runs on the decoder thread; the drawing thread only
+// asks.
 #pragma once
 
 #include <array>
@@ -54,8 +55,8 @@ class LiveHandler {
     void on_quality(const OrderBook&, Quality) {}
     void on_gap(SequenceRange) {}
 
-    // From the kernel's receipt of a packet to the callback for its last message that changed a book. Of the
-    // decoder thread, or after it ended.
+    // From the kernel's receipt of a packet to the callback for its last message that changed a
+    // book. Of the decoder thread, or after it ended.
     [[nodiscard]] const Histogram& latency() const { return latency_; }
 
     // Decoder thread, between two polls: answers the drawing thread if it asked.
@@ -76,7 +77,8 @@ class LiveHandler {
             row.scale = static_cast<std::uint32_t>(book.price_scale());
         }
         for (std::size_t i = 0; i < session.arbiter().line_count(); ++i) {
-            page.packets += session.arbiter().line(static_cast<LineId>(i))[LineCounter::arbitrated];
+            page.packets +=
+                session.arbiter().line(static_cast<LineId>(i))[LineCounter::arbitrated];
         }
         page.messages = session.messages()[MessageCounter::delivered];
         page.gaps = session.arbiter().gaps().total();
@@ -105,10 +107,11 @@ class LiveHandler {
     std::unique_ptr<Count[]> updates_;   // by instrument; decoder writes, drawing thread reads
     std::vector<std::uint64_t> trades_;  // by instrument; decoder only
     Histogram latency_;                  // decoder only
-    // Numbers of the books wanted: the drawing thread writes while asked_ is false, the decoder reads while true.
+    // Numbers of the books wanted: the drawing thread writes while asked_ is false, the decoder
+    // reads while true.
     std::array<std::uint32_t, BookPage::kRows> wanted_{};
-    Published<BookPage> page_;                                // decoder writes, drawing thread reads
-    alignas(kCacheLine) std::atomic<bool> asked_{false};      // drawing thread sets, decoder clears
+    Published<BookPage> page_;                            // decoder writes, drawing thread reads
+    alignas(kCacheLine) std::atomic<bool> asked_{false};  // drawing thread sets, decoder clears
 };
 static_assert(BookHandler<LiveHandler>);
 

@@ -24,7 +24,8 @@ class LiveTable {
     [[nodiscard]] bool on_terminal() const { return terminal_; }
 
     // The lines of one feed's table, `messages_per_second` by the caller.
-    [[nodiscard]] static std::vector<std::string> lines(const FeedPage& feed, double messages_per_second);
+    [[nodiscard]] static std::vector<std::string> lines(const FeedPage& feed,
+                                                        double messages_per_second);
 
   private:
     bool terminal_;

@@ -30,7 +30,8 @@ std::string footer() {
            "  millrace dump today.pcapng | head\n"
            "  millrace sim --help\n\n"
            "Exit codes:\n" +
-           exit_code_help() + "\nResults go to stdout, everything else to stderr. Ctrl-C ends with the report.";
+           exit_code_help() +
+           "\nResults go to stdout, everything else to stderr. Ctrl-C ends with the report.";
 }
 
 int fail(ExitCode code, const char* message) {
@@ -55,7 +56,8 @@ int run_command(int argc, char** argv) {
     } catch (const CLI::Success& help) {
         return app.exit(help);
     } catch (const CLI::ParseError& error) {
-        return fail(ExitCode::usage, fmt::format("{} (see millrace --help)", error.what()).c_str());
+        return fail(ExitCode::usage,
+                    fmt::format("{} (see millrace --help)", error.what()).c_str());
     } catch (const Error& error) {
         return fail(error.code(), error.what());
     } catch (const std::bad_alloc&) {

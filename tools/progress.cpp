@@ -31,7 +31,8 @@ std::string duration(double seconds) {
 }  // namespace
 
 Progress::Progress(std::string title)
-    : title_(std::move(title)), terminal_(isatty(STDERR_FILENO) == 1), began_at_(MonotonicClock::now()) {}
+    : title_(std::move(title)), terminal_(isatty(STDERR_FILENO) == 1),
+      began_at_(MonotonicClock::now()) {}
 
 std::string Progress::line(const std::string& title, std::uint64_t done, std::uint64_t total,
                            std::uint64_t items, const char* unit, double seconds) {
@@ -39,18 +40,22 @@ std::string Progress::line(const std::string& title, std::uint64_t done, std::ui
     const double rate = seconds > 0 ? static_cast<double>(items) / seconds : 0;
     std::string text = title + " ";
     if (total > 0) {
-        const double share = static_cast<double>(done < total ? done : total) / static_cast<double>(total);
+        const double share =
+            static_cast<double>(done < total ? done : total) / static_cast<double>(total);
         const auto filled = static_cast<std::size_t>(share * kBar);
         text += fmt::format("[{:<{}}] {:3.0f} %  ", std::string(filled, '#'), kBar, share * 100);
         text += fmt::format("{}{}/s", in_thousands(rate), unit);
-        if (done > 0 && share < 1) text += fmt::format("  {} left", duration(seconds / share - seconds));
+        if (done > 0 && share < 1)
+            text += fmt::format("  {} left", duration(seconds / share - seconds));
     } else {
-        text += fmt::format("{}{}  {}{}/s", in_thousands(static_cast<double>(items)), unit, in_thousands(rate), unit);
+        text += fmt::format("{}{}  {}{}/s", in_thousands(static_cast<double>(items)), unit,
+                            in_thousands(rate), unit);
     }
     return text;
 }
 
-void Progress::update(std::uint64_t done, std::uint64_t total, std::uint64_t items, const char* unit) {
+void Progress::update(std::uint64_t done, std::uint64_t total, std::uint64_t items,
+                      const char* unit) {
     if (!terminal_) return;
     const Timestamp now = MonotonicClock::now();
     if (now - drawn_at_ < kRedrawAfter) return;

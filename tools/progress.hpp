@@ -1,5 +1,5 @@
-// One line on stderr that says how far long work is, how fast it goes and how long it still takes. Silent
-// where stderr is no terminal.
+// One line on stderr that says how far long work is, how fast it goes and how long it still takes.
+// Silent where stderr is no terminal.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,16 @@ class Progress {
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
 
-    // `done` of `total` bytes (0 where unknown) and `items` of `unit` so far. Draws at most five times a second.
+    // `done` of `total` bytes (0 where unknown) and `items` of `unit` so far. Draws at most five
+    // times a second.
     void update(std::uint64_t done, std::uint64_t total, std::uint64_t items, const char* unit);
     // Takes the line away, before anything else is written.
     void clear();
 
     // The line as it is drawn, for `seconds` of work so far.
-    [[nodiscard]] static std::string line(const std::string& title, std::uint64_t done, std::uint64_t total,
-                                          std::uint64_t items, const char* unit, double seconds);
+    [[nodiscard]] static std::string line(const std::string& title, std::uint64_t done,
+                                          std::uint64_t total, std::uint64_t items,
+                                          const char* unit, double seconds);
 
   private:
     std::string title_;

@@ -38,11 +38,13 @@ struct ReplayOptions {
 
 replay::Replayer open_replayer(const ReplayOptions& options) {
     replay::Replayer::Readers readers;
-    for (const std::string& file : options.files) readers.push_back(std::make_unique<replay::CaptureReader>(file));
+    for (const std::string& file : options.files)
+        readers.push_back(std::make_unique<replay::CaptureReader>(file));
     replay::ReplayConfig config;
     config.pace = options.pace;
     config.sequential = options.sequential;
-    for (const std::string& group : options.groups) config.destinations.push_back(parse_endpoint(group));
+    for (const std::string& group : options.groups)
+        config.destinations.push_back(parse_endpoint(group));
     return {std::move(readers), std::move(config)};
 }
 
@@ -72,14 +74,20 @@ std::vector<LineSummary> line_summaries(const replay::Replayer& replayer) {
 void warn_of_files(const replay::Replayer& replayer) {
     for (const auto& reader : replayer.readers()) {
         const replay::CaptureCounters& c = reader->counters();
-        if (!reader->damage().empty()) fmt::print(stderr, "millrace: {}: {}\n", reader->title(), reader->damage());
+        if (!reader->damage().empty())
+            fmt::print(stderr, "millrace: {}: {}\n", reader->title(), reader->damage());
         if (c.other + c.fragments + c.malformed != 0) {
-            fmt::print(stderr, "millrace: {}: {} frames passed over ({} without UDP, {} fragments, {} malformed)\n",
-                       reader->title(), c.other + c.fragments + c.malformed, c.other, c.fragments, c.malformed);
+            fmt::print(stderr,
+                       "millrace: {}: {} frames passed over ({} without UDP, {} fragments, {} "
+                       "malformed)\n",
+                       reader->title(), c.other + c.fragments + c.malformed, c.other, c.fragments,
+                       c.malformed);
         }
     }
     if (replayer.lines().lines_refused() != 0) {
-        fmt::print(stderr, "millrace: more than {} destinations; choose with --group, {} packets were passed over\n",
+        fmt::print(stderr,
+                   "millrace: more than {} destinations; choose with --group, {} packets were "
+                   "passed over\n",
                    kLinesMax, replayer.passed_over());
     }
 }
@@ -90,7 +98,8 @@ ExitCode replay_venue(const ReplayOptions& options) {
     replay::Replayer replayer = open_replayer(options);
     NullHandler nobody;
     Session<Venue, NullHandler> session(session_config(options), nobody);
-    Progress progress(fmt::format("replay {}", std::filesystem::path(options.files.front()).filename().string()));
+    Progress progress(fmt::format(
+        "replay {}", std::filesystem::path(options.files.front()).filename().string()));
     replayer.run(session, [&] {
         progress.update(replayer.bytes_read(), replayer.bytes_total(),
                         session.messages()[MessageCounter::decoded], "messages");
@@ -119,24 +128,38 @@ ExitCode run_replay(const ReplayOptions& options) {
 
 void add_replay(CLI::App& app, Run& run) {
     auto options = std::make_shared<ReplayOptions>();
-    CLI::App* command = app.add_subcommand("replay", "Run captures through the books, as fast as they go or paced");
-    command->add_option("FILE", options->files, "pcap, pcapng or BinaryFILE; plain, gzip or zstd")->required();
-    command->add_option("--venue", options->venue, "venue id (see millrace version); found out where the file tells");
-    command->add_option("--pace", options->pace, "1 as captured, 2 twice as fast; left out: full speed")
+    CLI::App* command = app.add_subcommand(
+        "replay", "Run captures through the books, as fast as they go or paced");
+    command->add_option("FILE", options->files, "pcap, pcapng or BinaryFILE; plain, gzip or zstd")
+        ->required();
+    command->add_option("--venue", options->venue,
+                        "venue id (see millrace version); found out where the file tells");
+    command
+        ->add_option("--pace", options->pace,
+                     "1 as captured, 2 twice as fast; left out: full speed")
         ->check(CLI::Range(1e-6, 1e9));
-    command->add_flag("--sequential", options->sequential, "files one after the other; left out: merged by time");
-    command->add_option("--symbols", options->symbols, "keep books for these alone, as AAPL,MSFT")->delimiter(',');
-    command->add_option("--group", options->groups, "only packets to this address:port; may be repeated");
-    CLI::Option* books = command->add_option("--books", options->books, "write all books' best prices as CSV");
-    command->add_option("--books-at", options->books_at, "stop the books at this sequence (or record) number")
+    command->add_flag("--sequential", options->sequential,
+                      "files one after the other; left out: merged by time");
+    command->add_option("--symbols", options->symbols, "keep books for these alone, as AAPL,MSFT")
+        ->delimiter(',');
+    command->add_option("--group", options->groups,
+                        "only packets to this address:port; may be repeated");
+    CLI::Option* books =
+        command->add_option("--books", options->books, "write all books' best prices as CSV");
+    command
+        ->add_option("--books-at", options->books_at,
+                     "stop the books at this sequence (or record) number")
         ->needs(books);
     command->add_option("--instruments", options->session.limits.books, "room for so many books")
         ->capture_default_str();
-    command->add_option("--orders", options->session.limits.orders, "room for so many resting orders")
+    command
+        ->add_option("--orders", options->session.limits.orders, "room for so many resting orders")
         ->capture_default_str();
-    command->add_option("--levels", options->session.limits.levels, "room for so many price levels")
+    command
+        ->add_option("--levels", options->session.limits.levels, "room for so many price levels")
         ->capture_default_str();
-    command->add_flag("--json", options->json, "end with one JSON object on stdout (docs/json.md)");
+    command->add_flag("--json", options->json,
+                      "end with one JSON object on stdout (docs/json.md)");
     command->callback([options, &run] { run = [options] { return run_replay(*options); }; });
 }
 

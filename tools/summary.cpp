@@ -30,20 +30,22 @@ Json json_of(const FeedSummary& feed) {
     for (const LineSummary& line : feed.lines) lines.push_back(json_of(line));
     Json gaps = Json::array();
     for (const Gap& gap : feed.gaps) {
-        gaps.push_back({{"first", gap.missing.first}, {"last", gap.missing.last}, {"ended", name(gap.ended)}});
+        gaps.push_back({{"first", gap.missing.first},
+                        {"last", gap.missing.last},
+                        {"ended", name(gap.ended)}});
     }
     Json out{{"name", feed.name},
-            {"venue", feed.venue},
-            {"packets", feed.packets()},
-            {"bytes", feed.bytes()},
-            {"messages", feed.messages},
-            {"by_type", object_of(feed.by_type)},
-            {"lines", std::move(lines)},
-            {"gaps", std::move(gaps)},
-            {"drops", object_of(feed.drops())},
-            {"balance", feed.balance()},
-            {"quality", object_of(feed.quality)},
-            {"digest", feed.digest.text()}};
+             {"venue", feed.venue},
+             {"packets", feed.packets()},
+             {"bytes", feed.bytes()},
+             {"messages", feed.messages},
+             {"by_type", object_of(feed.by_type)},
+             {"lines", std::move(lines)},
+             {"gaps", std::move(gaps)},
+             {"drops", object_of(feed.drops())},
+             {"balance", feed.balance()},
+             {"quality", object_of(feed.quality)},
+             {"digest", feed.digest.text()}};
     if (!feed.backend.empty()) out["backend"] = feed.backend;
     if (feed.latency) {
         out["latency_ns"] = object_of(feed.latency->percentiles_ns);
@@ -86,11 +88,13 @@ std::string gaps_text(const FeedSummary& feed) {
     if (from > 0) text += fmt::format("          the last {}:\n", kShown);
     for (std::size_t i = from; i < feed.gaps.size(); ++i) {
         const Gap& gap = feed.gaps[i];
-        const std::string_view filler =
-            gap.filled_by < feed.lines.size() ? std::string_view(feed.lines[gap.filled_by].name) : "";
+        const std::string_view filler = gap.filled_by < feed.lines.size()
+                                            ? std::string_view(feed.lines[gap.filled_by].name)
+                                            : "";
         const bool filled = gap.ended == GapEnd::same_line || gap.ended == GapEnd::other_line;
-        text += fmt::format("          {} to {} ({}), {}{}{} after {:.0f} us\n", gap.missing.first, gap.missing.last,
-                            gap.missing.size(), name(gap.ended), filled ? ": line " : "", filled ? filler : "",
+        text += fmt::format("          {} to {} ({}), {}{}{} after {:.0f} us\n", gap.missing.first,
+                            gap.missing.last, gap.missing.size(), name(gap.ended),
+                            filled ? ": line " : "", filled ? filler : "",
                             static_cast<double>(gap.ended_at - gap.opened_at) / 1e3);
     }
     return text;
@@ -98,13 +102,14 @@ std::string gaps_text(const FeedSummary& feed) {
 
 std::string text_of(const FeedSummary& feed) {
     std::string text = fmt::format("feed {} ({})\n", feed.name, feed.venue);
-    text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "line", "packets", "messages", "first",
-                        "lost", "duplicate", "malformed");
+    text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "line", "packets",
+                        "messages", "first", "lost", "duplicate", "malformed");
     for (const LineSummary& line : feed.lines) {
         const LineCounters& c = line.counters;
-        text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", line.name, line.received,
-                            c[LineCounter::messages], c[LineCounter::first], c[LineCounter::lost],
-                            c[LineCounter::duplicate], c[LineCounter::malformed]);
+        text +=
+            fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", line.name, line.received,
+                        c[LineCounter::messages], c[LineCounter::first], c[LineCounter::lost],
+                        c[LineCounter::duplicate], c[LineCounter::malformed]);
     }
     text += fmt::format("messages  {}\n          {}\n", feed.messages, listed(feed.by_type));
     text += gaps_text(feed);
@@ -132,7 +137,8 @@ LatencySummary summarise(const Histogram& latency) {
     constexpr std::array<double, 5> kPercentiles{50, 90, 99, 99.9, 99.99};
     LatencySummary out{latency.total(), latency.negative(), {{"min", latency.min()}}};
     for (const double percent : kPercentiles) {
-        out.percentiles_ns.emplace_back(fmt::format("p{:g}", percent), latency.percentile(percent));
+        out.percentiles_ns.emplace_back(fmt::format("p{:g}", percent),
+                                        latency.percentile(percent));
     }
     out.percentiles_ns.emplace_back("max", latency.max());
     return out;
@@ -199,7 +205,8 @@ std::string RunSummary::json() const {
 std::string RunSummary::text() const {
     std::string text;
     for (const FeedSummary& feed : feeds) text += text_of(feed) + "\n";
-    return text + fmt::format("{:.3f} s, {:.0f} messages a second\n", seconds, messages_per_second());
+    return text +
+           fmt::format("{:.3f} s, {:.0f} messages a second\n", seconds, messages_per_second());
 }
 
 }  // namespace millrace::tools

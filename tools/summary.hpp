@@ -20,12 +20,13 @@ using Named = std::pair<std::string, std::uint64_t>;
 // A line as its receiver (or the capture) saw it. What the session knows is in `counters`.
 struct LineSummary {
     std::string name;
-    std::uint64_t received = 0;   // packets that came into this process, of whatever sort
+    std::uint64_t received = 0;  // packets that came into this process, of whatever sort
     std::uint64_t truncated = 0;
     std::uint64_t queue_full = 0;
-    std::uint64_t in_flight = 0;   // received, and not yet with the session
-    std::uint64_t kernel = 0;      // dropped before they were received; in no balance
-    std::uint64_t no_buffers = 0;  // times that reception paused for want of buffers; in no balance
+    std::uint64_t in_flight = 0;  // received, and not yet with the session
+    std::uint64_t kernel = 0;     // dropped before they were received; in no balance
+    std::uint64_t no_buffers =
+        0;  // times that reception paused for want of buffers; in no balance
     LineCounters counters;
 };
 
@@ -33,7 +34,8 @@ struct LineSummary {
 struct LatencySummary {
     std::uint64_t samples = 0;
     std::uint64_t negative = 0;  // measured below zero, where clocks disagree; in no percentile
-    std::vector<std::pair<std::string, std::uint64_t>> percentiles_ns;  // "p50", "p99.9", ..., "max"
+    std::vector<std::pair<std::string, std::uint64_t>>
+        percentiles_ns;  // "p50", "p99.9", ..., "max"
 };
 [[nodiscard]] LatencySummary summarise(const Histogram& latency);
 
@@ -45,11 +47,11 @@ struct FeedSummary {
     std::vector<Named> by_type;
     MessageCounters message_counters;
     FaultCounters faults;
-    std::vector<Gap> gaps;       // the most recent ones
+    std::vector<Gap> gaps;                                        // the most recent ones
     std::array<std::uint64_t, kGapEndNames.size()> gaps_ended{};  // of all gaps, by GapEnd
-    std::vector<Named> quality;  // books by state
+    std::vector<Named> quality;                                   // books by state
     Digest digest;
-    std::string backend;         // live only
+    std::string backend;  // live only
     std::optional<LatencySummary> latency;
 
     [[nodiscard]] std::uint64_t packets() const;
@@ -71,8 +73,8 @@ struct RunSummary {
     [[nodiscard]] std::string text() const;
 };
 
-// Takes what the session knows. `lines` brings names and what the receivers counted, in the order of the
-// session's lines; a session may have more lines than were used.
+// Takes what the session knows. `lines` brings names and what the receivers counted, in the order
+// of the session's lines; a session may have more lines than were used.
 template <class Venue, class Handler>
 [[nodiscard]] FeedSummary summarise(std::string name, const Session<Venue, Handler>& session,
                                     std::vector<LineSummary> lines) {
@@ -102,7 +104,8 @@ template <class Venue, class Handler>
         ended += feed.gaps_ended[end];
     }
     feed.gaps_ended[static_cast<std::size_t>(GapEnd::open)] = gaps.total() - ended;
-    for (const Quality quality : {Quality::live, Quality::recovering, Quality::stale, Quality::suspect}) {
+    for (const Quality quality :
+         {Quality::live, Quality::recovering, Quality::stale, Quality::suspect}) {
         std::uint64_t books = 0;
         for (const OrderBook& book : session.books()) books += book.quality() == quality ? 1U : 0U;
         feed.quality.emplace_back(millrace::name(quality), books);

@@ -22,7 +22,8 @@ std::string venue_ids() {
 std::string choose_venue(const std::string& named, const std::vector<std::string>& files) {
     if (!named.empty()) {
         if (venues::with_venue(named, []<class Venue>() {})) return named;
-        throw Error(ExitCode::usage, fmt::format("no venue is called {}; there are {}", named, venue_ids()));
+        throw Error(ExitCode::usage,
+                    fmt::format("no venue is called {}; there are {}", named, venue_ids()));
     }
     for (const std::string& file : files) {
         const std::string_view found = replay::detect_venue(file);
@@ -30,8 +31,9 @@ std::string choose_venue(const std::string& named, const std::vector<std::string
         fmt::print(stderr, "millrace: {}: taken for {}\n", file, found);
         return std::string(found);
     }
-    throw Error(ExitCode::usage, fmt::format("{}: its bytes tell of no venue; name one with --venue ({})",
-                                             files.front(), venue_ids()));
+    throw Error(ExitCode::usage,
+                fmt::format("{}: its bytes tell of no venue; name one with --venue ({})",
+                            files.front(), venue_ids()));
 }
 
 }  // namespace millrace::tools

@@ -12,16 +12,16 @@ namespace {
 
 ExitCode print_version() {
     fmt::print("millrace {}\ncompiler {}\nvenues\n", MILLRACE_VERSION, __VERSION__);
-    venues::for_each_venue([]<class Venue>() { fmt::print("  {:<18} {}\n", Venue::kId, Venue::kTitle); });
+    venues::for_each_venue(
+        []<class Venue>() { fmt::print("  {:<18} {}\n", Venue::kId, Venue::kTitle); });
     return ExitCode::ok;
 }
 
 }  // namespace
 
 void add_version(CLI::App& app, Run& run) {
-    app.add_subcommand("version", "Print the version, the compiler and the venues")->callback([&run] {
-        run = print_version;
-    });
+    app.add_subcommand("version", "Print the version, the compiler and the venues")
+        ->callback([&run] { run = print_version; });
 }
 
 }  // namespace millrace::tools

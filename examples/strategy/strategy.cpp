@@ -4,22 +4,23 @@
 
 #include <csignal>
 #include <cstdio>
+#include <string>
 
 namespace {
 
 volatile std::sig_atomic_t running = 1;
+
+double dollars(millrace::Price price) { return static_cast<double>(value(price)) / 1e4; }
 
 struct Watcher : millrace::IgnoreOthers {
     void on_book(const millrace::OrderBook& book, const millrace::BookUpdate& update) {
         if (!update.top_changed || book.quality() != millrace::Quality::live) return;
         const auto [bid, ask] = book.top();
         std::printf("%s %.4f x %.4f\n", std::string(book.symbol().view()).c_str(),
-                    static_cast<double>(value(bid.price)) / 1e4, static_cast<double>(value(ask.price)) / 1e4);
+                    dollars(bid.price), dollars(ask.price));
     }
-    void on_gap(millrace::SequenceRange missing) {
-        std::printf("missing %lu messages\n", static_cast<unsigned long>(missing.size()));
-    }
-    using IgnoreOthers::on_quality, IgnoreOthers::on_status, IgnoreOthers::on_trade;  // not wanted here
+    void on_gap(millrace::SequenceRange missing) { std::printf("%zu missing\n", missing.size()); }
+    using IgnoreOthers::on_quality, IgnoreOthers::on_status, IgnoreOthers::on_trade;
 };
 
 }  // namespace

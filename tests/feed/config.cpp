@@ -90,7 +90,9 @@ window_ms = 250
 instruments = 11
 orders = 12
 levels = 13
-)"), "f.toml").feeds.at(0);
+)"),
+                                         "f.toml")
+                                .feeds.at(0);
     CHECK(feed.receive.backend == Backend::recvmmsg);
     CHECK(feed.receive.require_backend);
     CHECK(feed.receive.mode == ReceiveMode::run_to_completion);
@@ -113,14 +115,19 @@ levels = 13
 TEST_CASE("config: symbols are all or the ones named") {
     const std::string with = std::string(kHead) + "symbols = [\"AAPL\", \"MSFT\"]\n" + kLineA;
     CHECK(parse_config(with, "f").feeds[0].session.symbols == std::vector<Symbol>{"AAPL", "MSFT"});
-    CHECK(parse_config(std::string(kHead) + "symbols = [\"*\"]\n" + kLineA, "f").feeds[0].session.symbols.empty());
+    CHECK(parse_config(std::string(kHead) + "symbols = [\"*\"]\n" + kLineA, "f")
+              .feeds[0]
+              .session.symbols.empty());
     says(std::string(kHead) + "symbols = [\"AAPL\", \"*\"]\n" + kLineA, "f.toml:5: feed.symbols");
-    says(std::string(kHead) + "symbols = \"*\"\n" + kLineA, "feed.symbols: '*' is not allowed; list of text");
-    says(std::string(kHead) + "symbols = [\"FAR-TOO-LONG-FOR-A-SYMBOL\"]\n" + kLineA, "feed.symbols");
+    says(std::string(kHead) + "symbols = \"*\"\n" + kLineA,
+         "feed.symbols: '*' is not allowed; list of text");
+    says(std::string(kHead) + "symbols = [\"FAR-TOO-LONG-FOR-A-SYMBOL\"]\n" + kLineA,
+         "feed.symbols");
 }
 
 TEST_CASE("config: the example in the tree is complete and its values are the defaults") {
-    const std::filesystem::path path = std::filesystem::path(MILLRACE_SOURCE_DIR) / "examples/nasdaq_two_lines.toml";
+    const std::filesystem::path path =
+        std::filesystem::path(MILLRACE_SOURCE_DIR) / "examples/nasdaq_two_lines.toml";
     const FeedConfig example = load_config(path).feeds.at(0);
     CHECK(example.lines.size() == 2);
     const std::string text = contents(path);
@@ -142,14 +149,16 @@ TEST_CASE("config: the example in the tree is complete and its values are the de
 }
 
 TEST_CASE("config: docs/config.md is what --help-config prints") {
-    const std::string docs = contents(std::filesystem::path(MILLRACE_SOURCE_DIR) / "docs/config.md");
+    const std::string docs =
+        contents(std::filesystem::path(MILLRACE_SOURCE_DIR) / "docs/config.md");
     CHECK(docs.find(config_help()) != std::string::npos);
 }
 
 TEST_CASE("config: an unknown key is an error that knows the nearest one") {
     says(minimal("[feed.receive]\nbufers = 3\n"),
          "f.toml:11: feed.receive.bufers: there is no such key; did you mean buffers?");
-    says(minimal("[feed.recieve]\nbuffers = 64\n"), "feed.recieve: there is no such key; did you mean receive?");
+    says(minimal("[feed.recieve]\nbuffers = 64\n"),
+         "feed.recieve: there is no such key; did you mean receive?");
     says(minimal("[[feed.lines]]\nname = \"B\"\n"), "did you mean line?");
     says("[[feeds]]\n", "f.toml:1: feeds: there is no such key; did you mean feed?");
     says(minimal("[feed.limits]\ncolour = 3\n"), "there are instruments orders levels");
@@ -158,30 +167,40 @@ TEST_CASE("config: an unknown key is an error that knows the nearest one") {
 TEST_CASE("config: a wrong type or value names line, key and what is allowed") {
     says(minimal("[feed.receive]\nbuffers = 8\n"),
          "f.toml:11: feed.receive.buffers: 8 is not allowed; whole number, 16 to 32768");
-    says(minimal("[feed.receive]\nbuffers = \"64\"\n"), "feed.receive.buffers: '64' is not allowed; whole number");
+    says(minimal("[feed.receive]\nbuffers = \"64\"\n"),
+         "feed.receive.buffers: '64' is not allowed; whole number");
     says(minimal("[feed.receive]\nbuffers = 64.0\n"), "feed.receive.buffers: 64.0 is not allowed");
-    says(minimal("[feed.receive]\nrequire_backend = 1\n"), "feed.receive.require_backend: 1 is not allowed; boolean");
-    says(minimal("[feed.receive]\nbackend = \"dpdk\"\n"), "\"automatic\", \"io_uring\", \"recvmmsg\"");
+    says(minimal("[feed.receive]\nrequire_backend = 1\n"),
+         "feed.receive.require_backend: 1 is not allowed; boolean");
+    says(minimal("[feed.receive]\nbackend = \"dpdk\"\n"),
+         "\"automatic\", \"io_uring\", \"recvmmsg\"");
     says(minimal("[feed]\nname = 3\n"), "f.toml:");
     says(minimal("[feed.limits]\norders = 9999999999999999999\n"), "f.toml:11:");
     says(minimal("[feed.threads]\ndecoder = -2\n"), "feed.threads.decoder: -2 is not allowed");
     says(minimal("[feed.threads]\nreceivers = [1, 2]\n"),
          "f.toml:11: feed.threads.receivers: 2 CPUs for 1 lines");
-    says(minimal("[feed.threads]\nreceivers = [\"0\"]\n"), "feed.threads.receivers: this is not allowed");
-    says("[[feed]]\nname = \"n\"\nvenue = \"nyse\"\n" + std::string(kLineA), "\"nasdaq-itch50\", ");
+    says(minimal("[feed.threads]\nreceivers = [\"0\"]\n"),
+         "feed.threads.receivers: this is not allowed");
+    says("[[feed]]\nname = \"n\"\nvenue = \"nyse\"\n" + std::string(kLineA),
+         "\"nasdaq-itch50\", ");
 }
 
 TEST_CASE("config: groups are numeric addresses with a port") {
-    for (const char* group : {"239.255.0.1", "239.255.0.1:", "239.255.0.1:0", "239.255.0.1:70000", "a.b.c.d:1", ":1",
-                              "", "[ff05::1:1", "ff05::1:1", "239.255.0.1:1x", "[]:1"}) {
+    for (const char* group :
+         {"239.255.0.1", "239.255.0.1:", "239.255.0.1:0", "239.255.0.1:70000", "a.b.c.d:1", ":1",
+          "", "[ff05::1:1", "ff05::1:1", "239.255.0.1:1x", "[]:1"}) {
         INFO(group);
-        says(std::string(kHead) + "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = [\"" + group + "\"]\n",
+        says(std::string(kHead) + "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = [\"" +
+                 group + "\"]\n",
              "f.toml:8: feed.line.groups");
     }
-    const std::string v6 = std::string(kHead) +
-                           "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = [\"[ff05::1]:26477\"]\n";
-    CHECK(parse_config(v6, "f").feeds[0].lines[0].groups == std::vector<GroupConfig>{{"ff05::1", 26477}});
-    says(std::string(kHead) + "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = []\n", "feed.line.groups");
+    const std::string v6 =
+        std::string(kHead) +
+        "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = [\"[ff05::1]:26477\"]\n";
+    CHECK(parse_config(v6, "f").feeds[0].lines[0].groups ==
+          std::vector<GroupConfig>{{"ff05::1", 26477}});
+    says(std::string(kHead) + "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = []\n",
+         "feed.line.groups");
 }
 
 TEST_CASE("config: feeds and lines are there, and each is there once") {
@@ -189,15 +208,19 @@ TEST_CASE("config: feeds and lines are there, and each is there once") {
     says("feed = 3\n", "write it as [[feed]]");
     says("[feed]\nname = \"n\"\n", "write it as [[feed]]");
     says(kHead, "f.toml:2: feed.line: missing");
-    says("[[feed]]\nvenue = \"nasdaq-itch50\"\n" + std::string(kLineA), "f.toml:1: feed.name: missing");
+    says("[[feed]]\nvenue = \"nasdaq-itch50\"\n" + std::string(kLineA),
+         "f.toml:1: feed.name: missing");
     says(minimal(kLineA), "f.toml:12: feed.line.name: two lines are called A");
-    says(minimal("[[feed.line]]\nname = \"B\"\ninterface = \"lo\"\ngroups = [\"239.255.0.1:26477\"]\n"),
-         "f.toml:13: feed.line.groups: line A has 239.255.0.1:26477 too");
+    says(
+        minimal(
+            "[[feed.line]]\nname = \"B\"\ninterface = \"lo\"\ngroups = [\"239.255.0.1:26477\"]\n"),
+        "f.toml:13: feed.line.groups: line A has 239.255.0.1:26477 too");
     says(minimal() + minimal(), "feed.name: two feeds are called n");
     std::string many = kHead;
     for (int i = 0; i < 17; ++i) {
-        many += "[[feed.line]]\nname = \"" + std::to_string(i) + "\"\ninterface = \"lo\"\ngroups = [\"239.255.0." +
-                std::to_string(i + 1) + ":26477\"]\n";
+        many += "[[feed.line]]\nname = \"" + std::to_string(i) +
+                "\"\ninterface = \"lo\"\ngroups = [\"239.255.0." + std::to_string(i + 1) +
+                ":26477\"]\n";
     }
     says(many, "feed.line: a feed has at most 16 lines");
 }
@@ -215,7 +238,10 @@ TEST_CASE("config: a file that is missing, a folder, binary or no TOML says whic
     CHECK(file_error("/nowhere/feed.toml").find("/nowhere/feed.toml: No such file") == 0);
     CHECK(file_error("/tmp").find("is a folder") != std::string::npos);
     const test::TempFile binary("binary.toml");
-    std::ofstream(binary.path(), std::ios::binary) << std::string("\x7f" "ELF\0\1\2", 7);
+    std::ofstream(binary.path(), std::ios::binary) << std::string(
+        "\x7f"
+        "ELF\0\1\2",
+        7);
     CHECK(file_error(binary.path()).find("is no text") != std::string::npos);
     says("[[feed]\n", "f.toml:1: ");
     says("name = \n\n", "this is no TOML");

@@ -1,4 +1,5 @@
-// Runs a fuzz target once over every file of a folder: what fuzzing ever found stays a test on any compiler.
+// Runs a fuzz target once over every file of a folder: what fuzzing ever found stays a test on any
+// compiler.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -9,15 +9,19 @@
 namespace {
 
 void put(std::vector<std::uint8_t>& out, std::uint64_t value, int bytes) {
-    for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+    for (int i = bytes - 1; i >= 0; --i)
+        out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
 }
-void put(std::vector<std::uint8_t>& out, const std::string& text) { out.insert(out.end(), text.begin(), text.end()); }
+void put(std::vector<std::uint8_t>& out, const std::string& text) {
+    out.insert(out.end(), text.begin(), text.end());
+}
 
-void put_add(std::vector<std::uint8_t>& out, std::uint64_t reference, char side, std::uint32_t price) {
+void put_add(std::vector<std::uint8_t>& out, std::uint64_t reference, char side,
+             std::uint32_t price) {
     put(out, 36, 2);  // length
     put(out, "A");
-    put(out, 1, 2);   // locate
-    put(out, 0, 2);   // tracking number
+    put(out, 1, 2);  // locate
+    put(out, 0, 2);  // tracking number
     put(out, 34'200'000'000'000, 6);
     put(out, reference, 8);
     out.push_back(static_cast<std::uint8_t>(side));

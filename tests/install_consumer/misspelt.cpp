@@ -1,4 +1,5 @@
-// Must not compile: on_trades is no callback, and on_trade is neither declared nor ignored by name.
+// Must not compile: on_trades is no callback, and on_trade is neither declared nor ignored by
+// name.
 #include <millrace/feed.hpp>
 
 struct Misspelt : millrace::IgnoreOthers {

@@ -7,7 +7,9 @@ namespace {
 
 struct Best : millrace::IgnoreOthers {
     millrace::Top top;
-    void on_book(const millrace::OrderBook& book, const millrace::BookUpdate&) { top = book.top(); }
+    void on_book(const millrace::OrderBook& book, const millrace::BookUpdate&) {
+        top = book.top();
+    }
     using IgnoreOthers::on_gap;
     using IgnoreOthers::on_quality;
     using IgnoreOthers::on_status;

@@ -34,5 +34,6 @@ TEST_CASE("PaceSchedule: capture times of today keep their nanoseconds") {
 
 TEST_CASE("wait_until: a time gone by is not waited for, and a wait can be ended") {
     CHECK(replay::wait_until(0, [] { return true; }));
-    CHECK_FALSE(replay::wait_until(MonotonicClock::now() + 3'600'000'000'000, [] { return false; }));
+    CHECK_FALSE(
+        replay::wait_until(MonotonicClock::now() + 3'600'000'000'000, [] { return false; }));
 }

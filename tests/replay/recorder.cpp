@@ -35,7 +35,8 @@ TEST_CASE("Recorder: what was handed over stands in the file, in order, line and
     for (std::uint32_t i = 0; i < kPackets; ++i) {
         const std::uint64_t lost = recorder.lost();
         const auto bytes = payload(i, i * 7919 % 1400);
-        recorder.record({static_cast<LineId>(i % 2), static_cast<Timestamp>(1'000'000 + i), bytes});
+        recorder.record(
+            {static_cast<LineId>(i % 2), static_cast<Timestamp>(1'000'000 + i), bytes});
         if (recorder.lost() == lost) kept.push_back(i);
     }
     recorder.close();
@@ -50,7 +51,8 @@ TEST_CASE("Recorder: what was handed over stands in the file, in order, line and
         const std::uint32_t i = kept.at(found);
         const auto expected = payload(i, i * 7919 % 1400);
         if (datagram.captured_at != 1'000'000 + i || datagram.interface != i % 2 ||
-            !std::equal(datagram.payload.begin(), datagram.payload.end(), expected.begin(), expected.end()) ||
+            !std::equal(datagram.payload.begin(), datagram.payload.end(), expected.begin(),
+                        expected.end()) ||
             datagram.destination != kTwoLines[i % 2].destination) {
             ++wrong;
         }
@@ -61,7 +63,8 @@ TEST_CASE("Recorder: what was handed over stands in the file, in order, line and
     CHECK(reader.interface_name(1) == "B");
 }
 
-TEST_CASE("Recorder: a packet that finds the ring full is counted, and the file holds all others") {
+TEST_CASE(
+    "Recorder: a packet that finds the ring full is counted, and the file holds all others") {
     const test::TempFile file("full.pcapng");
     Recorder recorder(file.path(), kTwoLines, kNotPinned, 4096);
     const auto too_large = payload(1, 5'000);
@@ -83,7 +86,8 @@ TEST_CASE("Recorder: a file that cannot take everything says so when it is close
     REQUIRE(setrlimit(RLIMIT_FSIZE, &little) == 0);
     const auto bytes = payload(1, 1'000);
     constexpr std::uint64_t kPackets = 5'000;
-    for (std::uint64_t i = 0; i < kPackets; ++i) recorder.record({0, static_cast<Timestamp>(i), bytes});
+    for (std::uint64_t i = 0; i < kPackets; ++i)
+        recorder.record({0, static_cast<Timestamp>(i), bytes});
     CHECK_THROWS_AS(recorder.close(), Error);
     REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
     std::signal(SIGXFSZ, SIG_DFL);

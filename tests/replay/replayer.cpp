@@ -30,12 +30,17 @@ SessionConfig small(std::size_t lines = 4) {
     return config;
 }
 
-std::vector<std::uint8_t> first_packet() { return packet(1, {directory(1, "AAPL"), add(1, 7, 'B', 100, "AAPL", 1'000)}); }
-std::vector<std::uint8_t> second_packet() { return packet(3, {add(1, 8, 'S', 50, "AAPL", 1'010)}); }
+std::vector<std::uint8_t> first_packet() {
+    return packet(1, {directory(1, "AAPL"), add(1, 7, 'B', 100, "AAPL", 1'000)});
+}
+std::vector<std::uint8_t> second_packet() {
+    return packet(3, {add(1, 8, 'S', 50, "AAPL", 1'010)});
+}
 
 Replayer::Readers open(std::initializer_list<const TempFile*> files) {
     Replayer::Readers readers;
-    for (const TempFile* file : files) readers.push_back(std::make_unique<CaptureReader>(file->path()));
+    for (const TempFile* file : files)
+        readers.push_back(std::make_unique<CaptureReader>(file->path()));
     return readers;
 }
 
@@ -122,7 +127,8 @@ TEST_CASE("Replayer: BinaryFILE records are numbered by counting") {
     const TempFile file("records.itch");
     {
         replay::RecordFileWriter writer(file.path());
-        for (const Message& m : {directory(1, "AAPL"), add(1, 7, 'B', 100, "AAPL", 1'000), remove(1, 7)}) {
+        for (const Message& m :
+             {directory(1, "AAPL"), add(1, 7, 'B', 100, "AAPL", 1'000), remove(1, 7)}) {
             REQUIRE(writer.write(m));
         }
         writer.close();
@@ -158,7 +164,8 @@ TEST_CASE("Replayer: who says stop gets the session finished where it stands") {
     {
         replay::CaptureWriter writer(file.path(), {"A"});
         for (SequenceNumber i = 1; i <= 10'000; ++i) {
-            REQUIRE(writer.write(0, static_cast<Timestamp>(i), kSource, kGroupA, packet(i, {directory(1, "AAPL")})));
+            REQUIRE(writer.write(0, static_cast<Timestamp>(i), kSource, kGroupA,
+                                 packet(i, {directory(1, "AAPL")})));
         }
         writer.close();
     }

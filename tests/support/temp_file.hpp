@@ -11,7 +11,8 @@ namespace millrace::test {
 class TempFile {
   public:
     explicit TempFile(const std::string& name)
-        : path_(std::filesystem::temp_directory_path() / ("millrace-" + std::to_string(getpid()) + "-" + name)) {}
+        : path_(std::filesystem::temp_directory_path() /
+                ("millrace-" + std::to_string(getpid()) + "-" + name)) {}
     ~TempFile() {
         std::error_code ignored;
         std::filesystem::remove(path_, ignored);

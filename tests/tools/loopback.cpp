@@ -1,0 +1,118 @@
+// The whole way as users go it: the simulator multicasts on two lines, `millrace live` receives
+// and records, and the books equal those of the simulator's own capture, by every backend and in
+// both modes.
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/command.hpp"
+
+using namespace millrace::test;
+using Json = nlohmann::json;
+
+namespace {
+
+// Two groups that no other test on this machine is likely to use.
+struct Groups {
+    std::string a;
+    std::string b;
+};
+Groups some_groups() {
+    std::random_device random;
+    const std::string net = "239.255." + std::to_string(random() % 254 + 1) + ".";
+    return {net + "1:" + std::to_string(20'000 + random() % 5'000),
+            net + "2:" + std::to_string(25'000 + random() % 5'000)};
+}
+
+std::string config_text(const Groups& groups, const std::string& mode,
+                        const std::string& backend) {
+    return "[[feed]]\nname = \"f\"\nvenue = \"nasdaq-itch50\"\n"
+           "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = [\"" +
+           groups.a +
+           "\"]\n"
+           "[[feed.line]]\nname = \"B\"\ninterface = \"127.0.0.1\"\ngroups = [\"" +
+           groups.b +
+           "\"]\n"
+           "[feed.receive]\nmode = \"" +
+           mode + "\"\nbackend = \"" + backend +
+           "\"\nrequire_backend = true\n"
+           "[feed.reorder]\nwindow_ms = 10000\nwindow_packets = 20000\n"
+           "[feed.limits]\ninstruments = 64\norders = 100000\nlevels = 50000\n";
+}
+
+Json replay(const TempFile& capture) {
+    const Outcome outcome = run_command(
+        {"replay", capture.path(), "--json", "--orders", "100000", "--levels", "50000"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return Json::parse(outcome.out);
+}
+
+void check_way(const std::string& mode, const std::string& backend) {
+    INFO(mode << " " << backend);
+    const TempFile config("loopback.toml");
+    const TempFile recorded("loopback-recorded.pcapng");
+    const TempFile sent("loopback-sent.pcapng");
+    const TempFile ready("loopback.ready");
+    const Groups groups = some_groups();
+    std::ofstream(config.path()) << config_text(groups, mode, backend);
+    Command live({"live", config.path(), "--record", recorded.path(), "--ready-file", ready.path(),
+                  "--until-end", "--json"},
+                 "live");
+    if (!live.wait_for_file(ready.path())) {
+        const Outcome refused = live.wait();
+        INFO(refused.err);
+        REQUIRE(refused.code == 8);  // the one excuse: this host has no such backend
+        WARN("skipped: this host refuses " << backend);
+        return;
+    }
+    const Outcome sim =
+        run_command({"sim", "--multicast", groups.a, "--multicast", groups.b, "--capture",
+                     sent.path(), "--seconds", "2", "--seed", "11", "--loss", "0.02",
+                     "--duplicate", "0.01", "--reorder", "0.02"});
+    INFO(sim.err);
+    REQUIRE(sim.code == 0);
+    const Outcome outcome = live.wait();
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const Json seen = Json::parse(outcome.out);
+    CHECK(seen["backend"] == backend);
+    CHECK(seen["balance"] == 0);
+    CHECK(seen["quality"]["live"] == 20);
+    CHECK(seen["digest"] == replay(sent)["digest"]);
+    const Json again = replay(recorded);
+    CHECK(seen["digest"] == again["digest"]);
+    CHECK(seen["messages"] == again["messages"]);
+    CHECK(seen["lines"] == again["lines"]);
+}
+
+}  // namespace
+
+TEST_CASE("loopback: received by recvmmsg on threads, the books are those that were sent") {
+    check_way("threads", "recvmmsg");
+}
+TEST_CASE(
+    "loopback: received by recvmmsg and run to completion, the books are those that were sent") {
+    check_way("run_to_completion", "recvmmsg");
+}
+TEST_CASE("loopback: received by io_uring on threads, the books are those that were sent") {
+    check_way("threads", "io_uring");
+}
+TEST_CASE(
+    "loopback: received by io_uring and run to completion, the books are those that were sent") {
+    check_way("run_to_completion", "io_uring");
+}
+
+TEST_CASE("loopback: SIGTERM ends millrace live with its report") {
+    const TempFile config("sigterm.toml");
+    const TempFile ready("sigterm.ready");
+    std::ofstream(config.path()) << config_text(some_groups(), "threads", "recvmmsg");
+    Command live({"live", config.path(), "--ready-file", ready.path(), "--json"});
+    REQUIRE(live.wait_for_file(ready.path()));
+    live.signal(SIGTERM);
+    const Outcome outcome = live.wait();
+    INFO(outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK(Json::parse(outcome.out)["balance"] == 0);
+}

@@ -21,7 +21,8 @@ add_library(millrace_options INTERFACE)
 target_compile_options(millrace_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
   # g++ 12 sees overflows in the standard library's own inlined copies that are not there (PR 105329, 105651).
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
   $<$<BOOL:${PROJECT_IS_TOP_LEVEL}>:-Werror> -march=x86-64-v2 -mtune=generic)
 if(MILLRACE_ASSERTIONS)
   target_compile_definitions(millrace_options INTERFACE MILLRACE_ASSERTIONS)

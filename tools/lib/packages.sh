@@ -4,11 +4,12 @@ packages_build=(g++ cmake ninja-build ccache pkg-config liburing-dev libboost-de
 packages_tests=(catch2 libseccomp-dev libbenchmark-dev)
 packages_long=(clang-19 libclang-rt-19-dev)
 
-# missing_packages NAME...: prints those that are not installed, one a line.
+# missing_packages NAME...: prints those that are not installed, one a line. dpkg-query fails when it does not
+# know one of them.
 missing_packages() {
   local have
   # shellcheck disable=SC2016  # the braces are dpkg-query's own
-  have=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | sed -n 's/ installed$//p')
+  have=$({ dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true; } | sed -n 's/ installed$//p')
   printf '%s\n' "$@" | grep -vxF -e "$have" || true
 }
 

@@ -11,7 +11,6 @@
 
 #include "command.hpp"
 #include "endpoint_text.hpp"
-#include "millrace/feed/framing/moldudp64.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
 #include "millrace/replay/capture_writer.hpp"
 #include "millrace/replay/simulator/exchange.hpp"
@@ -45,16 +44,19 @@ double for_line(const std::vector<double>& values, std::size_t line, const char*
     if (values.empty()) return 0;
     if (values.size() == 1) return values.front();
     if (line < values.size()) return values[line];
-    throw Error(ExitCode::usage, fmt::format("{}: give one value for all lines, or one for each", flag));
+    throw Error(ExitCode::usage,
+                fmt::format("{}: give one value for all lines, or one for each", flag));
 }
 
 replay::ExchangeConfig exchange_config(const SimOptions& options) {
     replay::ExchangeConfig config = options.exchange;
     if (options.seconds > 0) {
-        config.market.messages = static_cast<std::uint64_t>(options.seconds * config.market.messages_per_second);
+        config.market.messages =
+            static_cast<std::uint64_t>(options.seconds * config.market.messages_per_second);
     }
     config.never_on_all = !options.lose_on_all;
-    config.lines.resize(options.binaryfile.empty() ? std::max<std::size_t>(options.multicast.size(), 2) : 1);
+    // What is multicast goes to the groups given and nowhere else.
+    config.lines.resize(options.multicast.empty() ? 2 : options.multicast.size());
     for (std::size_t i = 0; i < config.lines.size(); ++i) {
         config.lines[i].loss = for_line(options.loss, i, "--loss");
         config.lines[i].duplicate = for_line(options.duplicate, i, "--duplicate");
@@ -75,7 +77,8 @@ class Output {
   public:
     Output(const SimOptions& options, std::size_t lines) {
         for (std::size_t i = 0; i < lines; ++i) {
-            groups_.push_back(i < options.multicast.size() ? parse_endpoint(options.multicast[i]) : default_group(i));
+            groups_.push_back(i < options.multicast.size() ? parse_endpoint(options.multicast[i])
+                                                           : default_group(i));
         }
         if (!options.multicast.empty()) {
             publisher_.emplace(groups_, options.interface, options.flat_out ? 0 : options.pace);
@@ -88,29 +91,28 @@ class Output {
     }
 
     // False when it is time to stop.
-    [[nodiscard]] bool send(const replay::SimulatedPacket& packet, const std::function<bool()>& keep_on) {
-        if (records_ && !write_records(packet)) return false;
-        if (capture_ && !capture_->write(packet.line, kMidnight + packet.time, from_, groups_[packet.line], packet.bytes)) {
+    [[nodiscard]] bool send(const replay::SimulatedPacket& packet,
+                            const std::function<bool()>& keep_on) {
+        if (capture_ && !capture_->write(packet.line, kMidnight + packet.time, from_,
+                                         groups_[packet.line], packet.bytes)) {
             return false;
         }
         return !publisher_ || publisher_->send(packet, keep_on);
     }
-    void close() {
+    // BinaryFILE knows neither lines nor faults.
+    [[nodiscard]] bool record(replay::Exchange::Message message) {
+        return !records_ || records_->write(message);
+    }
+    // False when it was time to stop before the last packet was sent.
+    bool close(const std::function<bool()>& keep_on) {
+        const bool sent = !publisher_ || publisher_->flush(keep_on);
         if (capture_) capture_->close();
         if (records_) records_->close();
+        return sent;
     }
     [[nodiscard]] const std::optional<replay::Publisher>& publisher() const { return publisher_; }
 
   private:
-    [[nodiscard]] bool write_records(const replay::SimulatedPacket& packet) {
-        const Frame frame = MoldUdp64::parse(packet.bytes);
-        MoldUdp64::Walker walker(frame.blocks);
-        for (std::uint32_t i = 0; i < frame.count; ++i) {
-            if (!records_->write(walker.next())) return false;
-        }
-        return true;
-    }
-
     std::vector<replay::Endpoint> groups_;
     replay::Endpoint from_;
     std::optional<replay::Publisher> publisher_;
@@ -118,20 +120,34 @@ class Output {
     std::optional<replay::RecordFileWriter> records_;
 };
 
-nlohmann::ordered_json summary(const replay::Exchange& exchange, std::size_t lines, const Output& output) {
+nlohmann::ordered_json summary(const replay::Exchange& exchange, std::size_t lines,
+                               const Output& output) {
     const replay::StreamShape& shape = exchange.market().shape();
     nlohmann::ordered_json json;
     json["messages"] = exchange.next_sequence() - 1;
     for (std::size_t type = 0; type < shape.by_type.size(); ++type) {
-        const wire::MessageLayout* layout = venues::itch50::layout_of_type(static_cast<char>(type));
-        if (shape.by_type[type] != 0 && layout != nullptr) json["by_type"][std::string(layout->name)] = shape.by_type[type];
+        const wire::MessageLayout* layout =
+            venues::itch50::layout_of_type(static_cast<char>(type));
+        if (shape.by_type[type] != 0 && layout != nullptr)
+            json["by_type"][std::string(layout->name)] = shape.by_type[type];
     }
+    const auto of_adds = [&shape](std::uint64_t some) {
+        return shape.adds == 0 ? 0 : static_cast<double>(some) / static_cast<double>(shape.adds);
+    };
     json["live_orders_peak"] = shape.live_orders_peak;
-    json["levels_per_side"] = {{"p50", shape.levels_percentile(50)}, {"p90", shape.levels_percentile(90)}, {"p99", shape.levels_percentile(99)}};
+    json["adds_that_make_a_level"] = of_adds(shape.new_levels);
+    json["adds_14_levels_deep"] = of_adds(shape.deep_adds);
+    json["reference_gap_mean"] = shape.reference_gap;
+    json["levels_per_side"] = {{"p50", shape.levels_percentile(50)},
+                               {"p90", shape.levels_percentile(90)},
+                               {"p99", shape.levels_percentile(99)}};
     for (std::size_t i = 0; i < lines; ++i) {
         const replay::LineFaultCounts& counts = exchange.faults().counts(static_cast<LineId>(i));
-        json["lines"].push_back({{"name", line_name(i)}, {"packets", counts.packets}, {"lost", counts.lost},
-                                 {"lost_messages", counts.lost_messages}, {"duplicated", counts.duplicated},
+        json["lines"].push_back({{"name", line_name(i)},
+                                 {"packets", counts.packets},
+                                 {"lost", counts.lost},
+                                 {"lost_messages", counts.lost_messages},
+                                 {"duplicated", counts.duplicated},
                                  {"reordered", counts.reordered}});
     }
     if (output.publisher()) {
@@ -144,25 +160,31 @@ nlohmann::ordered_json summary(const replay::Exchange& exchange, std::size_t lin
 
 ExitCode run_sim(const SimOptions& options) {
     if (options.multicast.empty() && options.capture.empty() && options.binaryfile.empty()) {
-        throw Error(ExitCode::usage, "sim: nowhere to send; give --multicast GROUP:PORT, --capture FILE or --binaryfile FILE");
+        throw Error(ExitCode::usage,
+                    "sim: nowhere to send; give --multicast GROUP:PORT, --capture FILE or "
+                    "--binaryfile FILE");
     }
     StopSignals signals;
     const replay::ExchangeConfig config = exchange_config(options);
     Output output(options, config.lines.size());
     bool going = true;
     const auto keep_on = [&] { return going = going && !signals.stopped(); };
-    replay::Exchange exchange(config, [&](const replay::SimulatedPacket& packet) {
-        if (going) going = output.send(packet, keep_on);
-    });
+    replay::Exchange exchange(
+        config,
+        [&](const replay::SimulatedPacket& packet) {
+            going = going && output.send(packet, keep_on);
+        },
+        [&](replay::Exchange::Message message) { going = going && output.record(message); });
     Progress progress("sim");
     std::uint64_t steps = 0;
     while (going && exchange.step()) {
         if (++steps % 64 == 0 && keep_on()) {
-            progress.update(exchange.next_sequence(), config.market.messages, exchange.next_sequence(), "messages");
+            progress.update(exchange.next_sequence(), config.market.messages,
+                            exchange.next_sequence(), "messages");
         }
     }
     progress.clear();
-    output.close();
+    output.close(keep_on);
     const nlohmann::ordered_json json = summary(exchange, config.lines.size(), output);
     if (options.json) fmt::print("{}\n", json.dump());
     else fmt::print(stderr, "{}\n", json.dump(2));
@@ -178,31 +200,70 @@ void add_sim(CLI::App& app, Run& run) {
     options->exchange.market.messages_per_second = 20'000;
     options->exchange.market.peak_orders = 5'000;
     replay::MarketConfig& market = options->exchange.market;
-    CLI::App* command = app.add_subcommand("sim", "Simulate an exchange: TotalView-ITCH 5.0 over MoldUDP64 on redundant lines");
-    command->add_option("--multicast", options->multicast, "send line A, B, ... to this group:port; once a line");
-    command->add_option("--interface", options->interface, "send by this interface")->capture_default_str();
-    command->add_option("--capture", options->capture, "write a pcapng with one interface a line (.gz, .zst compress)");
-    command->add_option("--binaryfile", options->binaryfile, "write the messages of one line as BinaryFILE");
-    command->add_option("--symbols", market.symbols, "instruments")->check(CLI::Range(1U, 65'535U))->capture_default_str();
-    CLI::Option* messages = command->add_option("--messages", market.messages, "messages of trading")->capture_default_str();
-    command->add_option("--seconds", options->seconds, "as many messages as the rate makes in so long")->excludes(messages);
-    command->add_option("--rate", market.messages_per_second, "messages a second of the market's clock")
-        ->check(CLI::Range(1.0, 1e9))->capture_default_str();
-    command->add_option("--burst", market.burst_messages, "messages that come together, on average")
-        ->check(CLI::Range(1.0, 1e6))->capture_default_str();
+    CLI::App* command = app.add_subcommand(
+        "sim", "Simulate an exchange: TotalView-ITCH 5.0 over MoldUDP64 on redundant lines");
+    command->add_option("--multicast", options->multicast,
+                        "send line A, B, ... to this group:port; once a line");
+    command->add_option("--interface", options->interface, "send by this interface")
+        ->capture_default_str();
+    command->add_option("--capture", options->capture,
+                        "write a pcapng with one interface a line (.gz, .zst compress)");
+    command->add_option("--binaryfile", options->binaryfile,
+                        "write the messages, without faults, as BinaryFILE");
+    command->add_option("--symbols", market.symbols, "instruments")
+        ->check(CLI::Range(1U, 65'535U))
+        ->capture_default_str();
+    CLI::Option* messages =
+        command->add_option("--messages", market.messages, "messages of trading")
+            ->capture_default_str();
+    command
+        ->add_option("--seconds", options->seconds,
+                     "as many messages as the rate makes in so long")
+        ->excludes(messages);
+    command
+        ->add_option("--rate", market.messages_per_second,
+                     "messages a second of the market's clock")
+        ->check(CLI::Range(1.0, 1e9))
+        ->capture_default_str();
+    command
+        ->add_option("--burst", market.burst_messages, "messages that come together, on average")
+        ->check(CLI::Range(1.0, 1e6))
+        ->capture_default_str();
     command->add_option("--peak-orders", market.peak_orders, "orders alive at the peak")
-        ->check(CLI::Range(1U, 100'000'000U))->capture_default_str();
-    command->add_flag("--sparse", market.sparse_references, "order references spread over 64 bits");
-    command->add_option("--seed", market.seed, "of the market and of all faults")->capture_default_str();
-    command->add_option("--session", options->exchange.session, "MoldUDP64 session, at most 10 characters")->capture_default_str();
-    command->add_option("--loss", options->loss, "share of packets lost; one value, or one a line (A,B)")->delimiter(',');
-    command->add_option("--duplicate", options->duplicate, "share of packets sent twice")->delimiter(',');
-    command->add_option("--reorder", options->reorder, "share of packets that fall behind later ones")->delimiter(',');
-    command->add_option("--burst-loss", options->burst_loss, "probability that a loss goes on to the next packet")->delimiter(',');
-    command->add_flag("--lose-on-all", options->lose_on_all, "let a message be lost on every line");
-    command->add_flag("--repacketise", options->exchange.repacketise, "line B cuts its packets differently");
-    CLI::Option* pace = command->add_option("--pace", options->pace, "1 as the market's clock says, 2 twice as fast")
-                            ->check(CLI::Range(1e-6, 1e6))->capture_default_str();
+        ->check(CLI::Range(1U, 100'000'000U))
+        ->capture_default_str();
+    command->add_flag("--sparse", market.sparse_references,
+                      "order references spread over 64 bits");
+    command->add_flag("!--no-rare-types", market.all_types,
+                      "leave out message types that Nasdaq itself hardly sends");
+    command->add_option("--seed", market.seed, "of the market and of all faults")
+        ->capture_default_str();
+    command
+        ->add_option("--session", options->exchange.session,
+                     "MoldUDP64 session, at most 10 characters")
+        ->capture_default_str();
+    command
+        ->add_option("--loss", options->loss,
+                     "share of packets lost; one value, or one a line (A,B)")
+        ->delimiter(',');
+    command->add_option("--duplicate", options->duplicate, "share of packets sent twice")
+        ->delimiter(',');
+    command
+        ->add_option("--reorder", options->reorder, "share of packets that fall behind later ones")
+        ->delimiter(',');
+    command
+        ->add_option("--burst-loss", options->burst_loss,
+                     "probability that a loss goes on to the next packet")
+        ->delimiter(',');
+    command->add_flag("--lose-on-all", options->lose_on_all,
+                      "let a message be lost on every line");
+    command->add_flag("--repacketise", options->exchange.repacketise,
+                      "line B cuts its packets differently");
+    CLI::Option* pace =
+        command
+            ->add_option("--pace", options->pace, "1 as the market's clock says, 2 twice as fast")
+            ->check(CLI::Range(1e-6, 1e6))
+            ->capture_default_str();
     command->add_flag("--flat-out", options->flat_out, "send without waiting")->excludes(pace);
     command->add_flag("--json", options->json, "end with one JSON object on stdout");
     command->callback([options, &run] { run = [options] { return run_sim(*options); }; });

@@ -1,5 +1,5 @@
-// What happens to the packets of redundant lines on their way: loss, duplication, reordering, by seed.
-// A function of packets and a seed: no clock, no socket.
+// What happens to the packets of redundant lines on their way: loss, duplication, reordering, by
+// seed. A function of packets and a seed: no clock, no socket.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ namespace millrace::replay {
 struct LineFaults {
     double loss = 0;
     double duplicate = 0;
-    double reorder = 0;                  // a packet falls behind up to `reorder_packets` later ones
+    double reorder = 0;  // a packet falls behind up to `reorder_packets` later ones of its line
     std::uint32_t reorder_packets = 4;
-    double burst = 0;                    // a loss goes on to the next packet with this probability
+    double burst = 0;  // a loss goes on to the next packet with this probability
 };
 
 struct LineFaultCounts {
@@ -43,10 +43,12 @@ class FaultSchedule {
   public:
     using Output = std::function<void(const SimulatedPacket&)>;
 
-    // `never_on_all`: a message that one line lost is not lost on every other line as well.
-    FaultSchedule(std::uint64_t seed, std::vector<LineFaults> lines, bool never_on_all, Output output);
+    // `never_on_all`: a message that one line lost is not lost on another one, and a single line
+    // loses nothing. Throws Error(usage) when a fault is no probability.
+    FaultSchedule(std::uint64_t seed, std::vector<LineFaults> lines, bool never_on_all,
+                  Output output);
 
-    void offer(SimulatedPacket packet);
+    void offer(const SimulatedPacket& packet);
     // Sends what reordering still holds back.
     void flush();
     [[nodiscard]] const LineFaultCounts& counts(LineId line) const { return lines_[line].counts; }

@@ -1,6 +1,8 @@
-// Sends a simulated exchange's packets by UDP, each line to its own group, at the market's own pace.
+// Sends a simulated exchange's packets by UDP, each line to its own group, at the market's own
+// pace.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -15,12 +17,19 @@ namespace millrace::replay {
 
 class Publisher {
   public:
-    // One destination a line. Multicast leaves by `interface` and goes no further than its network. Throws
-    // Error(interface, resource).
-    Publisher(const std::vector<Endpoint>& destinations, const std::string& interface, double time_scale);
+    using KeepOn = std::function<bool()>;
 
-    // Waits until the packet is due and sends it. False when `keep_on` said no while waiting.
-    [[nodiscard]] bool send(const SimulatedPacket& packet, const std::function<bool()>& keep_on);
+    // One destination a line. Multicast leaves by `interface` and goes no further than its
+    // network. A `time_scale` of 1 keeps the market's pace, 2 is twice as fast, 0 as fast as it
+    // goes. Throws Error(interface, resource).
+    Publisher(const std::vector<Endpoint>& destinations, const std::string& interface,
+              double time_scale);
+
+    // Waits until the packet is due and sends it; as fast as it goes, packets of a line leave a
+    // few at a time. False when `keep_on` said no while waiting.
+    [[nodiscard]] bool send(const SimulatedPacket& packet, const KeepOn& keep_on);
+    // Sends what waits for company.
+    [[nodiscard]] bool flush(const KeepOn& keep_on);
 
     [[nodiscard]] std::uint64_t sent() const { return sent_; }
     // Sends the kernel refused for want of memory and took at another try.
@@ -29,10 +38,19 @@ class Publisher {
     [[nodiscard]] Nanoseconds latest() const { return latest_; }
 
   private:
-    std::vector<net::Socket> sockets_;
-    double time_scale_;  // 0: as fast as it goes
+    struct Line {
+        net::Socket socket;
+        std::vector<std::vector<std::uint8_t>> packets;
+        std::size_t waiting = 0;  // the first of `packets`
+    };
+
+    [[nodiscard]] bool wait_until_due(Timestamp time, const KeepOn& keep_on);
+    [[nodiscard]] bool flush(Line& line, const KeepOn& keep_on);
+
+    std::vector<Line> lines_;
+    double time_scale_;
     Timestamp last_time_ = 0;
-    double due_ = 0;     // monotonic
+    double due_ = 0;  // monotonic
     std::uint64_t sent_ = 0;
     std::uint64_t retried_ = 0;
     Nanoseconds latest_ = 0;

@@ -130,6 +130,27 @@ struct Alpha {
     }
 };
 
+// ASCII text of at most N - 1 characters, ended and padded with NUL.
+template <std::size_t N>
+struct CString {
+    static constexpr FieldKind kKind = FieldKind::text;
+    static constexpr ByteOrder kOrder = ByteOrder::little;
+    static constexpr unsigned kDecimals = 0;
+    static constexpr bool kSigned = false;
+
+    std::array<char, N> raw;
+
+    [[nodiscard]] constexpr std::string_view value() const {
+        std::size_t n = 0;
+        while (n < N && raw[n] != '\0') ++n;
+        return {raw.data(), n};
+    }
+    // Longer text is cut.
+    constexpr void set(std::string_view text) {
+        for (std::size_t i = 0; i < N; ++i) raw[i] = i < text.size() && i + 1 < N ? text[i] : '\0';
+    }
+};
+
 // One ASCII character that stands for a code; `value()` is the character itself, also when a space.
 struct Code {
     static constexpr FieldKind kKind = FieldKind::text;
@@ -166,8 +187,13 @@ using Price8be = Number<8, ByteOrder::big, FieldKind::price, 8>;
 using u16le = Number<2, ByteOrder::little>;
 using u32le = Number<4, ByteOrder::little>;
 using u64le = Number<8, ByteOrder::little>;
+using i8le = SignedNumber<1, ByteOrder::little>;
+using i16le = SignedNumber<2, ByteOrder::little>;
+using i32le = SignedNumber<4, ByteOrder::little>;
 using i64le = SignedNumber<8, ByteOrder::little>;
 using Timestamp64le = SignedNumber<8, ByteOrder::little, FieldKind::timestamp>;
+using UnsignedTimestamp64le = Number<8, ByteOrder::little, FieldKind::timestamp>;
+using Price9le = SignedNumber<8, ByteOrder::little, FieldKind::price, 9>;
 using Price4le = SignedNumber<8, ByteOrder::little, FieldKind::price, 4>;
 
 // One row of a message's `fields()` table: the specification's name in snake_case, the member, and the
@@ -197,21 +223,30 @@ concept Message = std::is_trivially_copyable_v<M> && alignof(M) == 1 && requires
     M::fields();
 };
 
+namespace detail {
+// M with each byte set to eight bits, from `Shift` on, of its own number.
+template <class M, unsigned Shift>
+[[nodiscard]] consteval M numbered() {
+    std::array<std::uint8_t, sizeof(M)> numbers{};
+    for (std::size_t i = 0; i < sizeof(M); ++i) numbers[i] = static_cast<std::uint8_t>(i >> Shift);
+    return std::bit_cast<M>(numbers);
+}
+}  // namespace detail
+
 // True when the table names every byte of the struct exactly once, in order, and every member lies at
 // the offset that the specification gives. The struct is filled with its own byte numbers, so that the
 // first byte of a member tells where that member lies.
 template <class M>
 [[nodiscard]] consteval bool layout_matches_spec() {
-    static_assert(sizeof(M) <= 256, "byte numbers must fit a byte");
-    std::array<std::uint8_t, sizeof(M)> numbers{};
-    for (std::size_t i = 0; i < sizeof(M); ++i) numbers[i] = static_cast<std::uint8_t>(i);
-    const M message = std::bit_cast<M>(numbers);
+    constexpr M kLow = detail::numbered<M, 0>();
+    constexpr M kHigh = detail::numbered<M, 8>();
     std::size_t next = 0;
     bool matches = true;
     std::apply(
         [&](const auto&... fields) {
             ((matches = matches && fields.offset == next &&
-                        static_cast<std::uint8_t>((message.*fields.member).raw[0]) == fields.offset,
+                        static_cast<std::uint8_t>((kLow.*fields.member).raw[0]) == (fields.offset & 0xff) &&
+                        static_cast<std::uint8_t>((kHigh.*fields.member).raw[0]) == fields.offset >> 8,
               next += sizeof(typename std::remove_cvref_t<decltype(fields)>::Type)),
              ...);
         },

@@ -58,6 +58,13 @@ class BookContext {
         handler_.on_status(book, status);
     }
 
+    void imbalance(OrderBook& book, Imbalance imbalance) {
+        if constexpr (HasOnImbalance<Handler>) {
+            static_cast<EventHeader&>(imbalance) = header;
+            handler_.on_imbalance(book, imbalance);
+        }
+    }
+
     // The feed contradicts this book: its quality is told before anything else is. Behind a gap that was
     // given up contradictions are to be expected, and the book is marked already.
     void fault(OrderBook& book, FaultCounter cause) {

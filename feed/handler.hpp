@@ -6,6 +6,7 @@
 
 #include <array>
 #include <concepts>
+#include <limits>
 #include <string_view>
 
 #include "millrace/core/order_book.hpp"
@@ -72,6 +73,24 @@ struct TradingStatus : EventHeader {
     std::array<char, 4> reason{' ', ' ', ' ', ' '};
 };
 
+// What an auction would do now. Prices that the venue does not tell are kNoPrice.
+inline constexpr Price kNoPrice{std::numeric_limits<std::int64_t>::max()};
+struct Imbalance : EventHeader {
+    char auction_type = ' ';   // the venue's code
+    char direction = 'N';      // B more to buy, S more to sell, N none; others are the venue's own
+    char price_variation = ' ';  // the venue's code
+    Price reference_price = kNoPrice;
+    Price near_price = kNoPrice;        // where the auction's orders and the book would clear
+    Price far_price = kNoPrice;         // where the auction's orders alone would clear
+    Price indicative_price = kNoPrice;  // where the venue expects to match
+    Price lower_collar = kNoPrice;
+    Price upper_collar = kNoPrice;
+    Quantity paired = 0;
+    Quantity imbalance = 0;
+    Timestamp auction_time = 0;  // as `exchange_time` counts; 0 where the venue does not tell
+    std::uint8_t extensions = 0;
+};
+
 // A handler declares all five; one that does not care for some says so by name:
 //     struct Mine : millrace::IgnoreOthers {
 //         using IgnoreOthers::on_gap;      // not wanted, and meant so
@@ -94,6 +113,11 @@ template <class H>
 concept HasOnQuality = requires(H& h, const OrderBook& b, Quality q) { h.on_quality(b, q); };
 template <class H>
 concept HasOnGap = requires(H& h, SequenceRange missing) { h.on_gap(missing); };
+
+// Further callbacks are optional: a handler that has them gets them.
+template <class H>
+concept HasOnImbalance =
+    requires(H& h, const OrderBook& b, const Imbalance& i) { h.on_imbalance(b, i); };
 
 template <class H>
 concept BookHandler = HasOnBook<H> && HasOnTrade<H> && HasOnStatus<H> && HasOnQuality<H> && HasOnGap<H>;

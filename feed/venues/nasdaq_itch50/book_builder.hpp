@@ -66,6 +66,7 @@ class BookBuilder {
             case StockTradingAction::kType: return with<StockTradingAction>(m);
             case RegShoRestriction::kType: return with<RegShoRestriction>(m);
             case OperationalHalt::kType: return with<OperationalHalt>(m);
+            case Noii::kType: return with<Noii>(m);
             default: return apply_other(m);
         }
     }
@@ -279,6 +280,20 @@ class BookBuilder {
     }
     [[nodiscard]] Applied on(const OperationalHalt& m) {
         return report(m, TradingStatus::What::operational_halt, m.action.value());
+    }
+    [[nodiscard]] Applied on(const Noii& m) {
+        return with_named_book(m, [&](OrderBook& book) {
+            Imbalance imbalance;
+            imbalance.auction_type = m.cross_type.value();
+            imbalance.direction = m.direction.value();
+            imbalance.price_variation = m.price_variation.value();
+            imbalance.reference_price = Price{m.current_reference_price.value()};
+            imbalance.near_price = Price{m.near_price.value()};
+            imbalance.far_price = Price{m.far_price.value()};
+            imbalance.paired = m.paired_shares.value();
+            imbalance.imbalance = m.imbalance_shares.value();
+            context_.imbalance(book, imbalance);
+        });
     }
     template <class M>
     [[nodiscard]] Applied report(const M& m, TradingStatus::What what, char code) {

@@ -20,7 +20,8 @@ Bytes packet(std::uint16_t count, const Bytes& blocks) {
 }  // namespace
 
 TEST_CASE("MoldUDP64: a data packet holds as many messages as it says") {
-    const Frame frame = MoldUdp64::parse(packet(3, {0, 1, 'x', 0, 0, 0, 2, 'y', 'z'}));
+    const Bytes bytes = packet(3, {0, 1, 'x', 0, 0, 0, 2, 'y', 'z'});
+    const Frame frame = MoldUdp64::parse(bytes);
     REQUIRE(frame.kind == FrameKind::data);
     CHECK(std::string(frame.session.text.data()) == "000010059B");
     CHECK(frame.first_sequence == 14'757'721);

@@ -70,7 +70,7 @@ bool LineArbiter::hold(LineId line, Timestamp received_at, const Frame& frame) {
         at -= held_begin_;
         held_begin_ = 0;
     }
-    const Held held{first, end, received_at, free_buffers_.back(),
+    const Held held{first, end, received_at, frame.stream_offset, free_buffers_.back(),
                     static_cast<std::uint32_t>(frame.blocks.size()), line};
     free_buffers_.pop_back();
     std::memcpy(&buffers_[std::size_t{held.buffer} * datagram_bytes_max_], frame.blocks.data(), held.bytes);

@@ -17,6 +17,7 @@
 #include "millrace/core/types.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/framing/frame.hpp"
+#include "millrace/feed/line_streams.hpp"
 #include "millrace/feed/session_config.hpp"
 
 namespace millrace {
@@ -34,7 +35,8 @@ template <class S>
 concept ArbiterSink = requires(S& sink, const MessageRun& run, SequenceRange missing) {
     sink.on_run(run);
     sink.on_given_up(missing);
-    sink.on_new_session();
+    sink.on_new_session();   // or a stream that began anew under the same session
+    sink.on_contradiction();  // sequence numbers go on where byte offsets do not
 };
 
 // Sequence numbers one line skipped, so that a late packet is told from a second copy.
@@ -74,6 +76,8 @@ class LineArbiter {
     [[nodiscard]] SequenceNumber next_expected() const { return next_; }
     [[nodiscard]] const SessionKey& session() const { return session_; }
     [[nodiscard]] bool gap_open() const { return gap_ != nullptr; }
+    // How often the stream began anew under one session.
+    [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts(); }
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
     [[nodiscard]] std::uint64_t messages_duplicate() const { return messages_duplicate_; }
@@ -92,6 +96,7 @@ class LineArbiter {
         SequenceNumber first;
         SequenceNumber end;
         Timestamp received_at;
+        std::uint64_t stream_offset;
         std::uint32_t buffer;
         std::uint32_t bytes;
         LineId line;
@@ -99,10 +104,19 @@ class LineArbiter {
 
     template <ArbiterSink Sink>
     void enter_session(const Frame& frame, Sink& sink);
+    // False for what is left over from a stream that has ended.
+    template <ArbiterSink Sink>
+    [[nodiscard]] bool follow_stream(LineId line, const Frame& frame, Sink& sink);
+    template <ArbiterSink Sink>
+    void end_stream(Sink& sink);
     void count_on_line(LineId line, SequenceNumber first, SequenceNumber end);
     template <ArbiterSink Sink>
     void deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
-                 std::span<const std::uint8_t> blocks, Sink& sink);
+                 std::span<const std::uint8_t> blocks, std::uint64_t stream_offset, Sink& sink);
+    template <ArbiterSink Sink>
+    void check_offset(SequenceNumber first, std::uint64_t stream_offset, std::size_t bytes, Sink& sink) {
+        if (!offset_.agrees(first == next_, stream_offset, bytes)) sink.on_contradiction();
+    }
     template <ArbiterSink Sink>
     void drain(Sink& sink);
     template <ArbiterSink Sink>
@@ -141,6 +155,9 @@ class LineArbiter {
     Timestamp now_ = 0;             // latest receive time seen; never goes back
     Gap* gap_ = nullptr;            // the open gap in `gaps_`, if any
 
+    LineStreams streams_;
+    StreamOffset offset_;  // of message next_
+
     std::vector<Line> lines_;
     std::vector<Held> held_;                  // by first sequence number, from held_begin_
     std::size_t held_begin_ = 0;
@@ -159,6 +176,7 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         if (in_session_ && frame.session == previous_session_) return drop_duplicates(line, frame.count);
         enter_session(frame, sink);
     }
+    if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
     expire(sink);
     const SequenceNumber first = frame.first_sequence;
     const SequenceNumber end = first + frame.count;
@@ -175,9 +193,10 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         give_up(std::min(first, first_held()), GapEnd::given_up, sink);
     }
     if (end <= next_) {
+        if (end == next_ && frame.count == 0) check_offset(first, frame.stream_offset, 0, sink);
         drop_duplicates(line, frame.count);
     } else {
-        deliver(line, received_at, first, end, frame.blocks, sink);
+        deliver(line, received_at, first, end, frame.blocks, frame.stream_offset, sink);
         if (gap_ != nullptr || held_begin_ < held_.size()) drain(sink);
     }
     if (frame.kind == FrameKind::end_of_session) ended_ = true;
@@ -186,21 +205,39 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
 template <ArbiterSink Sink>
 void LineArbiter::enter_session(const Frame& frame, Sink& sink) {
     if (in_session_) {
-        finish(sink);
         previous_session_ = session_;
-        sink.on_new_session();
+        end_stream(sink);
     }
     session_ = frame.session;
     in_session_ = true;
-    ended_ = false;
-    next_ = 1;
-    known_end_ = 1;
+    streams_.enter_session();
     for (Line& line : lines_) line.loss.reset();
 }
 
 template <ArbiterSink Sink>
+bool LineArbiter::follow_stream(LineId line, const Frame& frame, Sink& sink) {
+    LineLoss& loss = lines_[line].loss;
+    const StreamStep step = streams_.step(line, frame.first_sequence < loss.next(), frame.sent_at);
+    if (step == StreamStep::old) return false;
+    if (step == StreamStep::restart) end_stream(sink);
+    if (step != StreamStep::same) loss.reset();
+    return true;
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::end_stream(Sink& sink) {
+    finish(sink);
+    ended_ = false;
+    next_ = 1;
+    known_end_ = 1;
+    offset_ = {};
+    sink.on_new_session();
+}
+
+template <ArbiterSink Sink>
 void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
-                          std::span<const std::uint8_t> blocks, Sink& sink) {
+                          std::span<const std::uint8_t> blocks, std::uint64_t stream_offset, Sink& sink) {
+    check_offset(first, stream_offset, blocks.size(), sink);
     const auto skip = static_cast<std::uint32_t>(next_ - first);
     const auto count = static_cast<std::uint32_t>(end - next_);
     if (skip > 0) drop_duplicates(line, skip);
@@ -223,7 +260,8 @@ void LineArbiter::drain(Sink& sink) {
         if (held.end <= next_) {
             drop_duplicates(held.line, count);
         } else {
-            deliver(held.line, held.received_at, held.first, held.end, bytes_of(held), sink);
+            deliver(held.line, held.received_at, held.first, held.end, bytes_of(held), held.stream_offset,
+                    sink);
         }
         free_buffers_.push_back(held.buffer);
     }
@@ -245,6 +283,7 @@ void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
     gap_->missing = missing;
     end_gap(why, 0);
     next_ = until;
+    offset_.forget();
     sink.on_given_up(missing);
     drain(sink);
 }

@@ -106,6 +106,10 @@ class Session {
             session.builder_.reset();
             session.context_.reset_books();
         }
+        void on_contradiction() {
+            session.context_.fault(FaultCounter::stream_offset);
+            session.context_.degrade_all(Quality::suspect);
+        }
     };
 
     void on_frame(LineId line, Timestamp received_at, const Frame& frame) {

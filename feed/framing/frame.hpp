@@ -28,6 +28,12 @@ struct Frame {
     SequenceNumber first_sequence = 0;  // of the first message; without messages, of the next to come
     std::uint32_t count = 0;
     std::span<const std::uint8_t> blocks;  // each message behind a 16-bit length that excludes itself
+
+    // Where the framing has them: when the venue sent the packet, on the venue's clock, and where its
+    // blocks lie in the stream, counted in bytes.
+    static constexpr std::uint64_t kNoOffset = ~std::uint64_t{0};
+    Timestamp sent_at = 0;
+    std::uint64_t stream_offset = kNoOffset;
 };
 
 // Steps through length-prefixed messages.

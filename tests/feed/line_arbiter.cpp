@@ -28,6 +28,8 @@ struct Recorder {
     }
     void on_given_up(SequenceRange missing) { given_up.push_back(missing); }
     void on_new_session() { ++new_sessions; }
+    int contradictions = 0;
+    void on_contradiction() { ++contradictions; }
 };
 
 class Feed {

@@ -9,26 +9,14 @@
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/hex.hpp"
 #include "tools/dump_format.hpp"
 
 namespace {
 
 using namespace millrace;
+using test::from_hex;
 using Bytes = std::vector<std::uint8_t>;
-
-Bytes from_hex(const std::string& text) {
-    Bytes bytes;
-    std::string digits;
-    for (const char c : text) {
-        if (c == ' ') continue;
-        digits += c;
-        if (digits.size() < 2) continue;
-        bytes.push_back(static_cast<std::uint8_t>(std::stoi(digits, nullptr, 16)));
-        digits.clear();
-    }
-    REQUIRE(digits.empty());
-    return bytes;
-}
 
 struct Example {
     const char* hex;

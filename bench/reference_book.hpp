@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <vector>
 
+#include "millrace/core/memory.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
 
 namespace millrace::bench {
@@ -38,15 +40,16 @@ class ReferenceBook {
         friend bool operator==(const Best&, const Best&) = default;
     };
 
-    // References up to `reference_max` and levels up to `levels_max` may occur; memory is touched here when
-    // `prefault`.
-    ReferenceBook(std::uint64_t reference_max, std::size_t levels_max, bool prefault) {
-        if (prefault) {
-            slots_.resize(reference_max + 1);
-            totals_.reserve(levels_max);
-        } else {
-            slots_.reserve(reference_max + 1);
-        }
+    // References up to `reference_max` and levels up to `levels_max` may occur. All its memory lies on the
+    // pages of `wish`, touched here when that says so.
+    ReferenceBook(std::uint64_t reference_max, std::size_t levels_max, const MemoryWish& wish)
+        : memory_(wish.prefault ? MappedMemory(bytes_for(reference_max, levels_max), wish.pages)
+                                : MappedMemory::reserve(bytes_for(reference_max, levels_max), wish.pages)) {
+        slots_.reserve(reference_max + 1);
+        if (wish.prefault) slots_.resize(reference_max + 1);
+        totals_.reserve(levels_max);
+        free_.reserve(levels_max);
+        sides_.resize(2 * 65536);
     }
 
     void apply(std::span<const std::uint8_t> bytes) {
@@ -139,10 +142,19 @@ class ReferenceBook {
         return level;
     }
 
-    std::vector<Slot> slots_;
-    std::vector<Total> totals_;
-    std::vector<std::uint32_t> free_;
-    std::vector<std::vector<Step>> sides_ = std::vector<std::vector<Step>>(2 * 65536);
+    // Slots, levels, and what the sides take: their own vectors, doubled as they grow.
+    [[nodiscard]] static std::size_t bytes_for(std::uint64_t reference_max, std::size_t levels_max) {
+        return (reference_max + 1) * sizeof(Slot) + levels_max * (sizeof(Total) + 4 + 8 * sizeof(Step)) +
+               (std::size_t{64} << 20);
+    }
+
+    MappedMemory memory_;
+    std::pmr::monotonic_buffer_resource arena_{memory_.data(), memory_.capacity(), std::pmr::null_memory_resource()};
+    std::pmr::unsynchronized_pool_resource pool_{&arena_};
+    std::pmr::vector<Slot> slots_{&arena_};
+    std::pmr::vector<Total> totals_{&arena_};
+    std::pmr::vector<std::uint32_t> free_{&arena_};
+    std::pmr::vector<std::pmr::vector<Step>> sides_{&pool_};
 };
 
 }  // namespace millrace::bench

@@ -21,6 +21,7 @@ struct BookLimits {
     std::uint32_t books = 16'384;
     std::uint32_t orders = 3'000'000;
     std::uint32_t levels = 1'000'000;
+    MemoryWish memory = {};
 };
 
 enum class BookStatus : std::uint8_t {
@@ -46,8 +47,8 @@ class BookStore {
   public:
     // Takes and touches all its memory. Throws Error(memory).
     explicit BookStore(const BookLimits& limits)
-        : limits_(limits), orders_(limits.orders), levels_(limits.levels),
-          ladders_(limits.levels, limits.books), books_(limits.books) {}
+        : limits_(limits), orders_(limits.orders, limits.memory), levels_(limits.levels, limits.memory),
+          ladders_(limits.levels, limits.books, limits.memory), books_(limits.books, limits.memory) {}
     BookStore(const BookStore&) = delete;
     BookStore& operator=(const BookStore&) = delete;
 

@@ -13,6 +13,12 @@ enum class PageKind : unsigned char { none, small, transparent_huge, huge };
 // Which pages to ask for. `best` tries reserved huge pages, then transparent ones, then small ones.
 enum class HugePages : unsigned char { best, transparent, off };
 
+// How memory is taken. Without `prefault` the first touch of each page costs a fault: for comparison only.
+struct MemoryWish {
+    HugePages pages = HugePages::best;
+    bool prefault = true;
+};
+
 // One anonymous mapping, zeroed. Either wholly committed and touched at construction, or reserved at its
 // cap and committed chunk by chunk from the front.
 class MappedMemory {

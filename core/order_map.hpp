@@ -39,10 +39,10 @@ class OrderMap {
 
     // Room for `orders_max` orders, with enough slack (two thirds of the slots are used then) that searches
     // stay short. Throws Error(memory).
-    explicit OrderMap(std::uint32_t orders_max)
+    explicit OrderMap(std::uint32_t orders_max, const MemoryWish& memory = {})
         : orders_max_(orders_max),
           bucket_count_(static_cast<std::uint32_t>(std::uint64_t{orders_max} * 3 / 4 + 64)),
-          buckets_(bucket_count_ + kBucketsPassedMax) {
+          buckets_(bucket_count_ + kBucketsPassedMax, memory) {
         MILLRACE_VERIFY(orders_max < kNoSlot / 2);
     }
 

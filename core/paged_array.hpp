@@ -17,11 +17,16 @@ class PagedArray {
   public:
     PagedArray() = default;
     // Throws Error(memory).
-    explicit PagedArray(std::size_t count) : memory_(count * sizeof(T)), size_(count) {}
+    explicit PagedArray(std::size_t count, const MemoryWish& wish = {})
+        : memory_(wish.prefault ? MappedMemory(count * sizeof(T), wish.pages)
+                                : MappedMemory::reserve(count * sizeof(T), wish.pages)),
+          size_(count) {}
 
     [[nodiscard]] std::size_t size() const { return size_; }
     [[nodiscard]] T* data() { return static_cast<T*>(memory_.data()); }
     [[nodiscard]] const T* data() const { return static_cast<const T*>(memory_.data()); }
+    [[nodiscard]] std::size_t bytes() const { return memory_.capacity(); }
+    [[nodiscard]] PageKind pages() const { return memory_.pages(); }
     [[nodiscard]] T& operator[](std::size_t i) {
         MILLRACE_ASSERT(i < size_);
         return data()[i];

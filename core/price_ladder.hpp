@@ -26,7 +26,7 @@ static_assert(sizeof(PriceLevel) == 32);
 // Levels of all books of a feed. Reaching the limit is a status.
 class LevelPool {
   public:
-    explicit LevelPool(std::uint32_t levels_max) : levels_(levels_max) {}
+    LevelPool(std::uint32_t levels_max, const MemoryWish& memory) : levels_(levels_max, memory) {}
 
     [[nodiscard]] PriceLevel& operator[](LevelSlot slot) { return levels_[slot]; }
     [[nodiscard]] const PriceLevel& operator[](LevelSlot slot) const { return levels_[slot]; }
@@ -66,8 +66,8 @@ class LadderPool {
 
     // Doubling leaves at most half a block empty and each smaller block it outgrew free for others, so
     // that four times the levels, and two smallest blocks a book, always suffice in practice.
-    LadderPool(std::uint32_t levels_max, std::uint32_t books_max)
-        : bytes_((std::size_t{levels_max} * 4 + std::size_t{books_max} * 2 * kSmallest) * kBytesPerLevel) {}
+    LadderPool(std::uint32_t levels_max, std::uint32_t books_max, const MemoryWish& memory)
+        : bytes_((std::size_t{levels_max} * 4 + std::size_t{books_max} * 2 * kSmallest) * kBytesPerLevel, memory) {}
 
     // Block for `kSmallest << block_class` levels; null when the memory is used up.
     [[nodiscard]] std::uint8_t* take(std::uint32_t block_class) {

@@ -1,0 +1,90 @@
+// A whole day through our books and through the reference design, timed and checked.
+#pragma once
+
+#include <memory>
+
+#include "bench/claims.hpp"
+#include "bench/reference_book.hpp"
+#include "bench/simulated_day.hpp"
+#include "millrace/feed/session.hpp"
+#include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
+
+namespace millrace::bench {
+
+struct CountingHandler : NullHandler {
+    std::uint64_t updates = 0;
+    void on_book(const OrderBook&, const BookUpdate&) { ++updates; }
+};
+
+using FullBooks = Session<venues::NasdaqItch50, CountingHandler>;
+
+[[nodiscard]] inline SessionConfig config_for(const SimulatedDay& day, const MemoryWish& wish = {}) {
+    SessionConfig config;
+    config.lines = 1;
+    config.limits.orders = day.live_orders_peak() + 100'000;
+    config.limits.memory = wish;
+    return config;
+}
+
+// Every best price as the market itself has it at the end of the day, and nothing unaccounted for.
+template <class Books>
+[[nodiscard]] const char* fault_of(const Books& session, const SimulatedDay& day) {
+    for (std::uint32_t symbol = 0; symbol < day.symbols(); ++symbol) {
+        const Top top = session.books()[symbol].top();
+        const auto equal = [](const Level& level, const replay::Market::Best& best) {
+            return value(level.price) == static_cast<std::int64_t>(best.price) && level.quantity == best.shares &&
+                   level.orders == best.orders;
+        };
+        if (!equal(top.bid, day.final_best(symbol, true)) || !equal(top.ask, day.final_best(symbol, false))) {
+            return "a best price is wrong";
+        }
+    }
+    return balance(session.messages()) == 0 ? nullptr : "the ledger does not balance";
+}
+
+// Not inlined, so that callgrind can be told to count here and nowhere else.
+template <class Books>
+[[gnu::noinline]] void measured(Books& session, const SimulatedDay& day) {
+    day.for_each_packet([&](std::span<const std::uint8_t> packet) { session.on_packet({0, 0, packet}); });
+    session.finish();
+}
+[[gnu::noinline]] inline void measured(ReferenceBook& books, const SimulatedDay& day) {
+    day.for_each_packet([&](std::span<const std::uint8_t> packet) {
+        const Frame frame = MoldUdp64::parse(packet);
+        MoldUdp64::Walker walker(frame.blocks);
+        for (std::uint32_t i = 0; i < frame.count; ++i) books.apply(walker.next());
+    });
+}
+
+template <class Books>
+void run_books(benchmark::State& state, const SimulatedDay& day, const MemoryWish& wish) {
+    for (auto _ : state) {
+        CountingHandler handler;
+        const auto session = std::make_unique<Books>(config_for(day, wish), handler);
+        const Stopwatch watch;
+        measured(*session, day);
+        report(state, watch.ns() / static_cast<double>(day.messages()));
+        if (const char* fault = fault_of(*session, day)) state.SkipWithError(fault);
+        if (handler.updates == 0) state.SkipWithError("no callback was made");
+    }
+}
+
+inline void run_reference(benchmark::State& state, const SimulatedDay& day, const MemoryWish& wish) {
+    for (auto _ : state) {
+        const auto books = std::make_unique<ReferenceBook>(day.reference_max(), 1'000'000, wish);
+        const Stopwatch watch;
+        measured(*books, day);
+        report(state, watch.ns() / static_cast<double>(day.messages()));
+        for (std::uint32_t symbol = 0; symbol < day.symbols(); ++symbol) {
+            const auto locate = static_cast<std::uint16_t>(symbol + 1);
+            for (const bool bid : {true, false}) {
+                const auto& best = day.final_best(symbol, bid);
+                if (books->best(locate, !bid) != ReferenceBook::Best{best.price, best.shares, best.orders}) {
+                    state.SkipWithError("a best price is wrong");
+                }
+            }
+        }
+    }
+}
+
+}  // namespace millrace::bench

@@ -1,0 +1,90 @@
+// Decoding every message, every field read as by a handler that asks for all of them, beside walking the
+// framing alone. A worse figure means that fields cost more than the bytes they lie in.
+#include "bench/claims.hpp"
+#include "bench/simulated_day.hpp"
+#include "millrace/feed/framing/moldudp64.hpp"
+#include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
+
+namespace {
+
+using namespace millrace;
+using namespace millrace::bench;
+
+[[gnu::noinline]] std::uint64_t measured_framing(const SimulatedDay& day, std::uint64_t& messages) {
+    std::uint64_t types = 0;
+    day.for_each_packet([&](std::span<const std::uint8_t> packet) {
+        const Frame frame = MoldUdp64::parse(packet);
+        MoldUdp64::Walker walker(frame.blocks);
+        for (std::uint32_t i = 0; i < frame.count; ++i) types += walker.next()[0];
+        messages += frame.count;
+    });
+    return types;
+}
+
+void walk_framing(benchmark::State& state) {
+    const SimulatedDay& day = SimulatedDay::get();
+    for (auto _ : state) {
+        std::uint64_t messages = 0;
+        const Stopwatch watch;
+        std::uint64_t types = measured_framing(day, messages);
+        report(state, watch.ns() / static_cast<double>(day.messages()));
+        benchmark::DoNotOptimize(types);
+        if (messages != day.messages()) state.SkipWithError("messages are missing");
+    }
+}
+
+// Reads every field of a message, as a handler that asks for all of them would.
+template <class M>
+[[nodiscard]] std::uint64_t sum_fields(std::span<const std::uint8_t> bytes) {
+    const M& m = wire::view<M>(bytes);
+    return std::apply(
+        [&](const auto&... fields) {
+            const auto number = [](const auto& field) {
+                using T = std::remove_cvref_t<decltype(field)>;
+                if constexpr (T::kKind == wire::FieldKind::reserved) return std::uint64_t{0};
+                else if constexpr (requires { field.value().size(); }) {
+                    std::uint64_t text = 0;
+                    std::memcpy(&text, field.raw.data(), std::min(sizeof(text), field.raw.size()));
+                    return text;
+                } else return static_cast<std::uint64_t>(field.value());
+            };
+            return (number(m.*fields.member) + ...);
+        },
+        M::fields());
+}
+
+template <class... M>
+[[nodiscard]] std::uint64_t sum_message(std::span<const std::uint8_t> bytes, std::type_identity<std::tuple<M...>>) {
+    std::uint64_t sum = 0;
+    static_cast<void>(((static_cast<char>(bytes[0]) == M::kType && bytes.size() >= sizeof(M)
+                            ? (sum = sum_fields<M>(bytes), true)
+                            : false) ||
+                       ...));
+    return sum;
+}
+
+[[gnu::noinline]] std::uint64_t measured_decode(const SimulatedDay& day) {
+    std::uint64_t sum = 0;
+    day.for_each_packet([&](std::span<const std::uint8_t> packet) {
+        const Frame frame = MoldUdp64::parse(packet);
+        MoldUdp64::Walker walker(frame.blocks);
+        for (std::uint32_t i = 0; i < frame.count; ++i) {
+            sum += sum_message(walker.next(), std::type_identity<venues::itch50::Messages>{});
+        }
+    });
+    return sum;
+}
+
+void decode(benchmark::State& state) {
+    const SimulatedDay& day = SimulatedDay::get();
+    for (auto _ : state) {
+        const Stopwatch watch;
+        const std::uint64_t sum = measured_decode(day);
+        report(state, watch.ns() / static_cast<double>(day.messages()));
+        if (sum != day.sum_of_fields()) state.SkipWithError("a field was decoded wrong");
+    }
+}
+
+const Registered kDecode{{"decode: every field of every message", "ns/message", 2, decode, walk_framing, 0, true, 9}};
+
+}  // namespace

@@ -121,8 +121,9 @@ class LineArbiter {
     void drain(Sink& sink);
     template <ArbiterSink Sink>
     void give_up(SequenceNumber until, GapEnd why, Sink& sink);
+    // Messages from `arrived` on are at hand: they are not given up.
     template <ArbiterSink Sink>
-    void expire(Sink& sink);
+    void expire(Sink& sink, SequenceNumber arrived = std::numeric_limits<SequenceNumber>::max());
     // False when there is no room. A packet that is held already counts as duplicate.
     [[nodiscard]] bool hold(LineId line, Timestamp received_at, const Frame& frame);
     void drop_duplicates(LineId line, std::uint64_t messages) {
@@ -177,9 +178,9 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         enter_session(frame, sink);
     }
     if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
-    expire(sink);
     const SequenceNumber first = frame.first_sequence;
     const SequenceNumber end = first + frame.count;
+    expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
     count_on_line(line, first, end);
     known_end_ = std::max(known_end_, first);
     while (first > next_) {
@@ -289,9 +290,9 @@ void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
 }
 
 template <ArbiterSink Sink>
-void LineArbiter::expire(Sink& sink) {
-    while (gap_ != nullptr && now_ - gap_->opened_at > window_ns_) {
-        give_up(std::min(known_end_, first_held()), GapEnd::given_up, sink);
+void LineArbiter::expire(Sink& sink, SequenceNumber arrived) {
+    while (gap_ != nullptr && arrived > next_ && now_ - gap_->opened_at > window_ns_) {
+        give_up(std::min({known_end_, first_held(), arrived}), GapEnd::given_up, sink);
     }
 }
 

@@ -80,14 +80,16 @@ class BookContext {
         for (OrderBook& book : store_.books()) degrade(book, quality);
     }
 
-    // A new session: every book starts empty, and exact.
+    // A new session: every book starts empty, and exact before its first message.
     void reset_books() {
         feed_quality_ = Quality::live;
+        header.sequence = 0;
         for (OrderBook& book : store_.books()) {
             const bool had_orders = book.order_count() != 0 || book.level_count(Side::bid) != 0 ||
                                     book.level_count(Side::ask) != 0;
             store_.clear(book);
             store_.set_trading_state(book, TradingState::unknown);
+            store_.set_sequence(book, 0);
             set_quality(book, Quality::live);
             if (had_orders) publish(book, BookAction::clear, {}, {}, {});
         }

@@ -11,6 +11,7 @@
 #include "millrace/core/order_book.hpp"
 #include "millrace/core/order_map.hpp"
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/planted.hpp"
 #include "millrace/core/price_ladder.hpp"
 #include "millrace/core/types.hpp"
 
@@ -285,10 +286,11 @@ inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id
     if (status != BookStatus::ok) return status;
     if (new_id == id) return BookStatus::duplicate_order;
     // The new order first, so that a refusal leaves the book as it was.
-    const Side side = side_of(levels_[orders_[slot].level]);
+    const Side before = side_of(levels_[orders_[slot].level]);
+    const Side side = planted(Bug::replace_on_other_side) ? opposite(before) : before;
     const BookStatus joined = add(book, new_id, side, price, quantity, added);
     if (joined != BookStatus::ok) return joined;
-    take_out(book, slot, removed);
+    if (!planted(Bug::replace_keeps_old)) take_out(book, slot, removed);
     added.top_changed = added.top_changed || removed.top_changed;
     return BookStatus::ok;
 }
@@ -318,6 +320,7 @@ inline BookStatus BookStore::set_level(OrderBook& book, Side side, Price price, 
 
 inline void BookStore::clear(OrderBook& book) {
     for (const Side side : {Side::bid, Side::ask}) {
+        if (side == Side::ask && planted(Bug::ghost_level_after_reset)) continue;
         PriceLadder& ladder = book.ladder(side);
         for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
             const LevelSlot level_slot = ladder.at(depth);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "millrace/core/book_store.hpp"
+#include "millrace/core/planted.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/handler.hpp"
 #include "millrace/feed/symbol_directory.hpp"
@@ -69,6 +70,7 @@ class BookContext {
     // given up contradictions are to be expected, and the book is marked already.
     void fault(OrderBook& book, FaultCounter cause) {
         ++faults_[cause];
+        if (planted(Bug::fault_without_quality)) return;
         if (book.quality() != Quality::recovering) degrade(book, Quality::suspect);
     }
     void fault(FaultCounter cause) { ++faults_[cause]; }
@@ -88,7 +90,7 @@ class BookContext {
             const bool had_orders = book.order_count() != 0 || book.level_count(Side::bid) != 0 ||
                                     book.level_count(Side::ask) != 0;
             store_.clear(book);
-            store_.set_trading_state(book, TradingState::unknown);
+            if (!planted(Bug::state_survives_session)) store_.set_trading_state(book, TradingState::unknown);
             store_.set_sequence(book, 0);
             set_quality(book, Quality::live);
             if (had_orders) publish(book, BookAction::clear, {}, {}, {});
@@ -113,7 +115,7 @@ class BookContext {
     void set_quality(OrderBook& book, Quality quality) {
         if (book.quality() == quality) return;
         store_.set_quality(book, quality);
-        handler_.on_quality(book, quality);
+        if (!planted(Bug::quality_untold)) handler_.on_quality(book, quality);
     }
 
     struct Named {
@@ -123,7 +125,7 @@ class BookContext {
     };
     void publish(OrderBook& book, BookAction action, const Named& now, const Named& before,
                  const BookChange& change) {
-        store_.set_sequence(book, header.sequence);
+        if (!planted(Bug::update_without_sequence)) store_.set_sequence(book, header.sequence);
         BookUpdate update;
         static_cast<EventHeader&>(update) = header;
         update.action = action;

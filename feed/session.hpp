@@ -10,6 +10,7 @@
 #include <limits>
 #include <span>
 
+#include "millrace/core/planted.hpp"
 #include "millrace/feed/book_context.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/framing/frame.hpp"
@@ -99,12 +100,12 @@ class Session {
         Session& session;
         void on_run(const MessageRun& run) { session.apply_run(run); }
         void on_given_up(SequenceRange missing) {
-            session.handler_.on_gap(missing);
-            session.context_.degrade_all(Quality::recovering);
+            if (!planted(Bug::gap_untold)) session.handler_.on_gap(missing);
+            if (!planted(Bug::gap_without_quality)) session.context_.degrade_all(Quality::recovering);
         }
         void on_new_session() {
             session.builder_.reset();
-            session.context_.reset_books();
+            if (!planted(Bug::books_survive_session)) session.context_.reset_books();
         }
         void on_contradiction() {
             session.context_.fault(FaultCounter::stream_offset);
@@ -122,7 +123,8 @@ class Session {
 
     void apply_run(const MessageRun& run) {
         Walker walker(run.blocks);
-        for (std::uint32_t i = 0; i < run.skip; ++i) walker.next();
+        const std::uint32_t skip = run.skip > 0 && planted(Bug::run_skips_one_less) ? run.skip - 1 : run.skip;
+        for (std::uint32_t i = 0; i < skip; ++i) walker.next();
         context_.header.received_at = run.received_at;
         std::array<std::span<const std::uint8_t>, kWindow> window;
         std::array<typename Builder::Hint, kWindow> hints;
@@ -153,7 +155,7 @@ class Session {
             ++messages_[MessageCounter::filtered];
             return;
         }
-        context_.header.sequence = sequence;
+        context_.header.sequence = planted(Bug::sequence_off_by_one) ? sequence + 1 : sequence;
         context_.last_in_packet = last_in_packet;
         switch (builder_.apply(message, hint)) {
             case Applied::delivered: ++messages_[MessageCounter::delivered]; break;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/planted.hpp"
 #include "millrace/feed/book_context.hpp"
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
@@ -166,6 +167,9 @@ class BookBuilder {
         BookChange change;
         const BookStatus status = context_.store().reduce(book, id, shares, change, hint_);
         if (status != BookStatus::ok) return context_.fault(book, status);
+        if (shares == 100 && planted(Bug::execution_twice)) {
+            static_cast<void>(context_.store().reduce(book, id, shares, change, hint_));
+        }
         trade.side = change.side;
         trade.order = id;
         trade.quantity = shares;
@@ -185,7 +189,7 @@ class BookBuilder {
             millrace::Trade trade;
             trade.kind = TradeKind::priced;
             trade.price = Price{m.execution_price.value()};
-            trade.printable = m.printable.value() == 'Y';
+            trade.printable = m.printable.value() == 'Y' || planted(Bug::printable_ignored);
             trade.match_number = m.match_number.value();
             execute(book, OrderId{m.order_reference.value()}, m.executed_shares.value(), trade);
         });
@@ -195,7 +199,9 @@ class BookBuilder {
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
-            const BookStatus status = context_.store().reduce(book, id, m.cancelled_shares.value(), change, hint_);
+            Quantity shares = m.cancelled_shares.value();
+            if (planted(Bug::cancel_sets)) shares = book.find(id).value_or(Order{}).quantity - shares;
+            const BookStatus status = context_.store().reduce(book, id, shares, change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::reduce, id, change);
             else context_.fault(book, status);
         });

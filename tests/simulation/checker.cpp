@@ -1,0 +1,262 @@
+#include "tests/simulation/checker.hpp"
+
+namespace millrace::sim {
+
+namespace {
+
+char code_of(TradingState state) { return " HPQT"[static_cast<std::size_t>(state)]; }
+
+BookAction action_of(const Event& event) {
+    switch (event.kind) {
+        case Kind::execute:
+        case Kind::execute_priced: return BookAction::execute;
+        case Kind::cancel: return BookAction::reduce;
+        case Kind::remove: return BookAction::remove;
+        case Kind::replace: return BookAction::replace;
+        default: return BookAction::add;
+    }
+}
+
+}  // namespace
+
+std::uint32_t Checker::symbol_of(const OrderBook& book) const {
+    const std::string_view text = book.symbol().view();
+    const bool ours = text.size() == 4 && text.starts_with("SYM") && text[3] >= '0';
+    const auto number = ours ? static_cast<std::uint32_t>(text[3] - '0') : exchange_.symbols();
+    if (number >= exchange_.symbols()) violate("a book for a symbol that does not exist: '{}'", text);
+    return number;
+}
+
+// The quality a handler sees is the one it was told, but for a book it meets for the first time.
+Checker::Seen& Checker::notice(const OrderBook& book, std::uint32_t symbol) {
+    Seen& seen = seen_[symbol];
+    if (!seen.known) seen = {true, book.quality(), 0, book.quality() == Quality::live};
+    if (seen.quality != book.quality()) {
+        violate("{} is {} and the handler was told {}", book.symbol().view(), name(book.quality()),
+                name(seen.quality));
+    }
+    if (seen.quality != Quality::live) seen.unbroken = false;
+    return seen;
+}
+
+void Checker::enter(const Day& day) {
+    if (day_ == &day) return;
+    day_ = &day;
+    last_event_ = given_up_to_ = 0;
+    for (Seen& seen : seen_) {
+        seen.last_change = 0;
+        seen.unbroken = seen.quality == Quality::live;
+    }
+    say("session {} begins", day.number());
+}
+
+void Checker::handed(std::uint32_t day, std::uint64_t first, std::uint64_t count) {
+    if (handed_.size() <= day) handed_.resize(day + 1);
+    std::vector<bool>& handed = handed_[day];
+    if (handed.size() < first + count) handed.resize(first + count);
+    for (std::uint64_t i = 0; i < count; ++i) handed[first + i] = true;
+}
+
+void Checker::in_order(const EventHeader& header) {
+    ++tally_.events;
+    if (header.sequence < last_event_ || header.sequence <= given_up_to_) {
+        violate("an event of message {} after {}, given up to {}", header.sequence, last_event_, given_up_to_);
+    }
+    if (header.sequence > day_->last_sequence()) violate("an event of message {}, not sent yet", header.sequence);
+    last_event_ = header.sequence;
+}
+
+void Checker::expect(bool holds, const OrderBook& book, SequenceNumber sequence, const char* what) {
+    if (holds) return;
+    ++tally_.wrong;
+    violate("{} ({}) at message {} of session {}: wrong {}", book.symbol().view(), name(book.quality()), sequence,
+            day_->number(), what);
+}
+
+void Checker::on_book(const OrderBook& book, const BookUpdate& update) {
+    if (update.action != BookAction::clear) before_event();
+    const std::uint32_t symbol = symbol_of(book);
+    log_.add(update.sequence << 8 | static_cast<std::uint64_t>(update.action));
+    log_.add(value(update.order) ^ update.quantity << 40 ^ symbol << 8);
+    log_.add(book.digest().content ^ book.digest().queue);
+    Seen& seen = notice(book, symbol);
+    say("{} {} order {} {}@{}", update.sequence, book.symbol().view(), value(update.order), update.quantity,
+        value(update.price));
+    if (update.action == BookAction::clear) {
+        expect(book.order_count() == 0 && book.level_count(Side::bid) + book.level_count(Side::ask) == 0, book,
+               update.sequence, "clear: not empty");
+        ++tally_.events;
+        return;
+    }
+    in_order(update);
+    const Event& event = day_->event(update.sequence);
+    if (book.quality() == Quality::live) {
+        check_update(book, update, event);
+        const Truth& before = day_->truth(symbol, update.sequence - 1);
+        expect(!seen.unbroken || seen.last_change == before.sequence, book, update.sequence, "event before it");
+    }
+    expect(book.sequence() == update.sequence, book, update.sequence, "stated sequence number");
+    seen.last_change = update.sequence;
+    verify(book, symbol, update.sequence);
+}
+
+void Checker::check_update(const OrderBook& book, const BookUpdate& update, const Event& event) {
+    const auto check = [&](bool holds, const char* what) { expect(holds, book, update.sequence, what); };
+    const bool adds = event.kind == Kind::add;
+    const bool replaces = event.kind == Kind::replace;
+    check(event.changes_book() && event.symbol == symbol_of(book), "event: no such change");
+    check(update.action == action_of(event), "action");
+    check(update.side == (event.bid ? Side::bid : Side::ask), "side");
+    check(value(update.order) == (replaces ? event.new_id : event.id), "order");
+    check(value(update.previous_order) == event.id, "previous order");
+    check(value(update.price) == event.price, "price");
+    check(value(update.previous_price) == (replaces ? event.old_price : event.price), "previous price");
+    check(update.quantity == (adds || replaces ? event.quantity : event.before - event.quantity), "quantity");
+    check(update.previous_quantity == (adds ? 0 : event.before), "previous quantity");
+    check(update.exchange_time == event.time, "exchange time");
+}
+
+void Checker::on_trade(const OrderBook& book, const Trade& trade) {
+    before_event();
+    const std::uint32_t symbol = symbol_of(book);
+    log_.add(trade.sequence << 8 | 0x80 | static_cast<std::uint64_t>(trade.kind));
+    log_.add(trade.match_number ^ trade.quantity << 40);
+    notice(book, symbol);
+    in_order(trade);
+    if (book.quality() != Quality::live) return;
+    const Event& event = day_->event(trade.sequence);
+    const bool hidden = event.kind == Kind::hidden_trade;
+    const bool priced = event.kind == Kind::execute_priced;
+    const auto check = [&](bool holds, const char* what) { expect(holds, book, trade.sequence, what); };
+    check(hidden || priced || event.kind == Kind::execute, "trade: there was none");
+    check(trade.match_number == event.match && event.symbol == symbol, "trade: match number");
+    check(trade.quantity == event.quantity, "trade: quantity");
+    check(value(trade.price) == (priced ? event.print_price : event.price), "trade: price");
+    check(trade.side == (event.bid ? Side::bid : Side::ask), "trade: side");
+    check(trade.printable == event.printable, "trade: printable");
+    check(hidden || value(trade.order) == event.id, "trade: order");
+}
+
+void Checker::on_status(const OrderBook& book, const TradingStatus& status) {
+    before_event();
+    const std::uint32_t symbol = symbol_of(book);
+    log_.add(status.sequence << 8 | 0x90 | static_cast<std::uint64_t>(status.state));
+    notice(book, symbol);
+    in_order(status);
+    if (book.quality() != Quality::live) return;
+    expect(status.code == day_->state(symbol, status.sequence), book, status.sequence, "trading state told");
+    expect(day_->event(status.sequence).symbol == symbol, book, status.sequence, "book of a trading state");
+}
+
+void Checker::on_quality(const OrderBook& book, Quality quality) {
+    const std::uint32_t symbol = symbol_of(book);
+    log_.add(0xa000 | symbol << 4 | static_cast<std::uint64_t>(quality));
+    ++tally_.events;
+    Seen& seen = seen_[symbol];
+    say("{} is {}", book.symbol().view(), name(quality));
+    if (book.quality() != quality) violate("{}: told {} and shown another", book.symbol().view(), name(quality));
+    if (seen.known && seen.quality == quality) violate("{} was {} already", book.symbol().view(), name(quality));
+    seen.known = true;
+    seen.quality = quality;
+    if (quality != Quality::live) seen.unbroken = false;
+}
+
+void Checker::on_gap(SequenceRange missing) {
+    before_event();
+    log_.add(0xb000);
+    log_.add(missing.first);
+    log_.add(missing.last);
+    ++tally_.events;
+    say("gap {} to {}", missing.first, missing.last);
+    if (missing.empty() || missing.first <= given_up_to_ || missing.first < last_event_) {
+        violate("gap {}-{} out of order", missing.first, missing.last);
+    }
+    const std::vector<bool>* handed = day_->number() < handed_.size() ? &handed_[day_->number()] : nullptr;
+    for (SequenceNumber at = missing.first; handed != nullptr && at <= missing.last && at < handed->size(); ++at) {
+        if ((*handed)[at]) violate("gap {}-{}: message {} was received", missing.first, missing.last, at);
+    }
+    given_up_to_ = missing.last;
+    given_up_ += missing.size();
+}
+
+void Checker::verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) {
+    ++tally_.books_checked;
+    if (book.quality() != Quality::live) {
+        ++tally_.flagged;
+        return;
+    }
+    compare(book, symbol, sequence);
+    ++tally_.exact;
+}
+
+void Checker::compare(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) {
+    const Truth& truth = day_->truth(symbol, sequence);
+    std::size_t at = 0;
+    compare_side(book, Side::bid, truth.rows, at);
+    compare_side(book, Side::ask, truth.rows, at);
+    expect(at == truth.rows.size(), book, sequence, "content: orders are missing");
+    expect(book.order_count() == at, book, sequence, "order count");
+    expect(code_of(book.trading_state()) == day_->state(symbol, sequence), book, sequence, "trading state");
+    if (!truth.rows.empty()) {
+        const Row& row = truth.rows[sequence % truth.rows.size()];
+        const auto order = book.find(OrderId{row.id});
+        expect(order && value(order->price) == row.price && order->quantity == row.quantity, book, sequence,
+               "order found by its id");
+    }
+}
+
+void Checker::compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at) {
+    const bool bid = side == Side::bid;
+    for (std::uint32_t depth = 0; depth < book.level_count(side); ++depth) {
+        const Level level = book.level(side, depth);
+        std::uint64_t quantity = 0;
+        std::uint32_t orders = 0;
+        for (const Order order : book.orders(side, depth)) {
+            const bool same = at < rows.size() && rows[at] == Row{value(order.id),
+                                                                  static_cast<std::uint32_t>(value(order.price)),
+                                                                  static_cast<std::uint32_t>(order.quantity), bid};
+            expect(same && order.price == level.price, book, book.sequence(), "content");
+            quantity += rows[at++].quantity;
+            ++orders;
+        }
+        expect(orders > 0 && level.orders == orders && level.quantity == quantity, book, book.sequence(),
+               "total of a level");
+    }
+}
+
+// The rolling digest is the one its orders give.
+void Checker::recompute_digest(const OrderBook& book) const {
+    Digest digest;
+    for (const Side side : {Side::bid, Side::ask}) {
+        for (std::uint32_t depth = 0; depth < book.level_count(side); ++depth) {
+            OrderId ahead{};
+            bool first = true;
+            for (const Order order : book.orders(side, depth)) {
+                digest.content += digest::of_order(order.id, order.price, order.quantity, side);
+                if (!first) digest.queue += digest::of_neighbours(ahead, order.id);
+                ahead = order.id;
+                first = false;
+            }
+        }
+    }
+    if (digest != book.digest()) violate("{}: the digest has drifted", book.symbol().view());
+}
+
+void Checker::between(std::span<const OrderBook> books, SequenceNumber next, bool all) {
+    ++turn_;
+    for (std::size_t i = 0; i < books.size(); ++i) {
+        const OrderBook& book = books[i];
+        const std::uint32_t symbol = symbol_of(book);
+        const Seen& seen = notice(book, symbol);
+        if (book.quality() == Quality::live) {
+            const SequenceNumber last = day_->truth(symbol, next - 1).sequence;
+            expect(book.sequence() == last, book, next - 1, "sequence number: a message is missing");
+            expect(!seen.unbroken || seen.last_change == last, book, next - 1, "count of events");
+        }
+        if (!all && turn_ % books.size() != i) continue;
+        verify(book, symbol, next - 1);
+        recompute_digest(book);
+    }
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,108 @@
+// The consumer at the end of the path, which holds everything it is told and shown against the exchange's
+// truth.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "millrace/feed/handler.hpp"
+#include "tests/simulation/exchange.hpp"
+
+namespace millrace::sim {
+
+// A broken promise. Thrown out of a callback; the simulation of the seed ends there.
+struct Violation : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct Tally {
+    std::uint64_t events = 0;
+    std::uint64_t books_checked = 0;
+    std::uint64_t exact = 0;
+    std::uint64_t flagged = 0;
+    std::uint64_t wrong = 0;
+};
+
+template <class... Args>
+[[noreturn]] void violate(fmt::format_string<Args...> text, Args&&... args) {
+    throw Violation(fmt::format(text, std::forward<Args>(args)...));
+}
+
+// A hash of everything that happened, equal on every compiler.
+class EventLog {
+  public:
+    void add(std::uint64_t word) { hash_ = Rng::scramble(hash_ ^ word) + 0x632be59bd9b4e019ULL; }
+    [[nodiscard]] std::uint64_t hash() const { return hash_; }
+
+  private:
+    std::uint64_t hash_ = 0;
+};
+
+class Checker {
+  public:
+    Checker(const Exchange& exchange, bool verbose) : exchange_(exchange), verbose_(verbose), seen_(exchange.symbols()) {}
+
+    // ---- the callbacks of a handler ----
+    void on_book(const OrderBook& book, const BookUpdate& update);
+    void on_trade(const OrderBook& book, const Trade& trade);
+    void on_status(const OrderBook& book, const TradingStatus& status);
+    void on_quality(const OrderBook& book, Quality quality);
+    void on_gap(SequenceRange missing);
+
+    // ---- from the simulation ----
+    // Called first in each callback about messages: calls enter().
+    std::function<void()> before_event;
+    // The day whose messages are being delivered.
+    void enter(const Day& day);
+    [[nodiscard]] const Day& day() const { return *day_; }
+    // Message `sequence` of the day was handed to the session unharmed.
+    void handed(std::uint32_t day, std::uint64_t first, std::uint64_t count);
+    // Between two packets: everything before `next` has been applied or given up. `all` compares every book
+    // row by row, otherwise one of them in turn.
+    void between(std::span<const OrderBook> books, SequenceNumber next, bool all);
+    [[nodiscard]] std::uint64_t given_up() const { return given_up_; }
+    [[nodiscard]] const Tally& tally() const { return tally_; }
+    [[nodiscard]] EventLog& log() { return log_; }
+
+  private:
+    struct Seen {
+        bool known = false;
+        Quality quality = Quality::live;
+        std::uint64_t last_change = 0;  // sequence number of the last on_book
+        bool unbroken = true;           // live ever since the session began
+    };
+
+    [[nodiscard]] std::uint32_t symbol_of(const OrderBook& book) const;
+    Seen& notice(const OrderBook& book, std::uint32_t symbol);
+    void in_order(const EventHeader& header);
+    // Counts the book as flagged, or holds it against its state after `sequence`.
+    void verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
+    void compare(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
+    void compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at);
+    void recompute_digest(const OrderBook& book) const;
+    void expect(bool holds, const OrderBook& book, SequenceNumber sequence, const char* what);
+    void check_update(const OrderBook& book, const BookUpdate& update, const Event& event);
+    template <class... Args>
+    void say(fmt::format_string<Args...> text, Args&&... args) const {
+        if (verbose_) fmt::print(stderr, "  {}\n", fmt::format(text, std::forward<Args>(args)...));
+    }
+
+    const Exchange& exchange_;
+    bool verbose_;
+    const Day* day_ = nullptr;
+    std::vector<Seen> seen_;                  // by symbol
+    std::vector<std::vector<bool>> handed_;   // by day, by sequence number
+    SequenceNumber last_event_ = 0;           // sequence number of the last callback
+    SequenceNumber given_up_to_ = 0;
+    std::uint64_t given_up_ = 0;
+    std::size_t turn_ = 0;
+    Tally tally_;
+    EventLog log_;
+};
+
+}  // namespace millrace::sim

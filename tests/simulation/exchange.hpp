@@ -1,0 +1,149 @@
+// The simulated exchange: it makes order events and keeps the truth about its books, message by message.
+// Shares nothing with the decoder or the books under test.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "tests/simulation/rng.hpp"
+
+namespace millrace::sim {
+
+enum class Kind : std::uint8_t {
+    directory, trading, add, execute, execute_priced, cancel, remove, replace, hidden_trade, notice
+};
+
+// One message of the exchange. What it did to the order named stands beside what it says.
+struct Event {
+    Kind kind = Kind::notice;
+    std::uint32_t symbol = 0;
+    bool bid = false;
+    bool printable = true;
+    char state = 'T';                // of trading
+    std::uint64_t id = 0;
+    std::uint64_t new_id = 0;        // replace
+    std::uint32_t price = 0;         // of the order; for execute_priced see print_price
+    std::uint32_t print_price = 0;
+    std::uint32_t quantity = 0;      // added, taken off, or traded
+    std::uint32_t before = 0;        // what the order (replace: the old one) held before
+    std::uint32_t old_price = 0;     // replace: of the order that left
+    std::uint64_t match = 0;
+    std::int64_t time = 0;           // ns since midnight
+
+    [[nodiscard]] bool changes_book() const { return kind >= Kind::add && kind <= Kind::replace; }
+};
+
+struct Row {
+    std::uint64_t id;
+    std::uint32_t price;
+    std::uint32_t quantity;
+    bool bid;
+    friend bool operator==(const Row&, const Row&) = default;
+};
+
+// A book just after a message: bids from the best, then asks from the best, each level in queue order.
+struct Truth {
+    std::uint64_t sequence = 0;  // 0: before any message
+    std::vector<Row> rows;
+};
+
+// One session's messages, numbered from 1, and every state its books went through.
+class Day {
+  public:
+    Day(std::uint32_t number, std::uint32_t symbols) : number_(number), history_(symbols), states_(symbols) {
+        for (auto& states : history_) states.emplace_back();
+        for (auto& states : states_) states.push_back({0, ' '});
+    }
+
+    [[nodiscard]] std::uint32_t number() const { return number_; }
+    [[nodiscard]] std::uint64_t last_sequence() const { return events_.size(); }
+    [[nodiscard]] const Event& event(std::uint64_t sequence) const { return events_[sequence - 1]; }
+    // The symbol's book after message `sequence`.
+    [[nodiscard]] const Truth& truth(std::uint32_t symbol, std::uint64_t sequence) const {
+        const std::vector<Truth>& states = history_[symbol];
+        std::size_t at = states.size();
+        while (states[at - 1].sequence > sequence) --at;
+        return states[at - 1];
+    }
+    // Its trading state after message `sequence`; ' ' while none was told.
+    [[nodiscard]] char state(std::uint32_t symbol, std::uint64_t sequence) const {
+        const auto& states = states_[symbol];
+        std::size_t at = states.size();
+        while (states[at - 1].sequence > sequence) --at;
+        return states[at - 1].state;
+    }
+
+    void record(const Event& event) { events_.push_back(event); }
+    void record_book(std::uint32_t symbol, std::vector<Row> rows) {
+        history_[symbol].push_back({last_sequence(), std::move(rows)});
+    }
+    void record_state(std::uint32_t symbol, char state) { states_[symbol].push_back({last_sequence(), state}); }
+
+  private:
+    struct State {
+        std::uint64_t sequence;
+        char state;
+    };
+    std::uint32_t number_;
+    std::vector<Event> events_;
+    std::vector<std::vector<Truth>> history_;  // by symbol
+    std::vector<std::vector<State>> states_;   // by symbol
+};
+
+class Exchange {
+  public:
+    Exchange(std::uint64_t seed, std::uint32_t symbols);
+
+    // Opens the next session: a directory, no orders, sequence numbers from 1.
+    void open_day(std::int64_t now);
+    // Says one more thing.
+    void act(std::int64_t now);
+    [[nodiscard]] Day& today() { return days_.back(); }
+    [[nodiscard]] const std::deque<Day>& days() const { return days_; }
+    [[nodiscard]] std::uint32_t symbols() const { return symbols_; }
+    [[nodiscard]] std::size_t orders() const { return orders_.size(); }
+
+  private:
+    struct Resting {
+        std::uint64_t id;
+        std::uint32_t quantity;
+    };
+    template <class Compare>
+    using Levels = std::map<std::uint32_t, std::deque<Resting>, Compare>;
+    struct Book {
+        Levels<std::greater<>> bids;
+        Levels<std::less<>> asks;
+    };
+    struct Known {
+        std::uint64_t id;
+        std::uint32_t symbol;
+        std::uint32_t price;
+        bool bid;
+    };
+
+    void say(Event event);
+    void act_on_order(Event event, Kind kind);
+    void change_state(Event event);
+    void trade_hidden(Event event);
+    [[nodiscard]] Event fresh(Kind kind, std::int64_t now) const;
+    [[nodiscard]] std::uint64_t new_id();
+    [[nodiscard]] std::uint32_t price(std::uint32_t symbol, bool bid);
+    [[nodiscard]] Resting& resting(const Known& order);
+    void insert(const Known& order, std::uint32_t quantity);
+    void take_out(std::size_t index);
+    void record_book(std::uint32_t symbol);
+
+    Rng rng_;
+    std::uint32_t symbols_;
+    bool wide_ids_;
+    std::uint64_t last_id_ = 0;
+    std::uint64_t last_match_ = 0;
+    std::deque<Day> days_;
+    std::vector<Book> books_;
+    std::vector<Known> orders_;  // all that rest
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,141 @@
+#include "tests/simulation/itch_venue.hpp"
+
+#include <string_view>
+
+namespace millrace::sim {
+
+namespace {
+
+// A session hands out its locates afresh.
+std::uint64_t locate(const Event& event, std::uint32_t day, std::uint32_t symbols) {
+    return 1 + (event.symbol + day) % symbols;
+}
+
+constexpr std::string_view kBookTypes = "AFECXDU";
+
+}  // namespace
+
+void ItchVenue::encode(const Event& e, std::uint32_t day, std::uint32_t symbols, Bytes& out) {
+    constexpr std::string_view kTypes = "RHAECXDUPS";
+    char type = kTypes[static_cast<std::size_t>(e.kind)];
+    if (type == 'A' && e.id % 16 == 3) type = 'F';
+    out.push_back(static_cast<std::uint8_t>(type));
+    put(out, e.kind == Kind::notice ? 0 : locate(e, day, symbols), 2);
+    put(out, 0, 2);
+    put(out, static_cast<std::uint64_t>(e.time), 6);
+    switch (e.kind) {
+        case Kind::directory:
+            put_text(out, symbol(e.symbol), 8);
+            put_text(out, "QN", 2);
+            put(out, 100, 4);
+            put_text(out, "NCZ PNN1N", 9);
+            put(out, 0, 4);
+            put_text(out, "N", 1);
+            break;
+        case Kind::trading:
+            put_text(out, symbol(e.symbol), 8);
+            out.push_back(static_cast<std::uint8_t>(e.state));
+            put_text(out, "", 5);
+            break;
+        case Kind::add:
+            put(out, e.id, 8);
+            put_text(out, e.bid ? "B" : "S", 1);
+            put(out, e.quantity, 4);
+            put_text(out, symbol(e.symbol), 8);
+            put(out, e.price, 4);
+            if (type == 'F') put_text(out, "MPID", 4);
+            break;
+        case Kind::execute:
+        case Kind::execute_priced:
+            put(out, e.id, 8);
+            put(out, e.quantity, 4);
+            put(out, e.match, 8);
+            if (e.kind == Kind::execute) break;
+            put_text(out, e.printable ? "Y" : "N", 1);
+            put(out, e.print_price, 4);
+            break;
+        case Kind::cancel:
+            put(out, e.id, 8);
+            put(out, e.quantity, 4);
+            break;
+        case Kind::remove: put(out, e.id, 8); break;
+        case Kind::replace:
+            put(out, e.id, 8);
+            put(out, e.new_id, 8);
+            put(out, e.quantity, 4);
+            put(out, e.price, 4);
+            break;
+        case Kind::hidden_trade:
+            put(out, 0, 8);
+            put_text(out, "B", 1);
+            put(out, e.quantity, 4);
+            put_text(out, symbol(e.symbol), 8);
+            put(out, e.price, 4);
+            put(out, e.match, 8);
+            break;
+        case Kind::notice: put_text(out, "Q", 1); break;
+    }
+}
+
+std::size_t ItchVenue::pick(const Bytes& packet, Rng& rng) {
+    std::size_t found = 0;
+    std::uint64_t seen = 0;
+    for (std::size_t at = kHeader; at + 2 < packet.size();) {
+        const std::size_t length = std::size_t{packet[at]} << 8 | packet[at + 1];
+        const bool book = kBookTypes.find(static_cast<char>(packet[at + 2])) != std::string_view::npos;
+        if (book && rng.below(++seen) == 0) found = at + 2;
+        at += 2 + length;
+    }
+    return found;
+}
+
+void ItchVenue::break_framing(Bytes& packet, Rng& rng) {
+    switch (rng.below(3)) {
+        case 0: packet.resize(rng.below(kHeader)); break;                     // no whole header
+        case 1: packet.resize(packet.size() - 1); break;                      // the last message is cut
+        default: packet[18] = static_cast<std::uint8_t>(1 + rng.below(200));  // far more messages than there are
+    }
+}
+
+bool ItchVenue::break_length(Bytes& packet, Rng& rng) {
+    const std::size_t at = pick(packet, rng);
+    if (at == 0) return false;
+    const std::size_t length = std::size_t{packet[at - 2]} << 8 | packet[at - 1];
+    const std::size_t cut = rng.between(1, length - 1);
+    packet[at - 1] = static_cast<std::uint8_t>(length - cut);
+    const auto end = packet.begin() + static_cast<std::ptrdiff_t>(at + length);
+    packet.erase(end - static_cast<std::ptrdiff_t>(cut), end);
+    return true;
+}
+
+bool ItchVenue::break_type(Bytes& packet, Rng& rng) {
+    const std::size_t at = pick(packet, rng);
+    if (at == 0) return false;
+    packet[at] = static_cast<std::uint8_t>(0x80 | rng.below(0x80));
+    return true;
+}
+
+bool ItchVenue::break_range(Bytes& packet, Rng& rng) {
+    const std::size_t at = pick(packet, rng);
+    if (at == 0) return false;
+    const char type = static_cast<char>(packet[at]);
+    const bool adds = type == 'A' || type == 'F';
+    const bool states_shares = adds || type == 'E' || type == 'C' || type == 'X';
+    const std::size_t shares = at + (adds ? 20 : 19);
+    switch (rng.below(3)) {
+        case 0:
+            if (adds) packet[at + 19] = static_cast<std::uint8_t>('C' + rng.below(16));  // no such side
+            else packet[at + 11] ^= 0x40;                                               // no such order
+            return true;
+        case 1:
+            if (!states_shares) return false;
+            packet[shares] = packet[shares + 1] = packet[shares + 2] = packet[shares + 3] = 0;
+            if (!adds) packet[shares] = 0x7f;
+            return true;
+        default:
+            packet[at + 1] = 0x7f;  // a locate the directory never named
+            return !adds;           // an add spells its symbol out and names the locate
+    }
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,72 @@
+// How the simulated exchange's events look on Nasdaq's wire: TotalView-ITCH 5.0 in MoldUDP64 1.00, written
+// by hand from the fact sheets' offsets. Shares nothing with the layouts under test. A venue's adapter has
+// these members; the simulation knows nothing else of a venue.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
+#include "tests/simulation/exchange.hpp"
+
+namespace millrace::sim {
+
+using Bytes = std::vector<std::uint8_t>;
+
+struct ItchVenue {
+    using Production = venues::NasdaqItch50;
+
+    [[nodiscard]] static std::string symbol(std::uint32_t number) { return "SYM" + std::to_string(number); }
+
+    // Appends one message of a day.
+    static void encode(const Event& event, std::uint32_t day, std::uint32_t symbols, Bytes& out);
+
+    // ---- packets ----
+    static void begin_packet(std::uint32_t day, std::uint64_t first, Bytes& out) {
+        const std::string session = session_name(day);
+        out.assign(session.begin(), session.end());
+        put(out, first, 8);
+        put(out, 0, 2);
+    }
+    static void append(Bytes& packet, std::span<const std::uint8_t> message) {
+        put(packet, message.size(), 2);
+        packet.insert(packet.end(), message.begin(), message.end());
+        if (++packet[19] == 0) ++packet[18];
+    }
+    static void end_of_session(std::uint32_t day, std::uint64_t next, Bytes& out) {
+        begin_packet(day, next, out);
+        out[18] = out[19] = 0xff;
+    }
+    // The same text on the first ten bytes of a session key, zeroes behind.
+    [[nodiscard]] static std::string session_name(std::uint32_t day) {
+        std::string name = "SIM0000000";
+        for (std::size_t at = 9; day > 0; day /= 10) name[at--] = static_cast<char>('0' + day % 10);
+        return name;
+    }
+
+    // ---- corruption: each changes a packet so that its kind of check must notice ----
+    static constexpr std::size_t kHeader = 20;
+    // The packet's lengths no longer add up.
+    static void break_framing(Bytes& packet, Rng& rng);
+    // One message becomes shorter than its type; false where the packet has no such message.
+    [[nodiscard]] static bool break_length(Bytes& packet, Rng& rng);
+    // One message's type becomes one that does not exist.
+    [[nodiscard]] static bool break_type(Bytes& packet, Rng& rng);
+    // One message says something that cannot be: an order nobody has, no shares, no such side.
+    [[nodiscard]] static bool break_range(Bytes& packet, Rng& rng);
+
+  private:
+    static void put(Bytes& out, std::uint64_t value, int bytes) {
+        for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+    }
+    static void put_text(Bytes& out, std::string text, std::size_t width) {
+        text.resize(width, ' ');
+        out.insert(out.end(), text.begin(), text.end());
+    }
+    // Where a random message of the packet that changes a book begins; 0 when there is none.
+    [[nodiscard]] static std::size_t pick(const Bytes& packet, Rng& rng);
+};
+
+}  // namespace millrace::sim

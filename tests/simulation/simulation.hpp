@@ -1,0 +1,322 @@
+// One seed, from the exchange to the consumer, on one thread and a clock of its own.
+//
+// First faults and checks that nothing is ever silently wrong; then the faults end, and everything must be
+// right again within a bound.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "millrace/feed/session.hpp"
+#include "tests/simulation/checker.hpp"
+#include "tests/simulation/lines.hpp"
+#include "tests/simulation/outcome.hpp"
+
+namespace millrace::sim {
+
+template <class Venue>
+class Simulation {
+  public:
+    explicit Simulation(const Options& options)
+        : options_(options), plan_(options.seed, options.faults), shape_(options.seed, 6), chaos_(options.seed, 7),
+          exchange_(options.seed, static_cast<std::uint32_t>(shape_.between(2, 4))),
+          lines_(options.seed, plan_, outcome_.faults), checker_(exchange_, options.verbose),
+          config_(make_config()), session_(std::make_unique<FeedSession>(config_, checker_)) {
+        checker_.before_event = [this] { enter_day(); };
+    }
+
+    Outcome run() {
+        try {
+            safety();
+            liveness();
+            finish();
+        } catch (const Violation& violation) {
+            outcome_.violation = violation.what();
+        }
+        outcome_.tally = checker_.tally();
+        outcome_.log_hash = checker_.log().hash();
+        return outcome_;
+    }
+
+  private:
+    using FeedSession = Session<typename Venue::Production, Checker>;
+    static constexpr std::int64_t kEpoch = 1'700'000'000'000'000'000;
+    static constexpr std::int64_t kStep = 250'000;       // how often an idle receiver lets time pass
+    static constexpr std::int64_t kWindow = 2'000'000;   // reorder_window_ns
+    static constexpr std::int64_t kGapBound = kWindow + 4 * kStep;  // the longest a gap may stay open
+
+    [[nodiscard]] SessionConfig make_config() {
+        SessionConfig config;
+        config.limits = {8, 96, 96};
+        config.reorder_window_packets = static_cast<std::uint32_t>(shape_.between(2, 24));
+        config.reorder_window_ns = kWindow;
+        config.datagram_bytes_max = 512;
+        if (plan_.has(Fault::limits)) {
+            count(Fault::limits);
+            config.limits.orders = static_cast<std::uint32_t>(shape_.between(8, 30));
+            config.limits.levels = static_cast<std::uint32_t>(shape_.between(8, 30));
+            config.limits.books = static_cast<std::uint32_t>(shape_.between(1, exchange_.symbols()));
+        }
+        if (shape_.per_mille(100)) config.symbols = {Symbol(Venue::symbol(0)), Symbol(Venue::symbol(1))};
+        return config;
+    }
+
+    // ---- the exchange's side ----
+
+    void safety() {
+        exchange_.open_day(midnight());
+        send_new(0);
+        if (plan_.has(Fault::late_join)) {
+            count(Fault::late_join);
+            lines_.join_at(static_cast<std::int64_t>(chaos_.between(100, 3000)) * 1000);
+        }
+        const auto batches = static_cast<std::uint32_t>(shape_.between(20, 120));
+        outcome_.batches = std::min(batches, options_.batches_max);
+        for (std::uint32_t i = 0; i < outcome_.batches; ++i) {
+            batch();
+            mischief();
+        }
+    }
+    void liveness() {
+        lines_.heal();
+        healed_ = true;
+        stalled_until_ = 0;
+        for (int i = 0; i < 12; ++i) batch();
+        if (shape_.per_mille(300) && now_ - day_began_ > 5'000'000) roll_over();
+        for (int i = 0; i < 12; ++i) batch();
+        for (int i = 0; i < 4; ++i) {
+            lines_.heartbeat(now_, exchange_.today().number(), exchange_.today().last_sequence() + 1);
+            advance(now_ + kGapBound);
+        }
+    }
+    void batch() {
+        const auto messages = shape_.between(1, 6);
+        const auto pause = static_cast<std::int64_t>(shape_.between(5, shape_.per_mille(30) ? 4000 : 150)) * 1000;
+        const std::uint64_t before = exchange_.today().last_sequence();
+        for (std::uint64_t i = 0; i < messages; ++i) exchange_.act(midnight());
+        send_new(before);
+        if (pause > 1'000'000) {
+            advance(now_ + pause / 2);
+            lines_.heartbeat(now_, exchange_.today().number(), exchange_.today().last_sequence() + 1);
+        }
+        advance(now_ + pause);
+    }
+    void send_new(std::uint64_t after) {
+        const Day& day = exchange_.today();
+        messages_.clear();
+        for (std::uint64_t at = after + 1; at <= day.last_sequence(); ++at) {
+            messages_.emplace_back();
+            Venue::encode(day.event(at), day.number(), exchange_.symbols(), messages_.back());
+        }
+        lines_.send(now_, day.number(), after + 1, messages_);
+    }
+    void roll_over() {
+        const Day& day = exchange_.today();
+        if (chaos_.per_mille(700)) lines_.end_of_session(now_, day.number(), day.last_sequence() + 1);
+        if (chaos_.per_mille(500)) advance(now_ + kStep);
+        exchange_.open_day(midnight());
+        day_began_ = now_;
+        send_new(0);
+    }
+    // The faults that are not a line's.
+    void mischief() {
+        const auto strikes = [&](Fault fault) { return chaos_.per_mille(plan_.of(fault)); };
+        const std::int64_t much = static_cast<std::int64_t>(chaos_.between(1, 3000)) * 1000;
+        const bool forwards = chaos_.per_mille(500);
+        // Sessions are days apart; here at least so far that no packet of the last but one is still on its way.
+        if (strikes(Fault::rollover) && now_ - day_began_ > 5'000'000) {
+            count(Fault::rollover);
+            roll_over();
+        }
+        if (strikes(Fault::clock_step)) {
+            count(Fault::clock_step);
+            clock_step_ += forwards ? much * 1000 : -much / 10;
+        }
+        if (strikes(Fault::full_ring)) stalled_until_ = now_ + much;
+    }
+    void count(Fault fault) { ++outcome_.faults[static_cast<std::size_t>(fault)]; }
+
+    // ---- the host's side ----
+
+    [[nodiscard]] std::int64_t midnight() const { return 34'200'000'000'000 + now_; }
+    [[nodiscard]] Timestamp host_clock() const { return kEpoch + now_ + clock_step_; }
+
+    void advance(std::int64_t until) {
+        while (now_ < until) {
+            const std::int64_t end = std::min(until, now_ + kStep);
+            bool idle = true;
+            while (!lines_.empty() && lines_.next_due() <= end) {
+                now_ = std::max(now_, lines_.next_due());
+                arrive(lines_.take());
+                idle = false;
+            }
+            now_ = end;
+            if (now_ < stalled_until_) {
+                waiting_since_ = now_;
+                continue;
+            }
+            decode();
+            if (!idle) continue;
+            session_->on_time(host_clock());
+            after_step(false);
+        }
+    }
+    void arrive(Datagram d) {
+        if (d.oversize) {
+            ++truncated_;
+            return;
+        }
+        if (ring_.size() >= kRing) return count(Fault::full_ring);
+        d.due = host_clock();  // the kernel's receive time
+        ring_.push_back(std::move(d));
+        if (now_ >= stalled_until_) decode();
+    }
+    void decode() {
+        for (const Datagram& d : ring_) {
+            hand_over(d);
+            session_->on_packet({d.line, d.due, d.bytes});
+            after_step(false);
+        }
+        ring_.clear();
+    }
+    // Notes what the session is about to see.
+    void hand_over(const Datagram& d) {
+        if (options_.verbose) {
+            fmt::print(stderr, "{:>8} us: line {} session {}: {} messages from {}{}\n", now_ / 1000, d.line, d.day,
+                       d.count, d.first, d.harm == Harm::none ? "" : ", corrupted");
+        }
+        if (d.harm == Harm::framing) {
+            ++malformed_[d.line];
+            return;
+        }
+        ++arbitrated_[d.line];
+        decoded_ += d.count;
+        if (d.harm == Harm::message) tainted_day_ = std::max(tainted_day_, d.day);
+        if (d.day < day_seen_) return;
+        checker_.handed(d.day, d.first, d.count);
+        if (handed_end_.size() <= d.day) handed_end_.resize(d.day + 1, 1);
+        handed_end_[d.day] = std::max(handed_end_[d.day], d.first + d.count);
+    }
+
+    // ---- what must hold ----
+
+    // The day of the session key the arbiter is in; 0 before any.
+    [[nodiscard]] std::uint32_t day_number() const {
+        const auto& text = session_->arbiter().session().text;
+        if (text[0] == '\0') return 0;
+        std::uint32_t number = 0;
+        for (std::size_t i = 3; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) {
+            number = number * 10 + static_cast<std::uint32_t>(text[i] - '0');
+        }
+        if (number == 0 || number > exchange_.days().size()) violate("session {} does not exist", text.data());
+        return number;
+    }
+    void enter_day() {
+        const std::uint32_t number = day_number();
+        if (number != 0) checker_.enter(exchange_.days()[number - 1]);
+    }
+
+    void after_step(bool all) {
+        enter_day();
+        const std::uint32_t day = day_number();
+        const SequenceNumber next = session_->arbiter().next_expected();
+        const MessageCounters messages = session_->messages();
+        if (balance(messages) != 0) violate("messages: balance {}", balance(messages));
+        reconcile(messages, day, next);
+        if (day == 0) return;
+        if (next > exchange_.days()[day - 1].last_sequence() + 1) violate("message {} is expected already", next);
+        checker_.between(session_->books(), next, all);
+        no_false_alarm(day);
+        no_standstill(next);
+    }
+    // Every sequence number that was passed has been applied or given up.
+    void reconcile(const MessageCounters& m, std::uint32_t day, SequenceNumber next) {
+        using enum MessageCounter;
+        const std::uint64_t lost = session_->arbiter().messages_lost();
+        const std::uint64_t passed = m[delivered] + m[filtered] + m[unknown] + m[malformed] + lost;
+        if (day != day_seen_) {
+            const std::uint64_t whole_day = day_seen_ == 0 ? 0 : handed_end_[day_seen_] - 1;
+            passed_before_ += whole_day;
+            given_up_before_ = lost;
+            day_seen_ = day;
+        }
+        if (passed != passed_before_ + next - 1) {
+            violate("{} messages passed and {} accounted for", passed_before_ + next - 1, passed);
+        }
+        if (lost != checker_.given_up()) violate("{} lost, {} told", lost, checker_.given_up());
+        if (m[decoded] != decoded_) violate("{} messages decoded of {}", m[decoded], decoded_);
+        for (LineId line = 0; line < 2; ++line) {
+            const LineCounters& counters = session_->arbiter().line(line);
+            if (counters[LineCounter::arbitrated] != arbitrated_[line] ||
+                counters[LineCounter::malformed] != malformed_[line]) {
+                violate("line {}: {} packets arbitrated of {}, {} malformed of {}", line,
+                        counters[LineCounter::arbitrated], arbitrated_[line], counters[LineCounter::malformed],
+                        malformed_[line]);
+            }
+        }
+    }
+    // Where nothing was given up and nothing contradicted itself, no book is flagged.
+    void no_false_alarm(std::uint32_t day) const {
+        if (session_->arbiter().messages_lost() != given_up_before_ || tainted_day_ >= day) return;
+        if (plan_.has(Fault::limits)) return;
+        for (const OrderBook& book : session_->books()) {
+            if (book.quality() != Quality::live) violate("{} is flagged for nothing", book.symbol().view());
+        }
+    }
+    void no_standstill(SequenceNumber next) {
+        const bool waiting = session_->arbiter().gap_open() && next == waiting_for_;
+        if (!waiting) waiting_since_ = now_;
+        waiting_for_ = next;
+        if (now_ - waiting_since_ > kGapBound) violate("waits for message {} and does not give it up", next);
+    }
+
+    void finish() {
+        after_step(true);
+        const LineArbiter& arbiter = session_->arbiter();
+        if (arbiter.gap_open() || arbiter.messages_held() != 0) violate("a gap is open at the end");
+        if (day_number() != exchange_.today().number()) violate("not in the last session");
+        if (arbiter.next_expected() != exchange_.today().last_sequence() + 1) violate("not at the end");
+        EventLog& log = checker_.log();
+        const MessageCounters messages = session_->messages();
+        for (std::size_t i = 0; i < messages.size(); ++i) log.add(messages[static_cast<MessageCounter>(i)]);
+        log.add(session_->digest().content);
+        log.add(session_->digest().queue);
+    }
+
+    static constexpr std::size_t kRing = 16;
+
+    Options options_;
+    Outcome outcome_;
+    FaultPlan plan_;
+    Rng shape_;   // of the day: how many messages, when
+    Rng chaos_;   // of the host
+    Exchange exchange_;
+    Lines<Venue> lines_;
+    Checker checker_;
+    SessionConfig config_;
+    std::unique_ptr<FeedSession> session_;
+
+    std::int64_t now_ = 0;
+    std::int64_t day_began_ = 0;
+    std::int64_t clock_step_ = 0;
+    std::int64_t stalled_until_ = 0;
+    bool healed_ = false;
+    std::vector<Bytes> messages_;
+    std::vector<Datagram> ring_;
+
+    // What the host was given, counted apart from the code under test.
+    std::uint64_t truncated_ = 0;
+    std::uint64_t decoded_ = 0;
+    std::uint64_t arbitrated_[2]{};
+    std::uint64_t malformed_[2]{};
+    std::vector<SequenceNumber> handed_end_;  // by day: behind the last message known of
+    std::uint32_t day_seen_ = 0;
+    std::uint32_t tainted_day_ = 0;           // the last day of which a contradictory message came
+    std::uint64_t passed_before_ = 0;         // messages of the sessions before
+    std::uint64_t given_up_before_ = 0;
+    SequenceNumber waiting_for_ = 0;
+    std::int64_t waiting_since_ = 0;
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,50 @@
+// The seeds and planted bugs of every test run.
+#include <fmt/format.h>
+
+#include "tests/simulation/bugs.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace millrace;
+using namespace millrace::sim;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kSeeds = 500;  // a tenth, at ten times the cost
+#else
+constexpr std::uint64_t kSeeds = 5000;
+#endif
+
+}  // namespace
+
+TEST_CASE("Simulation: no seed finds a book that is silently wrong", "[simulation]") {
+    FaultCounts faults{};
+    std::uint64_t exact = 0;
+    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+        const Outcome outcome = run_itch({seed});
+        INFO("./tools/simulate --seeds 1 --from " << seed << ": " << outcome.violation);
+        REQUIRE(outcome.held());
+        exact += outcome.tally.exact;
+        for (std::size_t i = 0; i < kFaults; ++i) faults[i] += outcome.faults[i];
+    }
+    CHECK(exact > kSeeds * 100);
+    for (std::size_t i = 0; i < kFaults; ++i) {
+        if ((kAllFaults >> i & 1) == 0) continue;
+        INFO("no seed had the fault " << kFaultNames[i]);
+        CHECK(faults[i] > 0);
+    }
+}
+
+TEST_CASE("Simulation: every planted bug is caught within the run's seeds", "[simulation]") {
+    for (const BugInfo& info : bugs()) {
+        INFO(info.name << ": " << info.meaning);
+        CHECK(catch_bug(info.bug, 1, kSeeds));
+    }
+}
+
+TEST_CASE("Simulation: a seed is the same run every time", "[simulation]") {
+    const Outcome once = run_itch({7});
+    const Outcome again = run_itch({7});
+    CHECK(once.log_hash == again.log_hash);
+    CHECK(once.log_hash != run_itch({8}).log_hash);
+}

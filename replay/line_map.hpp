@@ -27,8 +27,9 @@ class LineMap {
     // Only packets to these destinations count; all of them when empty.
     explicit LineMap(std::vector<Endpoint> only) : only_(std::move(only)) {}
 
-    // Lines are numbered in order of their first packet. Nothing when the destination is not
-    // wanted, or when there are kLinesMax lines already.
+    // Lines are numbered in order of their first packet, those of named interfaces in the order of
+    // the interfaces: a recording names its lines as the feed did, also one that was silent.
+    // Nothing when the destination is not wanted, or when there are kLinesMax lines already.
     [[nodiscard]] std::optional<LineId> line_of(const CaptureReader& reader,
                                                 const Datagram& datagram) {
         if (last_ < known_.size() && known_[last_].is(reader, datagram)) return known_[last_].line;
@@ -77,18 +78,34 @@ class LineMap {
         if (!only_.empty() &&
             std::find(only_.begin(), only_.end(), datagram.destination) == only_.end())
             return {};
+        if (only_.empty()) number_interfaces_before(reader, datagram.interface);
         const std::string_view interface = reader.interface_name(datagram.interface);
         for (std::size_t i = 0; i < lines_.size(); ++i) {
-            if (lines_[i].interface == interface &&
-                lines_[i].destination == datagram.destination) {
-                return static_cast<LineId>(i);
-            }
+            CapturedLine& line = lines_[i];
+            if (line.interface != interface) continue;
+            if (line.received == 0) line.destination = datagram.destination;
+            if (line.destination == datagram.destination) return static_cast<LineId>(i);
         }
+        return add({std::string(interface), datagram.destination, 0, 0});
+    }
+
+    // Named interfaces that the file has told of before this one and that brought nothing yet.
+    void number_interfaces_before(const CaptureReader& reader, std::uint32_t interface) {
+        if (interface >= kLinesMax || reader.interface_name(interface).empty()) return;
+        for (std::uint32_t i = 0; i < interface; ++i) {
+            const std::string_view name = reader.interface_name(i);
+            const auto has_it = [&](const CapturedLine& line) { return line.interface == name; };
+            if (!name.empty() && std::none_of(lines_.begin(), lines_.end(), has_it))
+                add({std::string(name), {}, 0, 0});
+        }
+    }
+
+    std::optional<LineId> add(CapturedLine line) {
         if (lines_.size() == kLinesMax) {
             ++refused_;
             return {};
         }
-        lines_.push_back({std::string(interface), datagram.destination, 0, 0});
+        lines_.push_back(std::move(line));
         return static_cast<LineId>(lines_.size() - 1);
     }
 

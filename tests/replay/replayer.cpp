@@ -71,6 +71,26 @@ TEST_CASE("Replayer: each destination of a capture is a line, by the name of its
     CHECK(balance(session.messages()) == 0);
 }
 
+TEST_CASE("Replayer: lines stand in the order of the interfaces, whichever is heard first") {
+    const TempFile file("order.pcapng");
+    {
+        replay::CaptureWriter writer(file.path(), {"A", "B", "C"});
+        REQUIRE(writer.write(1, 1'000, kSource, kGroupB, first_packet()));
+        REQUIRE(writer.write(0, 1'500, kSource, kGroupA, first_packet()));
+        writer.close();
+    }
+    NullHandler nobody;
+    ItchSession session(small(), nobody);
+    Replayer replayer(open({&file}), {});
+    replayer.run(session);
+    REQUIRE(replayer.lines().lines().size() == 2);
+    CHECK(replayer.lines().name(0) == "A");
+    CHECK(replayer.lines().name(1) == "B");
+    CHECK(replayer.lines().lines()[0].destination == kGroupA);
+    CHECK(session.arbiter().line(1)[LineCounter::first] == 2);
+    CHECK(session.arbiter().line(0)[LineCounter::duplicate] == 2);
+}
+
 TEST_CASE("Replayer: lines that share an interface are told apart by destination") {
     const TempFile file("one-interface.pcapng");
     write_two_lines(file, {"eth0"});

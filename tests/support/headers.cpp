@@ -1,0 +1,1 @@
+// Nothing of its own: the target it stands in compiles the headers that all tests share.

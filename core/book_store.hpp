@@ -58,6 +58,7 @@ class BookStore {
     [[nodiscard]] std::span<OrderBook> books() { return {books_.data(), book_count_}; }
     [[nodiscard]] std::span<const OrderBook> books() const { return {books_.data(), book_count_}; }
 
+    [[nodiscard]] const BookLimits& limits() const { return limits_; }
     [[nodiscard]] const OrderMap& orders() const { return orders_; }
     [[nodiscard]] const LevelPool& levels() const { return levels_; }
 
@@ -78,6 +79,9 @@ class BookStore {
                                  BookChange& change, Hint level = kNoSlot);
     // Takes `quantity` off the order, which keeps its place; the order leaves when nothing remains.
     [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
+                                    Hint order = kNoSlot);
+    // The order holds `quantity` from now on, more or less than before, in its place. Never 0.
+    [[nodiscard]] BookStatus resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
                                     Hint order = kNoSlot);
     [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change, Hint order = kNoSlot);
     // `id` leaves and `new_id` joins the tail of its level on the same side. `removed` tells of the first.
@@ -103,6 +107,7 @@ class BookStore {
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
     void unlink(OrderSlot slot, const RestingOrder& order, PriceLevel& level, Digest& digest);
     void take_out(OrderBook& book, OrderSlot slot, BookChange& change);
+    void set_quantity(OrderBook& book, RestingOrder& order, std::uint32_t quantity, BookChange& change);
     [[nodiscard]] BookStatus locate(const OrderBook& book, OrderId id, OrderSlot& slot,
                                     Hint hint = kNoSlot) const;
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
@@ -260,14 +265,29 @@ inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quanti
         take_out(book, slot, change);
         return BookStatus::ok;
     }
+    set_quantity(book, order, order.quantity - static_cast<std::uint32_t>(quantity), change);
+    return BookStatus::ok;
+}
+
+inline void BookStore::set_quantity(OrderBook& book, RestingOrder& order, std::uint32_t quantity,
+                                    BookChange& change) {
     PriceLevel& level = levels_[order.level];
     const Side side = side_of(level);
     const std::uint32_t before = order.quantity;
-    order.quantity -= static_cast<std::uint32_t>(quantity);
-    level.quantity -= quantity;
-    book.digest_.content += digest::of_order(id, level.price, order.quantity, side) -
-                            digest::of_order(id, level.price, before, side);
-    change = {side, book.ladder(side).best() == order.level, level.price, order.quantity, before};
+    order.quantity = quantity;
+    level.quantity = level.quantity - before + quantity;
+    book.digest_.content += digest::of_order(order.id, level.price, quantity, side) -
+                            digest::of_order(order.id, level.price, before, side);
+    change = {side, book.ladder(side).best() == order.level, level.price, quantity, before};
+}
+
+inline BookStatus BookStore::resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
+                                    Hint hint) {
+    OrderSlot slot = kNoSlot;
+    const BookStatus status = locate(book, id, slot, hint);
+    if (status != BookStatus::ok) return status;
+    if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
+    set_quantity(book, orders_[slot], static_cast<std::uint32_t>(quantity), change);
     return BookStatus::ok;
 }
 
@@ -337,62 +357,6 @@ inline void BookStore::clear(OrderBook& book) {
     book.digest_ = {};
 }
 
-// ---- OrderBook's view of its store ----
-
-inline Level OrderBook::level(Side side, std::uint32_t depth) const {
-    const PriceLadder& ladder = this->ladder(side);
-    if (depth >= ladder.size()) return {};
-    const PriceLevel& level = store_->levels_[ladder.at(depth)];
-    return {level.price, level.quantity, level.orders};
-}
-
-inline std::optional<Order> OrderBook::find(OrderId id) const {
-    OrderSlot slot = kNoSlot;
-    if (store_->locate(*this, id, slot) != BookStatus::ok) return std::nullopt;
-    const RestingOrder& order = store_->orders_[slot];
-    const PriceLevel& level = store_->levels_[order.level];
-    return Order{id, BookStore::side_of(level), level.price, order.quantity};
-}
-
-class OrderBook::OrderIterator {
-  public:
-    using value_type = Order;
-    using difference_type = std::ptrdiff_t;
-
-    OrderIterator() = default;
-    OrderIterator(const OrderMap* orders, OrderSlot at, Side side, Price price)
-        : orders_(orders), at_(at), side_(side), price_(price) {}
-
-    [[nodiscard]] Order operator*() const {
-        const RestingOrder& order = (*orders_)[at_];
-        return {order.id, side_, price_, order.quantity};
-    }
-    OrderIterator& operator++() {
-        at_ = (*orders_)[at_].behind;
-        return *this;
-    }
-    OrderIterator operator++(int) {
-        OrderIterator before = *this;
-        ++*this;
-        return before;
-    }
-    friend bool operator==(const OrderIterator& i, std::default_sentinel_t) { return i.at_ == kNoSlot; }
-    friend bool operator==(const OrderIterator& a, const OrderIterator& b) { return a.at_ == b.at_; }
-
-  private:
-    const OrderMap* orders_ = nullptr;
-    OrderSlot at_ = kNoSlot;
-    Side side_ = Side::bid;
-    Price price_{};
-};
-
-inline auto OrderBook::orders(Side side, std::uint32_t depth) const {
-    OrderIterator first;
-    if (depth_ == BookDepth::orders && depth < ladder(side).size()) {
-        const PriceLevel& level = store_->levels_[ladder(side).at(depth)];
-        first = OrderIterator(&store_->orders_, level.front, side, level.price);
-    }
-    return std::ranges::subrange(first, std::default_sentinel);
-}
-
 }  // namespace millrace
+
+#include "millrace/core/book_view.hpp"  // IWYU pragma: export

@@ -254,3 +254,27 @@ TEST_CASE("BookStore: a book of levels holds totals and has no queue") {
     REQUIRE(store.set_level(book, Side::bid, Price{10}, 0, 0, change) == BookStatus::ok);
     CHECK(book.digest() == Digest{});
 }
+
+TEST_CASE("BookStore: an order that is resized, up or down, keeps its place in the queue") {
+    BookStore store(small_limits());
+    OrderBook& book = *store.create("A", BookDepth::orders, kScale);
+    BookChange change;
+    TwinBook twin;
+    for (const std::uint64_t id : {1, 2, 3}) {
+        REQUIRE(store.add(book, OrderId{id}, Side::bid, Price{10}, 100, change) == BookStatus::ok);
+    }
+    REQUIRE(store.resize(book, OrderId{1}, 250, change) == BookStatus::ok);
+    CHECK(change.quantity == 250);
+    CHECK(change.previous_quantity == 100);
+    CHECK(change.top_changed);
+    REQUIRE(store.resize(book, OrderId{2}, 1, change) == BookStatus::ok);
+    twin.add(1, true, 10, 250);
+    twin.add(2, true, 10, 1);
+    twin.add(3, true, 10, 100);
+    require_equal(book, twin);
+    CHECK(book.digest() == slow_digest(twin));
+    CHECK(store.resize(book, OrderId{2}, 0, change) == BookStatus::bad_quantity);
+    CHECK(store.resize(book, OrderId{2}, Quantity{1} << 32, change) == BookStatus::bad_quantity);
+    CHECK(store.resize(book, OrderId{9}, 5, change) == BookStatus::unknown_order);
+    require_equal(book, twin);
+}

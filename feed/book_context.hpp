@@ -45,9 +45,26 @@ class BookContext {
                 {previous, removed.price, removed.previous_quantity}, added);
     }
 
+    // A book of levels: what rests at a price now.
+    void level(OrderBook& book, const BookChange& change, bool last_in_event) {
+        publish(book, BookAction::level, {{}, change.price, change.quantity},
+                {{}, change.price, change.previous_quantity}, change, last_in_event);
+    }
+    // A book that knows the best price only, which may be another one than before.
+    void level_moved(OrderBook& book, const BookChange& removed, const BookChange& added, bool last_in_event) {
+        publish(book, BookAction::level, {{}, added.price, added.quantity},
+                {{}, removed.price, removed.previous_quantity}, added, last_in_event);
+    }
+
+    // The venue emptied the book.
+    void clear(OrderBook& book) {
+        store_.clear(book);
+        publish(book, BookAction::clear, {}, {}, {});
+    }
+
     void trade(OrderBook& book, Trade trade) {
         static_cast<EventHeader&>(trade) = header;
-        if (trade.kind != TradeKind::broken && trade.printable && trade.quantity != 0) {
+        if (trade.kind != TradeKind::broken && trade.printable && trade.last_sale && trade.quantity != 0) {
             store_.set_last_trade(book, {trade.price, trade.quantity, header.exchange_time});
         }
         handler_.on_trade(book, trade);
@@ -57,6 +74,13 @@ class BookContext {
         static_cast<EventHeader&>(status) = header;
         if (status.what == TradingStatus::What::trading) store_.set_trading_state(book, status.state);
         handler_.on_status(book, status);
+    }
+
+    void official_price(OrderBook& book, OfficialPrice official) {
+        if constexpr (HasOnOfficialPrice<Handler>) {
+            static_cast<EventHeader&>(official) = header;
+            handler_.on_official_price(book, official);
+        }
     }
 
     void imbalance(OrderBook& book, Imbalance imbalance) {
@@ -124,7 +148,7 @@ class BookContext {
         Quantity quantity = 0;
     };
     void publish(OrderBook& book, BookAction action, const Named& now, const Named& before,
-                 const BookChange& change) {
+                 const BookChange& change, bool last_in_event = true) {
         if (!planted(Bug::update_without_sequence)) store_.set_sequence(book, header.sequence);
         BookUpdate update;
         static_cast<EventHeader&>(update) = header;
@@ -132,6 +156,7 @@ class BookContext {
         update.side = change.side;
         update.top_changed = change.top_changed;
         update.last_in_packet = last_in_packet;
+        update.last_in_event = last_in_event;
         update.order = now.id;
         update.price = now.price;
         update.quantity = now.quantity;

@@ -73,9 +73,9 @@ using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 
 enum class FaultCounter : std::uint8_t {
     unknown_order, foreign_order, duplicate_order, bad_quantity, orders_full, levels_full, books_full,
-    unknown_instrument, stream_offset
+    unknown_instrument, stream_offset, event_split
 };
-inline constexpr std::array<CounterInfo, 9> kFaultCounters{{
+inline constexpr std::array<CounterInfo, 10> kFaultCounters{{
     {"unknown_order", "messages", "about an order that does not rest in any book"},
     {"foreign_order", "messages", "about an order that rests in another book"},
     {"duplicate_order", "messages", "adding an order that rests already"},
@@ -85,6 +85,7 @@ inline constexpr std::array<CounterInfo, 9> kFaultCounters{{
     {"books_full", "instruments", "without a book because limits.instruments is reached"},
     {"unknown_instrument", "messages", "about an instrument the directory has not named"},
     {"stream_offset", "packets", "whose byte offset does not go on where their sequence number does"},
+    {"event_split", "messages", "of a transaction shown in parts, because too many were incomplete at once"},
 }};
 using FaultCounters = CounterBlock<FaultCounter, kFaultCounters.size()>;
 

@@ -29,6 +29,7 @@ enum class BookAction : std::uint8_t {
     replace,  // an order left and another took its place, at the tail of its level
     level,    // a level book: the total at a price is now `quantity`
     clear,    // the venue emptied the book; the other fields are zero
+    modify,   // an order's quantity was set anew, and the order kept its place
 };
 
 // One change of one book. The book passed with it already shows the change.
@@ -37,12 +38,12 @@ struct BookUpdate : EventHeader {
     Side side = Side::bid;
     bool top_changed = false;     // best price, its quantity or its number of orders changed
     bool last_in_packet = false;  // no further message of this packet follows
-    bool last_in_event = true;    // the venue's transaction is complete (always so on ITCH)
+    bool last_in_event = true;    // the venue's transaction is complete (always so on ITCH); see kEachStep
     OrderId order{};              // replace: the new order
     Price price{};
     Quantity quantity = 0;        // what the order (or level) holds now; 0 when it is gone
     OrderId previous_order{};     // replace: the order that left; otherwise the same as `order`
-    Price previous_price{};
+    Price previous_price{};        // differs from `price` where an order or a best price moved
     Quantity previous_quantity = 0;  // what it held before; 0 for an add
 };
 
@@ -51,13 +52,16 @@ enum class TradeKind : std::uint8_t {
     priced,      // against a displayed order, at the price stated
     hidden,      // against an order that was not displayed
     cross,       // an auction
-    broken,      // the trade with this match number is void; price and quantity are zero
+    broken,      // the trade with this match number is void; price and quantity where the venue repeats them
+    reported,    // the venue does not say against what, nor on which side
 };
 
 struct Trade : EventHeader {
     TradeKind kind = TradeKind::execution;
     Side side = Side::bid;        // side of the resting order
-    bool printable = true;        // counts towards volume and last sale
+    bool printable = true;        // counts towards volume, and where `last_sale` is set as last sale
+    bool last_sale = true;
+    std::uint8_t sale_conditions = 0;  // the venue's bits; 0 where it has none
     char cross_type = ' ';        // the venue's code, for kind cross
     OrderId order{};              // the resting order; 0 where there is none
     Price price{};
@@ -66,7 +70,9 @@ struct Trade : EventHeader {
 };
 
 struct TradingStatus : EventHeader {
-    enum class What : std::uint8_t { trading, short_sale, operational_halt, market_wide };
+    enum class What : std::uint8_t {
+        trading, short_sale, operational_halt, market_wide, security_event, retail_interest
+    };
     What what = What::trading;
     TradingState state = TradingState::unknown;  // for what == trading: the book's new state
     char code = ' ';                             // the venue's code
@@ -89,6 +95,14 @@ struct Imbalance : EventHeader {
     Quantity imbalance = 0;
     Timestamp auction_time = 0;  // as `exchange_time` counts; 0 where the venue does not tell
     std::uint8_t extensions = 0;
+};
+
+// The venue's own opening or closing price.
+struct OfficialPrice : EventHeader {
+    enum class Kind : std::uint8_t { opening, closing, other };
+    Kind kind = Kind::other;
+    char code = ' ';  // the venue's
+    Price price{};
 };
 
 // A handler declares all five; one that does not care for some says so by name:
@@ -118,6 +132,16 @@ concept HasOnGap = requires(H& h, SequenceRange missing) { h.on_gap(missing); };
 template <class H>
 concept HasOnImbalance =
     requires(H& h, const OrderBook& b, const Imbalance& i) { h.on_imbalance(b, i); };
+
+template <class H>
+concept HasOnOfficialPrice =
+    requires(H& h, const OrderBook& b, const OfficialPrice& p) { h.on_official_price(b, p); };
+
+// A transaction that takes several messages is applied when it is complete, and then told of step by step,
+// each callback showing the whole of it. A handler with `static constexpr bool kEachStep = true` is shown
+// every step as it comes; `last_in_event` is false while the book is in transit.
+template <class H>
+concept WantsEachStep = requires { requires H::kEachStep; };
 
 template <class H>
 concept BookHandler = HasOnBook<H> && HasOnTrade<H> && HasOnStatus<H> && HasOnQuality<H> && HasOnGap<H>;

@@ -15,7 +15,7 @@ namespace millrace::replay {
 // How many of the messages looked at a venue could have sent.
 struct VenueEvidence {
     std::uint64_t messages = 0;
-    std::uint64_t fitting = 0;  // of a known type and exactly its length
+    std::uint64_t fitting = 0;  // of a known type and its length; longer only where the framing vouches for it
     std::uint64_t packets = 0;
     std::uint64_t framed = 0;  // packets whose framing holds together
 
@@ -33,7 +33,9 @@ void weigh(const Frame& frame, VenueEvidence& evidence) {
         const auto message = walker.next();
         const wire::MessageLayout* layout = Venue::layout(message);
         ++evidence.messages;
-        evidence.fitting += layout != nullptr && layout->size == message.size() ? 1U : 0U;
+        if (layout == nullptr) continue;
+        const bool grows = requires { Venue::Framing::kNamesProtocol; };
+        evidence.fitting += grows ? layout->fits(message) : layout->size == message.size();
     }
 }
 

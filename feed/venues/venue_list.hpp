@@ -6,11 +6,12 @@
 #include <type_traits>
 #include <utility>
 
+#include "millrace/feed/venues/iex/venue.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 
 namespace millrace::venues {
 
-using VenueList = std::tuple<NasdaqItch50, NasdaqBxItch50, NasdaqPsxItch50>;
+using VenueList = std::tuple<NasdaqItch50, NasdaqBxItch50, NasdaqPsxItch50, IexTops, IexDeep, IexDeepPlus>;
 
 // Calls `use.template operator()<Venue>()` for the venue of that id; false when there is none.
 template <class Use>

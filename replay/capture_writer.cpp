@@ -17,6 +17,7 @@ namespace millrace::replay {
 
 namespace {
 constexpr std::size_t kBuffer = std::size_t{1} << 20;
+constexpr std::size_t kBlockMax = std::size_t{68} << 10;  // the longest datagram, its headers and the block around it
 using Bytes = std::span<const std::uint8_t>;
 }  // namespace
 
@@ -127,6 +128,7 @@ void ByteSink::close() {
 
 CaptureWriter::CaptureWriter(const std::filesystem::path& path, const std::vector<std::string>& interface_names)
     : sink_(path) {
+    block_.reserve(kBlockMax);
     const auto start = [this](std::uint32_t type) {
         block_.clear();
         put32(type);

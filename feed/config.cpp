@@ -218,6 +218,27 @@ class Parser {
                      std::to_string(feed.lines.size()) +
                      " lines; name one for each line, in their order");
         }
+        check_busy_cpus(table);
+    }
+
+    // Of threads that never leave their CPU to another, each needs one of its own.
+    void check_busy_cpus(const toml::table& table) const {
+        ThreadsConfig busy;
+        for (const FeedConfig& feed : config_.feeds) {
+            const Idle idle = feed.receive.idle;
+            if (idle != Idle::spin && idle != Idle::pause) continue;
+            busy.receivers.push_back(feed.threads.decoder);
+            if (feed.receive.mode == ReceiveMode::run_to_completion) continue;
+            const std::vector<int>& receivers = feed.threads.receivers;
+            busy.receivers.insert(busy.receivers.end(), receivers.begin(), receivers.end());
+        }
+        const int shared = shared_cpu(busy);
+        if (shared == kNotPinned) return;
+        const std::size_t line = table.at_path("threads").node()->source().begin.line;
+        throw Error(ExitCode::cpu,
+                    file_ + ":" + std::to_string(line) + ": feed.threads: CPU " +
+                        std::to_string(shared) + " is busy: two threads that spin are pinned to it; "
+                        "choose another CPU, or receive.idle = \"yield\" or \"wait\"");
     }
 
     std::string file_;
@@ -252,6 +273,15 @@ Config parse_config(std::string_view text, const std::string& title) {
 
 Config load_config(const std::filesystem::path& path) {
     return parse_config(read_file(path), path.string());
+}
+
+int shared_cpu(const ThreadsConfig& threads) {
+    std::vector<int> pinned = threads.receivers;
+    pinned.push_back(threads.decoder);
+    std::erase(pinned, kNotPinned);
+    std::sort(pinned.begin(), pinned.end());
+    const auto twice = std::adjacent_find(pinned.begin(), pinned.end());
+    return twice == pinned.end() ? kNotPinned : *twice;
 }
 
 const FeedConfig& only_feed_of(const Config& config, std::string_view venue) {

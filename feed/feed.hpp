@@ -130,7 +130,9 @@ void FeedHandler<Venue, Handler>::start() {
     if (session_ != nullptr) return;
     backend_ = net::choose_backend(config_.receive);
     const bool threads = config_.receive.mode == ReceiveMode::threads;
-    idle_ = resolve(config_.receive.idle, threads ? config_.lines.size() + 1 : 1, available_cpus().size());
+    // Threads pinned to one CPU have no more than that one.
+    const bool shared = threads && shared_cpu(config_.threads) != kNotPinned;
+    idle_ = resolve(config_.receive.idle, threads ? config_.lines.size() + 1 : 1, shared ? 1 : available_cpus().size());
     SessionConfig session = config_.session;
     session.lines = config_.lines.size();
     session.datagram_bytes_max = config_.receive.buffer_bytes;

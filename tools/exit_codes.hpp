@@ -25,7 +25,7 @@ inline constexpr std::array<ExitCodeInfo, 12> kExitCodes{{
     {ExitCode::interface, "a network interface that does not exist, or a group it cannot join"},
     {ExitCode::privilege, "the kernel refused: locked memory, priority, raw sockets, io_uring"},
     {ExitCode::backend, "the backend that require_backend names is not to be had"},
-    {ExitCode::cpu, "a CPU that does not exist, or that this process may not use"},
+    {ExitCode::cpu, "a CPU that does not exist, is busy, or that this process may not use"},
     {ExitCode::memory, "the memory asked for is not to be had"},
     {ExitCode::resource, "a port or address that something else uses"},
 }};

@@ -52,4 +52,7 @@ struct ThreadsConfig {
     int decoder = kNotPinned;    // CPU of the thread that polls the feed, where the library starts it
 };
 
+// A CPU that two of a feed's threads are pinned to; kNotPinned when there is none.
+[[nodiscard]] int shared_cpu(const ThreadsConfig& threads);
+
 }  // namespace millrace

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -26,8 +27,10 @@ struct Outcome {
 
 class Command {
   public:
-    // Starts it at once. `tag` keeps the output of several commands of one test apart.
-    explicit Command(std::vector<std::string> arguments, const std::string& tag = "command")
+    // Starts it at once. `tag` keeps the output of several commands of one test apart. `before` runs
+    // in the new process just before the command does, and may take something away from it.
+    explicit Command(std::vector<std::string> arguments, const std::string& tag = "command",
+                     const std::function<void()>& before = {})
         : out_(tag + ".out"), err_(tag + ".err") {
         arguments.insert(arguments.begin(), path().string());
         std::vector<char*> argv;
@@ -39,6 +42,7 @@ class Command {
         if (pid_ == 0) {
             dup2(out, STDOUT_FILENO);
             dup2(err, STDERR_FILENO);
+            if (before) before();
             execv(argv[0], argv.data());
             _exit(127);
         }
@@ -110,8 +114,9 @@ class Command {
     pid_t pid_ = -1;
 };
 
-inline Outcome run_command(std::vector<std::string> arguments) {
-    return Command(std::move(arguments)).wait();
+inline Outcome run_command(std::vector<std::string> arguments,
+                           const std::function<void()>& before = {}) {
+    return Command(std::move(arguments), "command", before).wait();
 }
 
 }  // namespace millrace::test

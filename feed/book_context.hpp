@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "millrace/core/book_store.hpp"
+#include "millrace/core/paged_array.hpp"
 #include "millrace/core/planted.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/handler.hpp"
@@ -15,8 +16,8 @@ namespace millrace {
 template <BookHandler Handler>
 class BookContext {
   public:
-    BookContext(BookStore& store, SymbolDirectory& directory, Handler& handler)
-        : store_(store), directory_(directory), handler_(handler) {}
+    BookContext(BookStore& store, SymbolDirectory& directory, Handler& handler, std::uint32_t books_max)
+        : store_(store), directory_(directory), handler_(handler), trust_(books_max) {}
 
     // Set by the session before each message.
     EventHeader header;
@@ -24,14 +25,20 @@ class BookContext {
 
     [[nodiscard]] BookStore& store() { return store_; }
     [[nodiscard]] const FaultCounters& faults() const { return faults_; }
-    [[nodiscard]] Quality feed_quality() const { return feed_quality_; }
+    // Of the feed as a whole: what a book is that has no trouble of its own.
+    [[nodiscard]] Quality feed_quality() const {
+        return worst(worst(overlay_, new_books_), repairing_all_ ? Quality::recovering : Quality::live);
+    }
 
     // The instrument's book, or null when nobody wants it.
     [[nodiscard]] OrderBook* open_book(const Symbol& symbol, BookDepth depth, PriceScale scale) {
         const std::size_t before = store_.books().size();
         const SymbolDirectory::Answer answer = directory_.open(symbol, store_, depth, scale);
         if (answer.full) ++faults_[FaultCounter::books_full];
-        if (store_.books().size() != before) store_.set_quality(*answer.book, feed_quality_);
+        if (store_.books().size() != before) {
+            trust_[value(answer.book->instrument())] = {new_books_, repairing_all_};
+            store_.set_quality(*answer.book, feed_quality());
+        }
         return answer.book;
     }
 
@@ -95,28 +102,88 @@ class BookContext {
     void fault(OrderBook& book, FaultCounter cause) {
         ++faults_[cause];
         if (planted(Bug::fault_without_quality)) return;
-        if (book.quality() != Quality::recovering) degrade(book, Quality::suspect);
+        Trust& trust = trust_of(book);
+        if (trust.own != Quality::live) return;
+        trust.own = Quality::suspect;
+        ++suspects_;
+        refresh(book);
     }
     void fault(FaultCounter cause) { ++faults_[cause]; }
     void fault(OrderBook& book, BookStatus status) { fault(book, cause_of(status)); }
+    // How many times a book became suspect; a change means that a repair is due.
+    [[nodiscard]] std::uint64_t suspects() const { return suspects_; }
 
-    // Messages are missing: no book can be trusted until it is made anew.
-    void degrade_all(Quality quality) {
-        feed_quality_ = worst(feed_quality_, quality);
-        for (OrderBook& book : store_.books()) degrade(book, quality);
+    // Messages are missing, or lie: no book can be trusted until it is made anew.
+    void distrust_all(Quality quality) {
+        new_books_ = worst(new_books_, quality);
+        if (quality == Quality::suspect) ++suspects_;
+        for (OrderBook& book : store_.books()) {
+            trust_of(book).own = worst(trust_of(book).own, quality);
+            refresh(book);
+        }
+    }
+
+    // What holds for all books while it lasts: `recovering` or `stale`, or `live` when nothing does.
+    void set_overlay(Quality overlay) {
+        if (overlay == overlay_) return;
+        overlay_ = overlay;
+        refresh_all();
+    }
+
+    // ---- making books anew from a snapshot ----
+
+    // From here on these books are not to be trusted until end_repair(): all, and those still to come, or
+    // those that are suspect. False when there is none of these.
+    bool begin_repair(bool all) {
+        repairing_all_ = repairing_all_ || all;
+        bool any = all;
+        for (OrderBook& book : store_.books()) {
+            Trust& trust = trust_of(book);
+            if (!all && trust.own == Quality::live) continue;
+            any = true;
+            trust.in_repair = true;
+            refresh(book);
+        }
+        return any;
+    }
+    [[nodiscard]] bool in_repair(const OrderBook& book) const { return trust_[value(book.instrument())].in_repair; }
+    [[nodiscard]] bool repairing_all() const { return repairing_all_; }
+    // Empties the books in repair, and holds nothing against them any more.
+    void clear_for_snapshot() {
+        if (repairing_all_) new_books_ = Quality::live;
+        for (OrderBook& book : store_.books()) {
+            if (!in_repair(book)) continue;
+            trust_of(book).own = Quality::live;
+            refresh(book);
+            empty(book);
+        }
+    }
+    // The snapshot that the books in repair were made from holds everything before `next`.
+    void note_snapshot(SequenceNumber next) {
+        for (OrderBook& book : store_.books()) {
+            if (in_repair(book)) store_.set_sequence(book, next - 1);
+        }
+    }
+    void end_repair() {
+        repairing_all_ = false;
+        for (OrderBook& book : store_.books()) {
+            trust_of(book).in_repair = false;
+            refresh(book);
+        }
     }
 
     // A new session: every book starts empty, and exact before its first message.
     void reset_books() {
-        feed_quality_ = Quality::live;
-        header.sequence = 0;
+        overlay_ = new_books_ = Quality::live;
+        repairing_all_ = false;
+        header = {};
         for (OrderBook& book : store_.books()) {
-            const bool had_orders = book.order_count() != 0 || book.level_count(Side::bid) != 0 ||
-                                    book.level_count(Side::ask) != 0;
+            const bool had_orders = !is_empty(book);
             store_.clear(book);
             if (!planted(Bug::state_survives_session)) store_.set_trading_state(book, TradingState::unknown);
             store_.set_sequence(book, 0);
-            set_quality(book, Quality::live);
+            trust_of(book) = {};
+            refresh(book);
             if (had_orders) publish(book, BookAction::clear, {}, {}, {});
         }
     }
@@ -135,11 +202,33 @@ class BookContext {
         return FaultCounter::unknown_order;
     }
 
-    void degrade(OrderBook& book, Quality quality) { set_quality(book, worst(book.quality(), quality)); }
-    void set_quality(OrderBook& book, Quality quality) {
+    // What is known against a book, apart from what holds for all of them.
+    struct Trust {
+        Quality own;
+        bool in_repair;
+    };
+
+    [[nodiscard]] Trust& trust_of(const OrderBook& book) { return trust_[value(book.instrument())]; }
+    // Works out the book's quality, and tells the handler when it is another one than before.
+    void refresh(OrderBook& book) {
+        const Trust& trust = trust_of(book);
+        const Quality quality =
+            worst(worst(trust.own, overlay_), trust.in_repair ? Quality::recovering : Quality::live);
         if (book.quality() == quality) return;
         store_.set_quality(book, quality);
         if (!planted(Bug::quality_untold)) handler_.on_quality(book, quality);
+    }
+    void refresh_all() {
+        for (OrderBook& book : store_.books()) refresh(book);
+    }
+
+    [[nodiscard]] static bool is_empty(const OrderBook& book) {
+        return book.order_count() == 0 && book.level_count(Side::bid) == 0 && book.level_count(Side::ask) == 0;
+    }
+    void empty(OrderBook& book) {
+        if (is_empty(book)) return;
+        store_.clear(book);
+        publish(book, BookAction::clear, {}, {}, {});
     }
 
     struct Named {
@@ -170,7 +259,11 @@ class BookContext {
     SymbolDirectory& directory_;
     Handler& handler_;
     FaultCounters faults_;
-    Quality feed_quality_ = Quality::live;
+    Quality overlay_ = Quality::live;
+    Quality new_books_ = Quality::live;  // what a book is held for that the feed names first from now on
+    bool repairing_all_ = false;
+    std::uint64_t suspects_ = 0;
+    PagedArray<Trust> trust_;  // by instrument
 };
 
 }  // namespace millrace

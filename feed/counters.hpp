@@ -4,10 +4,11 @@
 // Two ledgers must close at any moment. Packets, per line:
 //     received = arbitrated + malformed + truncated + queue_full + in flight
 // and messages:
-//     decoded = delivered + duplicate + filtered + unknown + malformed + held
+//     decoded = delivered + duplicate + filtered + unknown + malformed + held + superseded
 // What never arrived (line loss, kernel drops) stands apart: it is in no balance.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -50,15 +51,18 @@ using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;
 
 // ---- messages of a feed ----
 
-enum class MessageCounter : std::uint8_t { decoded, delivered, duplicate, filtered, unknown, malformed, held };
-inline constexpr std::array<CounterInfo, 7> kMessageCounters{{
+enum class MessageCounter : std::uint8_t {
+    decoded, delivered, duplicate, filtered, unknown, malformed, held, superseded
+};
+inline constexpr std::array<CounterInfo, 8> kMessageCounters{{
     {"decoded", "messages", "messages in well-formed packets of all lines"},
     {"delivered", "messages", "messages applied, each once"},
     {"duplicate", "messages", "copies of messages that were delivered or given up before"},
     {"filtered", "messages", "messages about instruments nobody subscribed to"},
     {"unknown", "messages", "messages of a type this version does not know"},
     {"malformed", "messages", "messages shorter than their type"},
-    {"held", "messages", "messages waiting behind a gap at this moment"},
+    {"held", "messages", "messages waiting behind a gap or for a snapshot at this moment"},
+    {"superseded", "messages", "messages that waited for a snapshot which contained them"},
 }};
 using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 
@@ -66,7 +70,8 @@ using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 [[nodiscard]] inline std::int64_t balance(const MessageCounters& c) {
     using enum MessageCounter;
     return static_cast<std::int64_t>(c[decoded]) -
-           static_cast<std::int64_t>(c[delivered] + c[duplicate] + c[filtered] + c[unknown] + c[malformed] + c[held]);
+           static_cast<std::int64_t>(c[delivered] + c[duplicate] + c[filtered] + c[unknown] + c[malformed] + c[held] +
+                                     c[superseded]);
 }
 
 // ---- contradictions: why a book is suspect ----
@@ -89,11 +94,35 @@ inline constexpr std::array<CounterInfo, 10> kFaultCounters{{
 }};
 using FaultCounters = CounterBlock<FaultCounter, kFaultCounters.size()>;
 
+// ---- what recovery did ----
+
+enum class RecoveryCounter : std::uint8_t {
+    requests, unanswered, retransmission_failed, snapshots_requested, snapshots_refused, snapshots_timed_out,
+    snapshots_too_old, snapshots_joined, snapshot_messages, snapshot_malformed, backlog_full, restarts
+};
+inline constexpr std::array<CounterInfo, 12> kRecoveryCounters{{
+    {"requests", "requests", "retransmission requests handed to the network"},
+    {"unanswered", "requests", "of these, not answered in time"},
+    {"retransmission_failed", "gaps", "not filled by retransmission within its limits"},
+    {"snapshots_requested", "snapshots", "asked for"},
+    {"snapshots_refused", "snapshots", "refused, cut off or damaged"},
+    {"snapshots_timed_out", "snapshots", "that made no progress in time"},
+    {"snapshots_too_old", "snapshots", "that did not reach to the end of the gap"},
+    {"snapshots_joined", "snapshots", "joined to the live stream"},
+    {"snapshot_messages", "messages", "of snapshots that were applied"},
+    {"snapshot_malformed", "messages", "of snapshots, unknown or shorter than their type"},
+    {"backlog_full", "times", "recovery.backlog_bytes was reached; what waited is left to a later snapshot"},
+    {"restarts", "times", "the stream began anew under the same session"},
+}};
+using RecoveryCounters = CounterBlock<RecoveryCounter, kRecoveryCounters.size()>;
+
 // ---- gaps ----
 
-enum class GapEnd : std::uint8_t { open, same_line, other_line, given_up, session_end };
-inline constexpr std::array<std::string_view, 5> kGapEndNames{"open", "same_line", "other_line", "given_up",
-                                                              "session_end"};
+enum class GapEnd : std::uint8_t {
+    open, same_line, other_line, given_up, session_end, retransmitted, snapshot
+};
+inline constexpr std::array<std::string_view, 7> kGapEndNames{
+    "open", "same_line", "other_line", "given_up", "session_end", "retransmitted", "snapshot"};
 [[nodiscard]] constexpr std::string_view name(GapEnd end) { return kGapEndNames[static_cast<std::size_t>(end)]; }
 
 // Sequence numbers that were missing when a later one arrived, and how that ended.
@@ -117,6 +146,17 @@ class GapLog {
         return slot;
     }
     void count_end(GapEnd end) { ++ended_[static_cast<std::size_t>(end)]; }
+    // Of the gaps from number `first` on (counted from 0), those given up are made good by a snapshot.
+    void heal(std::uint64_t first, Timestamp now) {
+        for (std::uint64_t i = std::max(first, total_ - kept()); i < total_; ++i) {
+            Gap& gap = gaps_[i % kKept];
+            if (gap.ended != GapEnd::given_up) continue;
+            --ended_[static_cast<std::size_t>(GapEnd::given_up)];
+            gap.ended = GapEnd::snapshot;
+            gap.ended_at = now;
+            count_end(GapEnd::snapshot);
+        }
+    }
 
     [[nodiscard]] std::uint64_t total() const { return total_; }
     [[nodiscard]] std::uint64_t ended(GapEnd end) const { return ended_[static_cast<std::size_t>(end)]; }

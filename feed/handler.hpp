@@ -19,6 +19,7 @@ struct EventHeader {
     SequenceNumber sequence = 0;  // of the message that caused it
     Timestamp exchange_time = 0;  // ns as the venue counts them (ITCH: since midnight US/Eastern)
     Timestamp received_at = 0;    // ns since the Unix epoch; the kernel's, or the capture's
+    bool from_snapshot = false;   // tells what already is; `sequence` and `received_at` are 0
 };
 
 enum class BookAction : std::uint8_t {

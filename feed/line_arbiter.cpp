@@ -32,16 +32,29 @@ void LineLoss::skip(SequenceNumber first, SequenceNumber end) {
     holes_[count_++] = {first, end - 1};
 }
 
-LineArbiter::LineArbiter(const SessionConfig& config)
-    : window_packets_(config.reorder_window_packets), window_ns_(config.reorder_window_ns),
-      datagram_bytes_max_(config.datagram_bytes_max), lines_(config.lines),
-      buffers_(std::size_t{config.reorder_window_packets} * config.datagram_bytes_max) {
-    held_.reserve(2 * std::size_t{window_packets_} + 1);  // twice, so that the front is moved up rarely
-    free_buffers_.reserve(window_packets_);
-    for (std::uint32_t i = window_packets_; i > 0; --i) free_buffers_.push_back(i - 1);
+namespace {
+
+// Room for what arrives while a gap is open: the reorder window's packets at their longest or, where
+// messages are asked for again, as many bytes as that may take.
+std::size_t hold_bytes(const SessionConfig& config) {
+    const std::size_t window = std::size_t{config.reorder_window_packets} * (config.datagram_bytes_max + 16);
+    return config.recovery.enabled() ? std::max(window, config.recovery.hold_bytes) : window;
+}
+std::size_t hold_packets(const SessionConfig& config) {
+    constexpr std::size_t kBytesEach = 128;  // a packet of a few messages
+    const std::size_t window = config.reorder_window_packets;
+    return config.recovery.enabled() ? std::max(window, config.recovery.hold_bytes / kBytesEach) : window;
 }
 
+}  // namespace
+
+LineArbiter::LineArbiter(const SessionConfig& config)
+    : window_packets_(config.reorder_window_packets), window_ns_(config.reorder_window_ns),
+      datagram_bytes_max_(config.datagram_bytes_max), recovers_(config.recovery.enabled()),
+      lines_(config.lines + (recovers_ ? 1 : 0)), held_(hold_packets(config), hold_bytes(config)) {}
+
 void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumber end) {
+    if (is_recovery_line(line)) return;
     Line& l = lines_[line];
     const SequenceNumber next = l.loss.next();
     if (first > next) {
@@ -56,32 +69,23 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
 bool LineArbiter::hold(LineId line, Timestamp received_at, const Frame& frame) {
     const SequenceNumber first = frame.first_sequence;
     const SequenceNumber end = first + frame.count;
-    std::size_t at = held_.size();
-    while (at > held_begin_ && held_[at - 1].first > first) --at;
-    for (std::size_t i = at; i > held_begin_ && held_[i - 1].first == first; --i) {
-        if (held_[i - 1].end >= end) {
-            drop_duplicates(line, frame.count);
-            return true;
-        }
+    if (held_.same(first, end) != nullptr) {
+        drop_duplicates(line, frame.count);
+        return true;
     }
-    if (free_buffers_.empty() || frame.blocks.size() > datagram_bytes_max_) return false;
-    if (held_.size() == held_.capacity()) {
-        held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(held_begin_));
-        at -= held_begin_;
-        held_begin_ = 0;
+    if (frame.blocks.size() > datagram_bytes_max_) return false;
+    if (held_.size() >= window_packets_) {
+        if (!recovers_) return false;
+        declare_overdue();
     }
-    const Held held{first, end, received_at, frame.stream_offset, free_buffers_.back(),
-                    static_cast<std::uint32_t>(frame.blocks.size()), line};
-    free_buffers_.pop_back();
-    std::memcpy(&buffers_[std::size_t{held.buffer} * datagram_bytes_max_], frame.blocks.data(), held.bytes);
-    held_.insert(held_.begin() + static_cast<std::ptrdiff_t>(at), held);
+    if (!held_.insert({first, end, received_at, frame.stream_offset, 0, 0, line}, frame.blocks)) return false;
     messages_held_ += frame.count;
     return true;
 }
 
-void LineArbiter::note_gap(LineId noticed_by, SequenceNumber until) {
+void LineArbiter::note_gap(LineId noticed_by, SequenceNumber until, Timestamp since) {
     if (gap_ != nullptr) return;
-    gap_ = &gaps_.open({{next_, until - 1}, GapEnd::open, noticed_by, 0, now_, 0});
+    gap_ = &gaps_.open({{next_, until - 1}, GapEnd::open, noticed_by, 0, since, 0});
 }
 
 void LineArbiter::end_gap(GapEnd end, LineId filled_by) {
@@ -90,6 +94,7 @@ void LineArbiter::end_gap(GapEnd end, LineId filled_by) {
     gap_->ended_at = now_;
     gaps_.count_end(end);
     gap_ = nullptr;
+    overdue_ = false;
 }
 
 void LineArbiter::forgive_late_join(SequenceRange missing) {

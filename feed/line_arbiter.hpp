@@ -1,8 +1,9 @@
 // Makes one gapless stream of messages out of several lines that carry the same numbered messages.
 //
 // The first copy of a message wins, whichever line brings it and however the lines cut their packets.
-// A packet that comes too early is copied into a window until the missing messages arrive by any line;
-// when the window's time or room runs out the missing range is given up and named to the sink. Lines
+// A packet that comes too early is copied into a window until the missing messages arrive by any line.
+// When the window's time or room runs out, the missing range is given up and named to the sink; or, where
+// messages can be asked for again, it is `overdue` and waited for until whoever asks gives it up. Lines
 // number messages from 1 (MoldUDP64 1.00, "Downstream Packet"; IEX-TP "First Message Sequence Number").
 #pragma once
 
@@ -13,10 +14,10 @@
 #include <limits>
 #include <vector>
 
-#include "millrace/core/paged_array.hpp"
 #include "millrace/core/types.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/framing/frame.hpp"
+#include "millrace/feed/held_packets.hpp"
 #include "millrace/feed/line_streams.hpp"
 #include "millrace/feed/session_config.hpp"
 
@@ -73,8 +74,29 @@ class LineArbiter {
     template <ArbiterSink Sink>
     void finish(Sink& sink);
 
+    // ---- where missing messages can be asked for (SessionConfig::recovery) ----
+
+    // A gap is open and its window is over. What arrives is held until the gap is filled or given up.
+    [[nodiscard]] bool overdue() const { return overdue_; }
+    // The window is over by another clock than that of the packets.
+    void declare_overdue() { overdue_ = gap_ != nullptr; }
+    // What has to come before anything else can be delivered; empty without a gap.
+    [[nodiscard]] SequenceRange missing() const { return {next_, std::min(known_end_, first_held()) - 1}; }
+    // Gives up `missing()`, and delivers what was held up by it. Needs an open gap.
+    template <ArbiterSink Sink>
+    void give_up_missing(Sink& sink) {
+        give_up(missing().last + 1, GapEnd::given_up, sink);
+    }
+    // The line that brings what was asked for again, behind the feed's own lines.
+    [[nodiscard]] bool is_recovery_line(LineId line) const { return recovers_ && line + 1U == lines_.size(); }
+    // The gaps from number `first` of the log on that were given up are made good by a snapshot.
+    void heal_gaps(std::uint64_t first) { gaps_.heal(first, now_); }
+
     [[nodiscard]] SequenceNumber next_expected() const { return next_; }
+    // Messages before this one are known to exist.
+    [[nodiscard]] SequenceNumber known_end() const { return std::max(known_end_, next_); }
     [[nodiscard]] const SessionKey& session() const { return session_; }
+    [[nodiscard]] bool in_session() const { return in_session_; }
     [[nodiscard]] bool gap_open() const { return gap_ != nullptr; }
     // How often the stream began anew under one session.
     [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts(); }
@@ -91,15 +113,6 @@ class LineArbiter {
     struct Line {
         LineCounters counters;
         LineLoss loss;
-    };
-    struct Held {
-        SequenceNumber first;
-        SequenceNumber end;
-        Timestamp received_at;
-        std::uint64_t stream_offset;
-        std::uint32_t buffer;
-        std::uint32_t bytes;
-        LineId line;
     };
 
     template <ArbiterSink Sink>
@@ -131,21 +144,18 @@ class LineArbiter {
         lines_[line].counters[LineCounter::duplicate] += messages;
     }
     // Messages before `until` are missing, from next_ on. Does nothing while a gap is open.
-    void note_gap(LineId noticed_by, SequenceNumber until);
+    void note_gap(LineId noticed_by, SequenceNumber until, Timestamp since);
     void end_gap(GapEnd end, LineId filled_by);
     // Who joins a session late has not lost its beginning: takes the range out of the lines' losses.
     void forgive_late_join(SequenceRange missing);
     [[nodiscard]] SequenceNumber first_held() const {
-        return held_begin_ < held_.size() ? held_[held_begin_].first
-                                          : std::numeric_limits<SequenceNumber>::max();
-    }
-    [[nodiscard]] std::span<const std::uint8_t> bytes_of(const Held& held) const {
-        return {&buffers_[std::size_t{held.buffer} * datagram_bytes_max_], held.bytes};
+        return held_.empty() ? std::numeric_limits<SequenceNumber>::max() : held_.front().first;
     }
 
     std::uint32_t window_packets_;
     Nanoseconds window_ns_;
     std::uint32_t datagram_bytes_max_;
+    bool recovers_;
 
     SessionKey session_{};
     SessionKey previous_session_{};
@@ -155,15 +165,13 @@ class LineArbiter {
     SequenceNumber known_end_ = 1;  // messages up to here (exclusive) are known to exist
     Timestamp now_ = 0;             // latest receive time seen; never goes back
     Gap* gap_ = nullptr;            // the open gap in `gaps_`, if any
+    bool overdue_ = false;          // that gap's window is over
 
     LineStreams streams_;
     StreamOffset offset_;  // of message next_
 
-    std::vector<Line> lines_;
-    std::vector<Held> held_;                  // by first sequence number, from held_begin_
-    std::size_t held_begin_ = 0;
-    std::vector<std::uint32_t> free_buffers_;
-    PagedArray<std::uint8_t> buffers_;
+    std::vector<Line> lines_;  // the feed's own and, where messages can be asked for, the recovery line
+    HeldPackets held_;
     std::uint64_t messages_held_ = 0;
     std::uint64_t messages_duplicate_ = 0;
     std::uint64_t messages_lost_ = 0;
@@ -174,7 +182,9 @@ template <ArbiterSink Sink>
 void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     now_ = std::max(now_, received_at);
     if (!in_session_ || frame.session != session_) {
-        if (in_session_ && frame.session == previous_session_) return drop_duplicates(line, frame.count);
+        // What was asked for again may come when nobody wants it any more.
+        const bool straggler = in_session_ && frame.session == previous_session_;
+        if (straggler || is_recovery_line(line)) return drop_duplicates(line, frame.count);
         enter_session(frame, sink);
     }
     if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
@@ -183,8 +193,9 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
     count_on_line(line, first, end);
     known_end_ = std::max(known_end_, first);
+    if (frame.kind == FrameKind::end_of_session) ended_ = true;
     while (first > next_) {
-        note_gap(line, first);
+        note_gap(line, first, now_);
         if (frame.count == 0) return;
         if (hold(line, received_at, frame)) {
             known_end_ = std::max(known_end_, end);
@@ -198,9 +209,8 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         drop_duplicates(line, frame.count);
     } else {
         deliver(line, received_at, first, end, frame.blocks, frame.stream_offset, sink);
-        if (gap_ != nullptr || held_begin_ < held_.size()) drain(sink);
+        if (gap_ != nullptr || !held_.empty()) drain(sink);
     }
-    if (frame.kind == FrameKind::end_of_session) ended_ = true;
 }
 
 template <ArbiterSink Sink>
@@ -246,7 +256,10 @@ void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber fir
     const MessageRun run{next_, count, skip, blocks, received_at};
     next_ = end;
     if (gap_ != nullptr && next_ > gap_->missing.last) {
-        end_gap(gap_->noticed_by == line ? GapEnd::same_line : GapEnd::other_line, line);
+        end_gap(is_recovery_line(line)         ? GapEnd::retransmitted
+                : gap_->noticed_by == line ? GapEnd::same_line
+                                           : GapEnd::other_line,
+                line);
     }
     sink.on_run(run);
 }
@@ -254,24 +267,23 @@ void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber fir
 // Delivers what is held and no longer early; names the next gap if something still is.
 template <ArbiterSink Sink>
 void LineArbiter::drain(Sink& sink) {
-    while (held_begin_ < held_.size() && held_[held_begin_].first <= next_) {
-        const Held held = held_[held_begin_++];
+    while (!held_.empty() && held_.front().first <= next_) {
+        const HeldPackets::Entry held = held_.front();
         const std::uint64_t count = held.end - held.first;
         messages_held_ -= count;
         if (held.end <= next_) {
             drop_duplicates(held.line, count);
         } else {
-            deliver(held.line, held.received_at, held.first, held.end, bytes_of(held), held.stream_offset,
+            deliver(held.line, held.received_at, held.first, held.end, held_.bytes_of(held), held.stream_offset,
                     sink);
         }
-        free_buffers_.push_back(held.buffer);
-    }
-    if (held_begin_ == held_.size()) {
-        held_.clear();
-        held_begin_ = 0;
+        held_.pop_front();
     }
     if (known_end_ > next_) {
-        note_gap(held_.empty() ? LineId{0} : held_[held_begin_].line, std::min(known_end_, first_held()));
+        // What lies behind the gap came long ago, so its wait began then.
+        const bool any = !held_.empty();
+        note_gap(any ? held_.front().line : LineId{0}, std::min(known_end_, first_held()),
+                 any ? held_.front().received_at : now_);
     }
 }
 
@@ -292,6 +304,7 @@ void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
 template <ArbiterSink Sink>
 void LineArbiter::expire(Sink& sink, SequenceNumber arrived) {
     while (gap_ != nullptr && arrived > next_ && now_ - gap_->opened_at > window_ns_) {
+        if (recovers_) return declare_overdue();
         give_up(std::min({known_end_, first_held(), arrived}), GapEnd::given_up, sink);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "millrace/core/book_store.hpp"
 #include "millrace/core/types.hpp"
+#include "millrace/feed/recovery_config.hpp"
 
 namespace millrace {
 
@@ -21,6 +22,8 @@ struct SessionConfig {
     std::uint32_t datagram_bytes_max = 9216;  // longer packets cannot be held and count as given up
 
     BookLimits limits;
+    RecoveryConfig recovery;
+    QualityConfig quality;
 
     // Messages numbered above this are counted as filtered and change nothing: books as of a sequence number.
     SequenceNumber last_sequence = std::numeric_limits<SequenceNumber>::max();

@@ -72,6 +72,13 @@ class BookBuilder {
         }
     }
 
+    // The book a message is about, as far as its locate tells; null when it has none.
+    [[nodiscard]] const OrderBook* book_named_by(Bytes m) const {
+        if (m.size() < kLocateEnd) return nullptr;
+        const std::uint32_t entry = by_locate_[wire::u16be{{m[1], m[2]}}.value()];
+        return entry < kFirstBook ? nullptr : &book_of(entry);
+    }
+
     // A new session assigns its locates afresh.
     void reset() {
         for (std::size_t i = 0; i < by_locate_.size(); ++i) by_locate_[i] = kUnnamed;
@@ -90,6 +97,7 @@ class BookBuilder {
     static constexpr std::uint32_t kUnnamed = 0;
     static constexpr std::uint32_t kUnwanted = 1;
     static constexpr std::uint32_t kFirstBook = 2;
+    static constexpr std::size_t kLocateEnd = 3;      // type and locate
     static constexpr std::size_t kReferenceEnd = 19;  // common prefix and an order reference
 
     [[nodiscard]] static OrderId reference(Bytes m) {

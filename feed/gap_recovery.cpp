@@ -1,0 +1,110 @@
+#include "millrace/feed/gap_recovery.hpp"
+
+#include <algorithm>
+
+namespace millrace {
+
+void GapRecovery::begin_gap(Timestamp now) {
+    if (gap_open_) return;
+    gap_open_ = true;
+    asked_ = false;
+    unanswered_ = 0;
+    gap_since_ = now;
+}
+
+// Looks whether the request that is under way was answered. An answer shows in that less is missing.
+bool GapRecovery::answer_is_late(SequenceRange missing, Timestamp now) {
+    if (missing.first != asked_from_) {
+        asked_ = false;
+        unanswered_ = 0;
+        return false;
+    }
+    if (now - asked_at_ < config_.answer_timeout_ns) return false;
+    asked_ = false;
+    ++unanswered_;
+    ++counters_[RecoveryCounter::unanswered];
+    server_ = static_cast<std::uint8_t>((server_ + 1U) % config_.retransmit_servers);
+    return true;
+}
+
+GapRecovery::Advice GapRecovery::retransmit(const SessionKey& session, SequenceRange missing, Timestamp now,
+                                            RecoveryRequest& request) {
+    if (config_.retransmit_servers == 0) return Advice::give_up;
+    begin_gap(now);
+    if (asked_) static_cast<void>(answer_is_late(missing, now));
+    if (asked_) return Advice::wait;
+    const bool too_long = has_snapshots() && missing.size() > config_.gap_messages_max;
+    if (too_long || unanswered_ >= config_.attempts * config_.retransmit_servers ||
+        now - gap_since_ >= config_.retransmit_ns) {
+        ++counters_[RecoveryCounter::retransmission_failed];
+        gap_ended();
+        return Advice::give_up;
+    }
+    if (ever_asked_ && now - asked_at_ < config_.request_interval_ns) return Advice::wait;
+    asked_ = ever_asked_ = true;
+    asked_at_ = now;
+    asked_from_ = missing.first;
+    const auto most = std::min<std::uint64_t>(config_.request_messages_max, 65'534);
+    request = {RecoveryRequest::Kind::retransmit, server_,
+               static_cast<std::uint16_t>(std::min<std::uint64_t>(missing.size(), most)), 0, missing.first, session};
+    ++counters_[RecoveryCounter::requests];
+    return Advice::ask;
+}
+
+GapRecovery::Advice GapRecovery::ask_snapshot(SequenceNumber from, Timestamp now, RecoveryRequest& request) {
+    looked_at_ = now;
+    switch (snapshot_) {
+        case Snapshot::none: return Advice::wait;
+        case Snapshot::asked:
+        case Snapshot::loading:
+        case Snapshot::waiting:
+            if (progressed_) progressed_at_ = now;
+            progressed_ = false;
+            if (now - progressed_at_ < config_.snapshot_timeout_ns) return Advice::wait;
+            snapshot_failed(RecoveryCounter::snapshots_timed_out);
+            return Advice::give_up;
+        case Snapshot::wanted: break;
+    }
+    if (failures_ != 0 && now < paused_until_) return Advice::wait;
+    if (ever_joined_ && now - joined_at_ < config_.snapshot_retry_ns) return Advice::wait;
+    snapshot_ = Snapshot::asked;
+    progressed_ = false;
+    progressed_at_ = now;
+    request = {RecoveryRequest::Kind::snapshot, snapshot_server_, 0, ++snapshot_id_, from, {}};
+    ++counters_[RecoveryCounter::snapshots_requested];
+    return Advice::ask;
+}
+
+bool GapRecovery::snapshot_begins(std::uint32_t id) {
+    if (snapshot_ != Snapshot::asked || id != snapshot_id_) return false;
+    snapshot_ = Snapshot::loading;
+    progressed_ = true;
+    return true;
+}
+
+void GapRecovery::snapshot_failed(RecoveryCounter why) {
+    if (snapshot_ == Snapshot::none || snapshot_ == Snapshot::wanted) return;
+    ++counters_[why];
+    ++failures_;
+    snapshot_ = Snapshot::wanted;
+    snapshot_server_ = static_cast<std::uint8_t>((snapshot_server_ + 1U) % config_.snapshot_servers);
+    const std::uint32_t doublings = std::min(failures_ - 1, 16U);
+    paused_until_ =
+        looked_at_ + std::min(config_.snapshot_retry_ns << doublings, config_.snapshot_retry_max_ns);
+}
+
+void GapRecovery::snapshot_joined() {
+    ++counters_[RecoveryCounter::snapshots_joined];
+    snapshot_ = Snapshot::none;
+    failures_ = 0;
+    ever_joined_ = true;
+    joined_at_ = looked_at_;
+}
+
+void GapRecovery::reset() {
+    gap_ended();
+    snapshot_ = Snapshot::none;
+    failures_ = 0;
+}
+
+}  // namespace millrace

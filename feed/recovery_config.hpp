@@ -1,0 +1,57 @@
+// How far a feed goes to get back what it missed, and how much a book is trusted. Numbers only: where the
+// servers are is known to whoever opens sockets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "millrace/core/types.hpp"
+
+namespace millrace {
+
+struct RecoveryConfig {
+    // Retransmission (MoldUDP64 1.00, "Request Packet"): asked for when the reorder window is over.
+    std::uint8_t retransmit_servers = 0;          // asked in turn; 0: no retransmission
+    std::uint32_t request_messages_max = 1'000;   // asked for at once; a reply holds as many as fit a packet
+    std::uint64_t gap_messages_max = 100'000;     // longer gaps go straight to the snapshot
+    std::uint32_t attempts = 3;                   // without an answer, of each server
+    Nanoseconds answer_timeout_ns = 200'000'000;  // after that the next server is asked
+    Nanoseconds request_interval_ns = 500'000;    // between two requests, at least
+    Nanoseconds retransmit_ns = 5'000'000'000;    // for one gap, all told
+    std::size_t hold_bytes = std::size_t{16} << 20;  // of packets that wait behind the gap
+
+    // Snapshot (GLIMPSE 5.0): where retransmission is refused, fails, or would take too long.
+    std::uint8_t snapshot_servers = 0;              // asked in turn; 0: no snapshots
+    Nanoseconds snapshot_timeout_ns = 10'000'000'000;  // without a sign of progress
+    Nanoseconds snapshot_retry_ns = 1'000'000'000;     // pause after a failure; doubles up to ...
+    Nanoseconds snapshot_retry_max_ns = 30'000'000'000;
+    std::size_t backlog_bytes = std::size_t{64} << 20;  // of messages that wait for the snapshot
+
+    [[nodiscard]] bool enabled() const { return retransmit_servers != 0 || snapshot_servers != 0; }
+};
+
+// What happens to a book that the feed contradicted.
+enum class SuspectPolicy : std::uint8_t {
+    keep,        // goes on, flagged
+    quarantine,  // stands still until a snapshot makes it anew, where there are snapshots
+    stop,        // the session applies nothing more
+};
+[[nodiscard]] constexpr std::string_view name(SuspectPolicy policy) {
+    switch (policy) {
+        case SuspectPolicy::keep: return "keep";
+        case SuspectPolicy::quarantine: return "quarantine";
+        case SuspectPolicy::stop: return "stop";
+    }
+    return "";
+}
+
+struct QualityConfig {
+    Nanoseconds quiet_ns = 3'000'000'000;  // without a packet a line is silent, all lines: books are stale; 0: never
+    SuspectPolicy suspect = SuspectPolicy::quarantine;
+    bool crossed = true;  // a crossed or locked book in continuous trading is suspect
+    // Recent messages of which the second copy is compared with the first, rounded up to a power of two; 0: none.
+    std::uint32_t compare_messages = 32'768;
+};
+
+}  // namespace millrace

@@ -1,0 +1,310 @@
+// What a session does about messages that no line brought: retransmission, snapshot, join.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/feed/session.hpp"
+#include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/itch_packets.hpp"
+
+using namespace millrace;
+using namespace millrace::test;
+using venues::NasdaqItch50;
+using Kind = RecoveryRequest::Kind;
+
+namespace {
+
+struct Recorder {
+    std::vector<std::string> log;
+
+    void on_book(const OrderBook& book, const BookUpdate& u) {
+        log.push_back("book " + std::string(book.symbol().view()) + " " + std::to_string(u.sequence) +
+                      (u.action == BookAction::clear ? " clear" : " " + std::to_string(value(u.order))) +
+                      (u.from_snapshot ? " snapshot" : "") +
+                      (book.quality() == Quality::live ? "" : " " + std::string(name(book.quality()))));
+    }
+    void on_trade(const OrderBook&, const Trade&) {}
+    void on_status(const OrderBook&, const TradingStatus&) {}
+    void on_quality(const OrderBook& book, Quality quality) {
+        log.push_back("quality " + std::string(book.symbol().view()) + " " + std::string(name(quality)));
+    }
+    void on_gap(SequenceRange missing) {
+        log.push_back("gap " + std::to_string(missing.first) + "-" + std::to_string(missing.last));
+    }
+    [[nodiscard]] std::vector<std::string> take() { return std::exchange(log, {}); }
+};
+
+using Log = std::vector<std::string>;
+
+constexpr Nanoseconds kMs = 1'000'000;
+
+SessionConfig recovering(std::uint8_t retransmit, std::uint8_t snapshot) {
+    SessionConfig config;
+    config.limits = {8, 1000, 1000};
+    config.reorder_window_packets = 8;
+    config.reorder_window_ns = 1000;
+    config.recovery.retransmit_servers = retransmit;
+    config.recovery.snapshot_servers = snapshot;
+    config.recovery.hold_bytes = 20'000;
+    config.recovery.backlog_bytes = 4'000;
+    config.recovery.attempts = 1;
+    config.recovery.answer_timeout_ns = 10 * kMs;
+    config.recovery.request_interval_ns = 0;
+    config.recovery.snapshot_retry_ns = 5 * kMs;
+    config.recovery.snapshot_timeout_ns = 50 * kMs;
+    return config;
+}
+
+struct Fixture {
+    explicit Fixture(const SessionConfig& config) : session(config, recorder) {}
+    void send(const std::vector<std::uint8_t>& packet, Timestamp at = 0, LineId line = 0) {
+        session.on_packet({line, at, packet});
+        CHECK(balance(session.messages()) == 0);
+    }
+    void answer(const std::vector<std::uint8_t>& packet) { send(packet, 0, session.recovery_line()); }
+    [[nodiscard]] std::optional<RecoveryRequest> ask(Timestamp now) {
+        const auto request = session.next_request(now);
+        CHECK(balance(session.messages()) == 0);
+        return request;
+    }
+    void snapshot(std::uint32_t id, const std::vector<Message>& messages, SequenceNumber next) {
+        session.on_snapshot_begin(id);
+        for (const Message& m : messages) session.on_snapshot_message(id, m);
+        session.on_snapshot_end(id, next);
+        CHECK(balance(session.messages()) == 0);
+    }
+    [[nodiscard]] std::uint64_t count(RecoveryCounter counter) const { return session.recovery()[counter]; }
+    Recorder recorder;
+    Session<NasdaqItch50, Recorder> session;
+};
+
+Message add_a(std::uint64_t id) { return add(1, id, 'B', 10, "A", 100); }
+std::uint32_t next_id(const std::optional<RecoveryRequest>& request) { return request ? request->id : 0; }
+
+}  // namespace
+
+TEST_CASE("recovery: what is missing is asked for, books say recovering, and are live when it has come") {
+    Fixture f(recovering(1, 0));
+    f.send(packet(1, {directory(1, "A"), add_a(100)}), 0);
+    static_cast<void>(f.recorder.take());
+    f.send(packet(4, {add_a(102)}), 10);
+    CHECK_FALSE(f.ask(0));
+    f.send(packet(5, {add_a(103)}), 1011);
+    CHECK(f.recorder.take().empty());
+    const auto request = f.ask(1);
+    REQUIRE(request);
+    CHECK(request->kind == Kind::retransmit);
+    CHECK(request->first == 3);
+    CHECK(request->count == 1);
+    CHECK(f.recorder.take() == Log{"quality A recovering"});
+    f.answer(packet(3, {add_a(101)}));
+    CHECK(f.recorder.take() == Log{"book A 3 101 recovering", "book A 4 102 recovering", "book A 5 103 recovering",
+                                   "quality A live"});
+    CHECK_FALSE(f.ask(2));
+    REQUIRE(f.session.arbiter().gaps().total() == 1);
+    CHECK(f.session.arbiter().gaps()[0].ended == GapEnd::retransmitted);
+    CHECK(f.session.book("A")->order_count() == 4);
+}
+
+TEST_CASE("recovery: a reply that holds only a part is followed by a request for the rest") {
+    Fixture f(recovering(1, 0));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(5, {add_a(104)}), 0);
+    f.send(packet(6, {add_a(105)}), 2000);
+    CHECK(f.ask(0)->count == 3);
+    f.answer(packet(2, {add_a(101), add_a(102)}));
+    const auto rest = f.ask(1);
+    REQUIRE(rest);
+    CHECK(rest->first == 4);
+    CHECK(rest->count == 1);
+    f.answer(packet(4, {add_a(103)}));
+    CHECK(f.session.book("A")->order_count() == 5);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+}
+
+TEST_CASE("recovery: without an answer and without a snapshot the gap is given up and the books stay flagged") {
+    Fixture f(recovering(1, 0));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    REQUIRE(f.ask(0));
+    static_cast<void>(f.recorder.take());
+    CHECK_FALSE(f.ask(10 * kMs));
+    CHECK(f.recorder.take() == Log{"gap 2-2", "book A 3 101 recovering", "book A 4 102 recovering"});
+    CHECK(f.session.arbiter().gaps()[0].ended == GapEnd::given_up);
+}
+
+TEST_CASE("recovery: a snapshot is joined to the live stream with nothing lost and nothing doubled") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A"), add_a(100)}), 0);
+    f.send(packet(4, {add_a(102)}), 0);
+    f.send(packet(5, {add_a(103)}), 2000);
+    static_cast<void>(f.recorder.take());
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    CHECK(request->kind == Kind::snapshot);
+    CHECK(request->first == 4);
+    CHECK(f.recorder.take() == Log{"gap 3-3", "quality A recovering"});
+    f.send(packet(6, {add_a(104)}), 3000);
+    CHECK(f.recorder.take().empty());
+    CHECK(f.session.messages()[MessageCounter::held] == 3);
+    f.snapshot(request->id, {directory(1, "A"), add_a(100), add_a(101), add_a(102)}, 5);
+    CHECK(f.recorder.take() == Log{"book A 0 clear snapshot recovering", "book A 0 100 snapshot recovering",
+                                   "book A 0 101 snapshot recovering", "book A 0 102 snapshot recovering", "gap 4-4",
+                                   "book A 5 103 recovering", "book A 6 104 recovering", "quality A live"});
+    CHECK(f.session.messages()[MessageCounter::superseded] == 1);
+    CHECK(f.session.arbiter().gaps()[0].ended == GapEnd::snapshot);
+    CHECK(f.count(RecoveryCounter::snapshots_joined) == 1);
+    CHECK_FALSE(f.session.recovering());
+    f.send(packet(7, {add_a(105)}), 4000);
+    CHECK(f.recorder.take() == Log{"book A 7 105"});
+}
+
+TEST_CASE("recovery: retransmission that fails is followed by the snapshot") {
+    Fixture f(recovering(1, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    CHECK(f.ask(0)->kind == Kind::retransmit);
+    const auto request = f.ask(10 * kMs);
+    REQUIRE(request);
+    CHECK(request->kind == Kind::snapshot);
+    f.snapshot(request->id, {directory(1, "A"), add_a(100), add_a(101), add_a(102)}, 5);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 3);
+}
+
+TEST_CASE("recovery: who joins late gets the snapshot") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1000, {remove(1, 100)}), 0);
+    f.send(packet(1001, {add_a(102)}), 2000);
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    CHECK(request->first == 1000);
+    f.snapshot(request->id, {directory(1, "A"), add_a(100)}, 1000);
+    REQUIRE(f.session.book("A") != nullptr);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 1);
+    CHECK(f.session.book("A")->find(OrderId{102}));
+}
+
+TEST_CASE("recovery: a snapshot older than the gap is not joined; another one is asked for") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    const auto request = f.ask(0);
+    f.snapshot(next_id(request), {directory(1, "A")}, 2);
+    CHECK(f.session.book("A")->quality() == Quality::recovering);
+    CHECK(f.count(RecoveryCounter::snapshots_too_old) == 1);
+    CHECK_FALSE(f.ask(1 * kMs));
+    const auto again = f.ask(6 * kMs);
+    REQUIRE(again);
+    CHECK(again->id != request->id);
+    f.snapshot(again->id, {directory(1, "A"), add_a(100), add_a(101)}, 4);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 3);
+}
+
+TEST_CASE("recovery: a snapshot ahead of the lines is joined when these have come as far") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    f.snapshot(next_id(f.ask(0)), {directory(1, "A"), add_a(101), add_a(102), add_a(103)}, 6);
+    CHECK(f.session.book("A")->quality() == Quality::recovering);
+    f.send(packet(5, {add_a(103)}), 3000);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 3);
+    CHECK(f.session.faults()[FaultCounter::duplicate_order] == 0);
+}
+
+TEST_CASE("recovery: a snapshot that claims to be far ahead is not believed for ever") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    f.snapshot(next_id(f.ask(0)), {directory(1, "A")}, 1'000'000);
+    CHECK_FALSE(f.ask(1));
+    CHECK_FALSE(f.ask(1 + 50 * kMs));
+    CHECK(f.count(RecoveryCounter::snapshots_timed_out) == 1);
+    const auto again = f.ask(1 + 60 * kMs);
+    REQUIRE(again);
+    f.snapshot(again->id, {directory(1, "A"), add_a(101), add_a(102)}, 5);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+}
+
+TEST_CASE("recovery: a message lost while a snapshot is on its way needs a later one") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    const auto request = f.ask(0);
+    f.send(packet(6, {add_a(104)}), 3000);
+    f.send(packet(7, {add_a(105)}), 5000);
+    static_cast<void>(f.ask(1));
+    f.snapshot(next_id(request), {directory(1, "A"), add_a(100), add_a(101)}, 4);
+    CHECK(f.session.book("A")->quality() == Quality::recovering);
+    CHECK(f.count(RecoveryCounter::snapshots_too_old) == 1);
+    const auto later = f.ask(10 * kMs);
+    static_cast<void>(later);
+    const auto again = f.ask(20 * kMs);
+    f.snapshot(again ? again->id : next_id(later), {directory(1, "A"), add_a(100), add_a(101), add_a(102), add_a(103)}, 6);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 6);
+}
+
+TEST_CASE("recovery: a full backlog is counted, and left to a later snapshot") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(1)}), 0);
+    f.send(packet(4, {add_a(2)}), 2000);
+    const auto request = f.ask(0);
+    std::uint64_t next = 5;
+    for (; f.count(RecoveryCounter::backlog_full) == 0; ++next) {
+        REQUIRE(next < 200);
+        f.send(packet(next, {add_a(next)}), 3000);
+    }
+    f.snapshot(next_id(request), {directory(1, "A"), add_a(1), add_a(2)}, 5);
+    CHECK(f.session.book("A")->quality() == Quality::recovering);
+    f.send(packet(next, {add_a(next)}), 4000);
+    static_cast<void>(f.ask(1));
+    const auto again = f.ask(10 * kMs);
+    REQUIRE(again);
+    f.snapshot(again->id, {directory(1, "A"), add_a(7)}, next);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 2);
+}
+
+TEST_CASE("recovery: a new session ends all recovery, and a late snapshot of the old one changes nothing") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A"), add_a(1)}), 0);
+    f.send(packet(4, {add_a(2)}), 0);
+    f.send(packet(5, {add_a(3)}), 2000);
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    f.send(packet(1, {directory(1, "A"), add_a(9)}, "SESSION2"), 3000);
+    f.snapshot(request->id, {directory(1, "A"), add_a(1), add_a(5)}, 5);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 1);
+    CHECK(f.session.book("A")->find(OrderId{9}));
+}
+
+TEST_CASE("recovery: a suspect book stands still until a snapshot makes it anew, and the others go on") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A"), directory(2, "B"), add_a(1)}), 0);
+    f.send(packet(4, {remove(1, 77)}), 0);
+    CHECK(f.session.book("A")->quality() == Quality::suspect);
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    CHECK(request->kind == Kind::snapshot);
+    CHECK(request->first == 5);
+    static_cast<void>(f.recorder.take());
+    f.send(packet(5, {add_a(2), add(2, 50, 'B', 1, "B", 1)}), 0);
+    CHECK(f.recorder.take() == Log{"book B 6 50"});
+    f.snapshot(request->id, {directory(1, "A"), directory(2, "B"), add_a(1), add(2, 51, 'B', 1, "B", 1)}, 5);
+    CHECK(f.recorder.take() == Log{"quality A recovering", "book A 0 clear snapshot recovering",
+                                   "book A 0 1 snapshot recovering", "book A 5 2 recovering", "quality A live"});
+    CHECK(f.session.book("B")->order_count() == 1);
+}

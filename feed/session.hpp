@@ -162,8 +162,13 @@ class Session {
     void log_message(std::span<const std::uint8_t> message, SequenceNumber sequence, bool last_in_packet);
     [[nodiscard]] bool waits_for_snapshot(std::span<const std::uint8_t> message) const {
         if (repair_ == Repair::all) return true;
-        const OrderBook* book = builder_.book_named_by(message);
+        const OrderBook* book = book_named_by(message);
         return book != nullptr && context_.in_repair(*book);
+    }
+    // Venues without snapshots need not tell.
+    [[nodiscard]] const OrderBook* book_named_by(std::span<const std::uint8_t> message) const {
+        if constexpr (requires { builder_.book_named_by(message); }) return builder_.book_named_by(message);
+        else return nullptr;
     }
 
     void on_frame(LineId line, Timestamp received_at, const Frame& frame) {
@@ -333,7 +338,7 @@ template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<const std::uint8_t> message) {
     if (!recovery_.snapshot_loads(id)) return;
     recovery_.snapshot_progressed();
-    const OrderBook* book = builder_.book_named_by(message);
+    const OrderBook* book = book_named_by(message);
     if (repair_ == Repair::some && (book == nullptr || !context_.in_repair(*book))) return;
     context_.header = {};
     context_.header.from_snapshot = true;

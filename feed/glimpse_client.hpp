@@ -1,0 +1,75 @@
+// Takes one snapshot by GLIMPSE 5.0: a SoupBinTCP login for message 1 of the current session, ITCH messages
+// that say what is, and at the end the number of the message to go on with. Bytes in, bytes out.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "millrace/feed/soup_client.hpp"
+
+namespace millrace {
+
+template <class S>
+concept SnapshotSink = requires(S& sink, std::span<const std::uint8_t> message, SequenceNumber next) {
+    sink.on_snapshot_message(message);
+    sink.on_snapshot_end(next);
+};
+
+class GlimpseClient {
+  public:
+    enum class State : std::uint8_t { going, done, failed };
+
+    // Whoever asks for the snapshot decides when to try again.
+    explicit GlimpseClient(SoupClientConfig config) : client_(for_snapshot(std::move(config)), 0) {}
+
+    [[nodiscard]] State state() const { return state_; }
+    [[nodiscard]] std::span<const std::uint8_t> output() const { return client_.output(); }
+    void sent(std::size_t bytes, Timestamp now) { client_.sent(bytes, now); }
+    void on_connecting(Timestamp now) { client_.on_connecting(now); }
+    void on_connected(Timestamp now) { client_.on_connected(now); }
+    void on_closed() {
+        if (state_ == State::going) state_ = State::failed;
+    }
+    template <SnapshotSink Sink>
+    void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, Sink& sink) {
+        Messages<Sink> messages{*this, sink};
+        client_.on_bytes(bytes, now, messages);
+        if (client_.wants_close()) on_closed();
+    }
+    void on_time(Timestamp now) {
+        client_.on_time(now);
+        if (client_.wants_close()) on_closed();
+    }
+
+  private:
+    static constexpr std::size_t kEndOfSnapshot = 21;  // 'G' and an ASCII number of 20 digits
+
+    [[nodiscard]] static SoupClientConfig for_snapshot(SoupClientConfig config) {
+        config.session.clear();
+        config.first = 1;
+        return config;
+    }
+    template <class Sink>
+    struct Messages {
+        GlimpseClient& client;
+        Sink& sink;
+        void on_login(std::string_view, SequenceNumber) {}
+        void on_heartbeat(SequenceNumber) {}
+        void on_end(SequenceNumber) { client.on_closed(); }
+        void on_message(SequenceNumber, std::span<const std::uint8_t> message) {
+            if (client.state_ != State::going) return;
+            if (message.empty() || message[0] != 'G') return sink.on_snapshot_message(message);
+            const char* digits = reinterpret_cast<const char*>(message.data()) + 1;
+            const auto next = message.size() == kEndOfSnapshot ? soup::parse_number({digits, kEndOfSnapshot - 1})
+                                                               : std::nullopt;
+            client.state_ = next ? State::done : State::failed;
+            if (next) sink.on_snapshot_end(*next);
+        }
+    };
+
+    SoupClient client_;
+    State state_ = State::going;
+};
+
+}  // namespace millrace

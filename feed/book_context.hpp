@@ -37,6 +37,7 @@ class BookContext {
         if (answer.full) ++faults_[FaultCounter::books_full];
         if (store_.books().size() != before) {
             trust_[value(answer.book->instrument())] = {new_books_, repairing_all_};
+            suspects_ += new_books_ == Quality::suspect ? 1 : 0;
             store_.set_quality(*answer.book, feed_quality());
         }
         return answer.book;
@@ -108,8 +109,16 @@ class BookContext {
         ++suspects_;
         refresh(book);
     }
-    void fault(FaultCounter cause) { ++faults_[cause]; }
-    void fault(OrderBook& book, BookStatus status) { fault(book, cause_of(status)); }
+    // Which book is contradicted is not known: it may be any.
+    void fault(FaultCounter cause) {
+        ++faults_[cause];
+        if (new_books_ != Quality::recovering) distrust_all(Quality::suspect);
+    }
+    void fault(OrderBook& book, BookStatus status) {
+        // The order rests elsewhere: either book may be the one that was meant.
+        if (status == BookStatus::foreign_order) fault(FaultCounter::foreign_order);
+        else fault(book, cause_of(status));
+    }
     // How many times a book became suspect; a change means that a repair is due.
     [[nodiscard]] std::uint64_t suspects() const { return suspects_; }
 
@@ -150,7 +159,7 @@ class BookContext {
     [[nodiscard]] bool repairing_all() const { return repairing_all_; }
     // Empties the books in repair, and holds nothing against them any more.
     void clear_for_snapshot() {
-        if (repairing_all_) new_books_ = Quality::live;
+        new_books_ = Quality::live;
         for (OrderBook& book : store_.books()) {
             if (!in_repair(book)) continue;
             trust_of(book).own = Quality::live;
@@ -191,11 +200,11 @@ class BookContext {
   private:
     [[nodiscard]] static FaultCounter cause_of(BookStatus status) {
         switch (status) {
-            case BookStatus::foreign_order: return FaultCounter::foreign_order;
             case BookStatus::duplicate_order: return FaultCounter::duplicate_order;
             case BookStatus::bad_quantity: return FaultCounter::bad_quantity;
             case BookStatus::orders_full: return FaultCounter::orders_full;
             case BookStatus::levels_full: return FaultCounter::levels_full;
+            case BookStatus::foreign_order: return FaultCounter::foreign_order;
             case BookStatus::ok:
             case BookStatus::unknown_order: break;
         }

@@ -60,7 +60,7 @@ inline constexpr std::array<CounterInfo, 8> kMessageCounters{{
     {"duplicate", "messages", "copies of messages that were delivered or given up before"},
     {"filtered", "messages", "messages about instruments nobody subscribed to"},
     {"unknown", "messages", "messages of a type this version does not know"},
-    {"malformed", "messages", "messages shorter than their type"},
+    {"malformed", "messages", "messages shorter than their type, or with a side or price that cannot be"},
     {"held", "messages", "messages waiting behind a gap or for a snapshot at this moment"},
     {"superseded", "messages", "messages that waited for a snapshot which contained them"},
 }};

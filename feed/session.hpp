@@ -128,7 +128,6 @@ class Session {
         void on_new_session() { session.begin_session(); }
         void on_contradiction() {
             session.context_.fault(FaultCounter::stream_offset);
-            session.context_.distrust_all(Quality::suspect);
         }
     };
 
@@ -152,6 +151,11 @@ class Session {
     }
     void begin_repair(Repair repair, SequenceNumber from);
     void repair_suspects();
+    void repair_more(SequenceNumber from) {
+        join_at_ = 0;
+        recovery_.want_another_snapshot();
+        begin_repair(repair_, from);
+    }
     void ask_again(Timestamp now, std::optional<RecoveryRequest>& request);
     void join_snapshot();
     // What waited is in the snapshot that is to come.
@@ -227,13 +231,19 @@ class Session {
         context_.header.sequence = planted(Bug::sequence_off_by_one) ? sequence + 1 : sequence;
         context_.last_in_packet = last_in_packet;
         count(builder_.apply(message, hint));
+        // What was found out just now, the snapshot under way may not have made good.
+        if (repair_ != Repair::none && context_.suspects() != suspects_repaired_) repair_more(sequence + 1);
     }
     void count(Applied applied) {
         switch (applied) {
             case Applied::delivered: ++messages_[MessageCounter::delivered]; break;
             case Applied::filtered: ++messages_[MessageCounter::filtered]; break;
             case Applied::unknown: ++messages_[MessageCounter::unknown]; break;
-            case Applied::malformed: ++messages_[MessageCounter::malformed]; break;
+            case Applied::malformed:
+                // Which book it was about, and what it did to it, is not known.
+                ++messages_[MessageCounter::malformed];
+                context_.distrust_all(Quality::suspect);
+                break;
         }
     }
 
@@ -346,6 +356,7 @@ void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<co
     const Applied applied = builder_.apply(message, kNoSlot);
     const bool good = applied == Applied::delivered || applied == Applied::filtered;
     ++recovery_.counters()[good ? RecoveryCounter::snapshot_messages : RecoveryCounter::snapshot_malformed];
+    if (applied == Applied::malformed) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
 }
 
 template <class Venue, BookHandler Handler>

@@ -105,6 +105,8 @@ class BookBuilder {
     }
     [[nodiscard]] static std::uint16_t locate(Bytes m) { return wire::view<OrderDelete>(m).stock_locate.value(); }
     [[nodiscard]] static Side side_of(char code) { return code == 'B' ? Side::bid : Side::ask; }
+    [[nodiscard]] static bool is_side(char code) { return code == 'B' || code == 'S'; }
+    static constexpr std::uint32_t kPriceMax = 2'000'000'000;  // 200,000.0000: section 3, "Price (4)"
     [[nodiscard]] OrderBook& book_of(std::uint32_t entry) const {
         return context_.store().books()[entry - kFirstBook];
     }
@@ -158,6 +160,7 @@ class BookBuilder {
 
     template <class M>
     [[nodiscard]] Applied add(const M& m) {
+        if (!is_side(m.side.value()) || m.price.value() > kPriceMax) return Applied::malformed;
         return with_named_book(m, [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
@@ -224,6 +227,7 @@ class BookBuilder {
         });
     }
     [[nodiscard]] Applied on(const OrderReplace& m) {
+        if (m.new_price.value() > kPriceMax) return Applied::malformed;
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {
             BookChange removed;
             BookChange added;

@@ -30,7 +30,7 @@ std::uint32_t Checker::symbol_of(const OrderBook& book) const {
 // The quality a handler sees is the one it was told, but for a book it meets for the first time.
 Checker::Seen& Checker::notice(const OrderBook& book, std::uint32_t symbol) {
     Seen& seen = seen_[symbol];
-    if (!seen.known) seen = {true, book.quality(), 0, book.quality() == Quality::live};
+    if (!seen.known) seen = {true, book.quality(), 0, 0, book.quality() == Quality::live};
     if (seen.quality != book.quality()) {
         violate("{} is {} and the handler was told {}", book.symbol().view(), name(book.quality()),
                 name(seen.quality));
@@ -42,9 +42,9 @@ Checker::Seen& Checker::notice(const OrderBook& book, std::uint32_t symbol) {
 void Checker::enter(const Day& day) {
     if (day_ == &day) return;
     day_ = &day;
-    last_event_ = given_up_to_ = 0;
+    given_up_to_ = 0;
     for (Seen& seen : seen_) {
-        seen.last_change = 0;
+        seen.last_change = seen.last_event = 0;
         seen.unbroken = seen.quality == Quality::live;
     }
     say("session {} begins", day.number());
@@ -57,13 +57,19 @@ void Checker::handed(std::uint32_t day, std::uint64_t first, std::uint64_t count
     for (std::uint64_t i = 0; i < count; ++i) handed[first + i] = true;
 }
 
-void Checker::in_order(const EventHeader& header) {
+bool Checker::in_order(const OrderBook& book, Seen& seen, const EventHeader& header) {
     ++tally_.events;
-    if (header.sequence < last_event_ || header.sequence <= given_up_to_) {
-        violate("an event of message {} after {}, given up to {}", header.sequence, last_event_, given_up_to_);
+    if (header.from_snapshot) {
+        if (book.quality() == Quality::live) violate("{} is live while it is made anew", book.symbol().view());
+        seen.last_event = 0;
+        return false;
+    }
+    if (header.sequence < seen.last_event || header.sequence <= given_up_to_) {
+        violate("an event of message {} after {}, given up to {}", header.sequence, seen.last_event, given_up_to_);
     }
     if (header.sequence > day_->last_sequence()) violate("an event of message {}, not sent yet", header.sequence);
-    last_event_ = header.sequence;
+    seen.last_event = header.sequence;
+    return true;
 }
 
 void Checker::expect(bool holds, const OrderBook& book, SequenceNumber sequence, const char* what) {
@@ -88,7 +94,7 @@ void Checker::on_book(const OrderBook& book, const BookUpdate& update) {
         ++tally_.events;
         return;
     }
-    in_order(update);
+    if (!in_order(book, seen, update)) return;
     const Event& event = day_->event(update.sequence);
     if (book.quality() == Quality::live) {
         check_update(book, update, event);
@@ -121,8 +127,7 @@ void Checker::on_trade(const OrderBook& book, const Trade& trade) {
     const std::uint32_t symbol = symbol_of(book);
     log_.add(trade.sequence << 8 | 0x80 | static_cast<std::uint64_t>(trade.kind));
     log_.add(trade.match_number ^ trade.quantity << 40);
-    notice(book, symbol);
-    in_order(trade);
+    if (!in_order(book, notice(book, symbol), trade)) return;
     if (book.quality() != Quality::live) return;
     const Event& event = day_->event(trade.sequence);
     const bool hidden = event.kind == Kind::hidden_trade;
@@ -141,8 +146,7 @@ void Checker::on_status(const OrderBook& book, const TradingStatus& status) {
     before_event();
     const std::uint32_t symbol = symbol_of(book);
     log_.add(status.sequence << 8 | 0x90 | static_cast<std::uint64_t>(status.state));
-    notice(book, symbol);
-    in_order(status);
+    if (!in_order(book, notice(book, symbol), status)) return;
     if (book.quality() != Quality::live) return;
     expect(status.code == day_->state(symbol, status.sequence), book, status.sequence, "trading state told");
     expect(day_->event(status.sequence).symbol == symbol, book, status.sequence, "book of a trading state");
@@ -168,15 +172,21 @@ void Checker::on_gap(SequenceRange missing) {
     log_.add(missing.last);
     ++tally_.events;
     say("gap {} to {}", missing.first, missing.last);
-    if (missing.empty() || missing.first <= given_up_to_ || missing.first < last_event_) {
-        violate("gap {}-{} out of order", missing.first, missing.last);
+    const bool before = missing.empty() || missing.first <= given_up_to_;
+    const bool by_arbiter = lost() != given_up_;
+    for (const Seen& seen : seen_) {
+        if (before || (by_arbiter && missing.first <= seen.last_event)) {
+            violate("gap {}-{} out of order", missing.first, missing.last);
+        }
     }
+    given_up_to_ = missing.last;
+    if (!by_arbiter) return;  // arrived, and superseded by a snapshot
     const std::vector<bool>* handed = day_->number() < handed_.size() ? &handed_[day_->number()] : nullptr;
     for (SequenceNumber at = missing.first; handed != nullptr && at <= missing.last && at < handed->size(); ++at) {
         if ((*handed)[at]) violate("gap {}-{}: message {} was received", missing.first, missing.last, at);
     }
-    given_up_to_ = missing.last;
     given_up_ += missing.size();
+    if (given_up_ != lost()) violate("{} messages given up, {} told", lost(), given_up_);
 }
 
 void Checker::verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) {
@@ -250,7 +260,9 @@ void Checker::between(std::span<const OrderBook> books, SequenceNumber next, boo
         const Seen& seen = notice(book, symbol);
         if (book.quality() == Quality::live) {
             const SequenceNumber last = day_->truth(symbol, next - 1).sequence;
-            expect(book.sequence() == last, book, next - 1, "sequence number: a message is missing");
+            // A book from a snapshot stands at the snapshot's end.
+            const bool stated = book.sequence() == last || (!seen.unbroken && book.sequence() > last);
+            expect(stated && book.sequence() < next, book, next - 1, "sequence number: a message is missing");
             expect(!seen.unbroken || seen.last_change == last, book, next - 1, "count of events");
         }
         if (!all && turn_ % books.size() != i) continue;

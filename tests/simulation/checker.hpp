@@ -65,7 +65,8 @@ class Checker {
     // Between two packets: everything before `next` has been applied or given up. `all` compares every book
     // row by row, otherwise one of them in turn.
     void between(std::span<const OrderBook> books, SequenceNumber next, bool all);
-    [[nodiscard]] std::uint64_t given_up() const { return given_up_; }
+    // So many messages the arbiter has given up, ever; what is named beyond these is in a snapshot.
+    std::function<std::uint64_t()> lost;
     [[nodiscard]] const Tally& tally() const { return tally_; }
     [[nodiscard]] EventLog& log() { return log_; }
 
@@ -74,12 +75,14 @@ class Checker {
         bool known = false;
         Quality quality = Quality::live;
         std::uint64_t last_change = 0;  // sequence number of the last on_book
+        std::uint64_t last_event = 0;   // sequence number of the last callback
         bool unbroken = true;           // live ever since the session began
     };
 
     [[nodiscard]] std::uint32_t symbol_of(const OrderBook& book) const;
     Seen& notice(const OrderBook& book, std::uint32_t symbol);
-    void in_order(const EventHeader& header);
+    // False for what a snapshot tells, which stands at no number.
+    bool in_order(const OrderBook& book, Seen& seen, const EventHeader& header);
     // Counts the book as flagged, or holds it against its state after `sequence`.
     void verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
@@ -97,7 +100,6 @@ class Checker {
     const Day* day_ = nullptr;
     std::vector<Seen> seen_;                  // by symbol
     std::vector<std::vector<bool>> handed_;   // by day, by sequence number
-    SequenceNumber last_event_ = 0;           // sequence number of the last callback
     SequenceNumber given_up_to_ = 0;
     std::uint64_t given_up_ = 0;
     std::size_t turn_ = 0;

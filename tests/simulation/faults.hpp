@@ -11,20 +11,21 @@ namespace millrace::sim {
 
 enum class Fault : std::uint8_t {
     loss, burst_loss, duplication, reordering, truncation, line_down, both_down, late_join, rollover, clock_step,
-    full_ring, corrupt_framing, corrupt_length, corrupt_type, corrupt_range, limits
+    full_ring, corrupt_framing, corrupt_length, corrupt_type, corrupt_range, limits, late_retransmission,
+    partial_retransmission, refused_retransmission, stale_snapshot, refused_snapshot, cut_snapshot
 };
-inline constexpr std::array<std::string_view, 16> kFaultNames{
+inline constexpr std::array<std::string_view, 22> kFaultNames{
     "loss", "burst_loss", "duplication", "reordering", "truncation", "line_down", "both_down", "late_join",
     "rollover", "clock_step", "full_ring", "corrupt_framing", "corrupt_length", "corrupt_type", "corrupt_range",
-    "limits"};
+    "limits", "late_retransmission", "partial_retransmission", "refused_retransmission", "stale_snapshot",
+    "refused_snapshot", "cut_snapshot"};
 inline constexpr std::size_t kFaults = kFaultNames.size();
 
 using FaultCounts = std::array<std::uint64_t, kFaults>;
 using FaultMask = std::uint32_t;
 [[nodiscard]] constexpr FaultMask bit(Fault fault) { return FaultMask{1} << static_cast<unsigned>(fault); }
-// What nothing defends against yet: a message that is accepted and then cannot be read flags no book.
-inline constexpr FaultMask kUndefended =
-    bit(Fault::corrupt_length) | bit(Fault::corrupt_type) | bit(Fault::corrupt_range);
+// What nothing defends against yet.
+inline constexpr FaultMask kUndefended = bit(Fault::corrupt_type);
 inline constexpr FaultMask kAllFaults = ((FaultMask{1} << kFaults) - 1) & ~kUndefended;
 
 // Which kinds a seed has, and how strongly: some seeds are quiet, few have everything.
@@ -45,7 +46,8 @@ struct FaultPlan {
 
   private:
     static constexpr std::array<std::uint32_t, kFaults> kStrongest{150, 30, 150, 200, 30, 15, 10, 1000, 15, 15,
-                                                                   15, 30, 30, 30, 30, 1000};
+                                                                   15, 30, 30, 30, 30, 1000, 400, 600, 500, 400, 400,
+                                                                   400};
 };
 
 }  // namespace millrace::sim

@@ -77,6 +77,54 @@ void ItchVenue::encode(const Event& e, std::uint32_t day, std::uint32_t symbols,
     }
 }
 
+bool ItchVenue::is_snapshot_login(std::span<const std::uint8_t> bytes) {
+    if (bytes.size() < 49 || bytes[2] != 'L') return false;
+    std::string session(bytes.begin() + 19, bytes.begin() + 29);
+    std::string number(bytes.begin() + 29, bytes.begin() + 49);
+    std::erase(session, ' ');
+    std::erase(number, ' ');
+    return session.empty() && number == "1";
+}
+
+void ItchVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out) {
+    const auto padded = [](std::uint64_t number) {
+        const std::string digits = std::to_string(number);
+        return std::string(20 - digits.size(), ' ') + digits;
+    };
+    Bytes message;
+    put_text(message, "GLIMPSE", 10);
+    put_text(message, padded(1), 20);
+    soup(out, 'A', message);
+    const auto say = [&](const Event& event) {
+        message.clear();
+        encode(event, day.number(), symbols, message);
+        soup(out, 'S', message);
+    };
+    say({});
+    Event event;
+    for (event.symbol = 0; event.symbol < symbols; ++event.symbol) {
+        event.kind = Kind::directory;
+        say(event);
+        event.kind = Kind::trading;
+        event.state = day.state(event.symbol, sequence);
+        if (event.state != ' ') say(event);
+    }
+    soup(out, 'H', {});
+    for (event.symbol = 0; event.symbol < symbols; ++event.symbol) {
+        event.kind = Kind::add;
+        for (const Row& row : day.truth(event.symbol, sequence).rows) {
+            event.id = row.id;
+            event.bid = row.bid;
+            event.price = row.price;
+            event.quantity = row.quantity;
+            say(event);
+        }
+    }
+    message.assign(1, 'G');
+    put_text(message, padded(sequence + 1), 20);
+    soup(out, 'S', message);
+}
+
 std::size_t ItchVenue::pick(const Bytes& packet, Rng& rng) {
     std::size_t found = 0;
     std::uint64_t seen = 0;
@@ -133,8 +181,9 @@ bool ItchVenue::break_range(Bytes& packet, Rng& rng) {
             if (!adds) packet[shares] = 0x7f;
             return true;
         default:
-            packet[at + 1] = 0x7f;  // a locate the directory never named
-            return !adds;           // an add spells its symbol out and names the locate
+            if (adds) return false;  // an add spells its symbol out and names the locate
+            packet[at + 1] = 0x7f;   // a locate the directory never named
+            return true;
     }
 }
 

@@ -46,6 +46,14 @@ struct ItchVenue {
         return name;
     }
 
+    // ---- snapshots: GLIMPSE 5.0 over SoupBinTCP ----
+    static constexpr bool kRecovers = true;
+    // The bytes of a login request for message 1 of whatever session is current.
+    [[nodiscard]] static bool is_snapshot_login(std::span<const std::uint8_t> bytes);
+    // All that a server sends: the books after message `sequence`, in queue order.
+    static void snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out);
+    static void refuse(Bytes& out) { soup(out, 'J', Bytes{'S'}); }
+
     // ---- corruption: each changes a packet so that its kind of check must notice ----
     static constexpr std::size_t kHeader = 20;
     // The packet's lengths no longer add up.
@@ -64,6 +72,11 @@ struct ItchVenue {
     static void put_text(Bytes& out, std::string text, std::size_t width) {
         text.resize(width, ' ');
         out.insert(out.end(), text.begin(), text.end());
+    }
+    static void soup(Bytes& out, char type, const Bytes& payload) {
+        put(out, payload.size() + 1, 2);
+        out.push_back(static_cast<std::uint8_t>(type));
+        out.insert(out.end(), payload.begin(), payload.end());
     }
     // Where a random message of the packet that changes a book begins; 0 when there is none.
     [[nodiscard]] static std::size_t pick(const Bytes& packet, Rng& rng);

@@ -1,0 +1,158 @@
+// What the exchange runs beside its lines: servers that send messages again, and servers of snapshots. They
+// are late, stingy, deaf and out of date as the seed's plan says.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "millrace/feed/gap_recovery.hpp"
+#include "millrace/feed/glimpse_client.hpp"
+#include "tests/simulation/checker.hpp"
+#include "tests/simulation/lines.hpp"
+
+namespace millrace::sim {
+
+template <class Venue>
+class Servers {
+  public:
+    static constexpr std::int64_t kAnswerTimeout = 1'000'000;
+    static constexpr std::uint8_t kRecoveryLine = 2;
+
+    Servers(std::uint64_t seed, const FaultPlan& plan, FaultCounts& counts, Exchange& exchange)
+        : plan_(plan), counts_(counts), rng_(seed, 8), exchange_(exchange) {}
+
+    // What the session asked for.
+    void ask(const RecoveryRequest& request, std::int64_t now) {
+        if (request.kind == RecoveryRequest::Kind::snapshot) return connect(request, now);
+        const Day* day = day_of(request.session);
+        const std::int64_t delay = static_cast<std::int64_t>(rng_.between(20, 300)) * 1000;
+        const auto late = static_cast<std::int64_t>(rng_.between(1, 3)) * kAnswerTimeout;
+        const auto part = rng_.between(1, request.count);
+        if (day == nullptr || request.first < 1 || request.first > day->last_sequence()) return;
+        if (strikes(Fault::refused_retransmission)) return;
+        Datagram d = reply(*day, request, strikes(Fault::partial_retransmission) ? part : request.count);
+        d.due = now + delay + (strikes(Fault::late_retransmission) ? late : 0);
+        replies_.push_back(std::move(d));
+    }
+    // From now on the servers behave.
+    void heal() { healed_ = true; }
+
+    // Whatever answers are due, to `receive(datagram)` and to the session.
+    template <class Receive, class Session>
+    void advance(std::int64_t now, Receive&& receive, Session& session) {
+        for (std::size_t i = 0; i < replies_.size();) {
+            if (replies_[i].due > now) {
+                ++i;
+                continue;
+            }
+            Datagram d = std::move(replies_[i]);
+            replies_.erase(replies_.begin() + static_cast<std::ptrdiff_t>(i));
+            receive(std::move(d));
+        }
+        while (connection_ && connection_->due <= now) serve(session);
+    }
+
+  private:
+    // One snapshot under way.
+    struct Connection {
+        std::uint32_t id;
+        std::int64_t due;      // when the next piece of the stream arrives
+        GlimpseClient client;
+        Bytes stream;          // what the server sends, all told
+        std::size_t sent = 0;
+        std::size_t cut_at;    // the connection breaks here
+        bool begun = false;
+    };
+    // Hands what the client reads to the session.
+    template <class Session>
+    struct Sink {
+        Session& session;
+        Connection& connection;
+        void begin() {
+            if (!connection.begun) session.on_snapshot_begin(connection.id);
+            connection.begun = true;
+        }
+        void on_snapshot_message(std::span<const std::uint8_t> message) {
+            begin();
+            session.on_snapshot_message(connection.id, message);
+        }
+        void on_snapshot_end(SequenceNumber next) {
+            begin();
+            session.on_snapshot_end(connection.id, next);
+        }
+    };
+
+    [[nodiscard]] bool strikes(Fault fault) {
+        const bool struck = rng_.per_mille(plan_.of(fault));
+        if (struck && !healed_) ++counts_[static_cast<std::size_t>(fault)];
+        return struck && !healed_;
+    }
+    [[nodiscard]] const Day* day_of(const SessionKey& session) const {
+        for (const Day& day : exchange_.days()) {
+            SessionKey key;
+            const std::string name = Venue::session_name(day.number());
+            std::copy(name.begin(), name.end(), key.text.begin());
+            if (key == session) return &day;
+        }
+        return nullptr;
+    }
+    [[nodiscard]] Datagram reply(const Day& day, const RecoveryRequest& request, std::uint64_t count) const {
+        constexpr std::size_t kRoom = 400;
+        Datagram d;
+        d.line = kRecoveryLine;
+        d.day = day.number();
+        d.first = request.first;
+        Venue::begin_packet(day.number(), request.first, d.bytes);
+        Bytes message;
+        while (d.count < count && d.first + d.count <= day.last_sequence() && d.bytes.size() < kRoom) {
+            message.clear();
+            Venue::encode(day.event(d.first + d.count), day.number(), exchange_.symbols(), message);
+            Venue::append(d.bytes, message);
+            ++d.count;
+        }
+        return d;
+    }
+
+    void connect(const RecoveryRequest& request, std::int64_t now) {
+        const Day& day = exchange_.today();
+        const std::uint64_t age = rng_.between(1, 60);
+        const bool stale = strikes(Fault::stale_snapshot);
+        const bool refused = strikes(Fault::refused_snapshot);
+        const bool cut = strikes(Fault::cut_snapshot);
+        const std::uint64_t last = day.last_sequence();
+        Connection c{request.id, now + static_cast<std::int64_t>(rng_.between(50, 500)) * 1000,
+                     GlimpseClient(SoupClientConfig{}), {}, 0, 0, false};
+        c.client.on_connecting(now);
+        c.client.on_connected(now);
+        if (!Venue::is_snapshot_login(c.client.output())) violate("a login that asks for no snapshot");
+        c.client.sent(c.client.output().size(), now);
+        if (refused) Venue::refuse(c.stream);
+        else Venue::snapshot(day, stale ? last - std::min(age, last) : last, exchange_.symbols(), c.stream);
+        c.cut_at = cut ? rng_.below(c.stream.size()) : c.stream.size();
+        connection_.emplace(std::move(c));
+    }
+    template <class Session>
+    void serve(Session& session) {
+        Connection& c = *connection_;
+        const std::size_t piece = std::min<std::size_t>(rng_.between(1, 600), c.cut_at - c.sent);
+        Sink<Session> sink{session, c};
+        c.client.on_bytes(std::span(c.stream).subspan(c.sent, piece), c.due, sink);
+        c.sent += piece;
+        c.due += static_cast<std::int64_t>(rng_.between(5, 150)) * 1000;
+        if (c.sent == c.cut_at) c.client.on_closed();
+        if (c.client.state() == GlimpseClient::State::failed) session.on_snapshot_failed(c.id);
+        if (c.client.state() != GlimpseClient::State::going) connection_.reset();
+    }
+
+    const FaultPlan& plan_;
+    FaultCounts& counts_;
+    Rng rng_;
+    Exchange& exchange_;
+    bool healed_ = false;
+    std::vector<Datagram> replies_;
+    std::optional<Connection> connection_;
+};
+
+}  // namespace millrace::sim

@@ -98,6 +98,13 @@ class BookContext {
         }
     }
 
+    void instrument(OrderBook& book, InstrumentDetails details) {
+        if constexpr (HasOnInstrument<Handler>) {
+            static_cast<EventHeader&>(details) = header;
+            handler_.on_instrument(book, details);
+        }
+    }
+
     // The feed contradicts this book: its quality is told before anything else is. Behind a gap that was
     // given up contradictions are to be expected, and the book is marked already.
     void fault(OrderBook& book, FaultCounter cause) {

@@ -106,6 +106,15 @@ struct OfficialPrice : EventHeader {
     Price price{};
 };
 
+// What the venue's directory says of an instrument, as it says it.
+struct InstrumentDetails : EventHeader {
+    std::uint64_t venue_id = 0;    // the venue's number for it; 0 where it has none
+    std::string_view listing_mic;  // of the market that lists it; empty where the venue does not tell
+    std::uint32_t round_lot = 0;
+    char classification = ' ';
+    std::array<char, 2> sub_type{' ', ' '};
+};
+
 // A handler declares all five; one that does not care for some says so by name:
 //     struct Mine : millrace::IgnoreOthers {
 //         using IgnoreOthers::on_gap;      // not wanted, and meant so
@@ -133,6 +142,12 @@ concept HasOnGap = requires(H& h, SequenceRange missing) { h.on_gap(missing); };
 template <class H>
 concept HasOnImbalance =
     requires(H& h, const OrderBook& b, const Imbalance& i) { h.on_imbalance(b, i); };
+template <class H>
+concept HasOnInstrument =
+    requires(H& h, const OrderBook& b, const InstrumentDetails& d) { h.on_instrument(b, d); };
+// After the last message of a packet, whether or not it meant an event.
+template <class H>
+concept HasOnPacketEnd = requires(H& h) { h.on_packet_end(); };
 
 template <class H>
 concept HasOnOfficialPrice =

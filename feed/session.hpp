@@ -209,6 +209,7 @@ class Session {
             for (std::uint32_t i = 0; i < n; ++i) apply(window[i], hints[i], sequence++, left - i == 1);
             left -= n;
         }
+        if constexpr (HasOnPacketEnd<Handler>) handler_.on_packet_end();
     }
 
     template <int Step>

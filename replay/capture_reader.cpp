@@ -55,7 +55,7 @@ Bytes option(Bytes options, std::uint16_t wanted, U16&& u16) {
 }  // namespace
 
 std::string_view name(CaptureFormat format) {
-    constexpr std::array<std::string_view, 3> kNames{"pcap", "pcapng", "BinaryFILE"};
+    constexpr std::array<std::string_view, 4> kNames{"pcap", "pcapng", "BinaryFILE", "DBN"};
     return kNames[static_cast<std::size_t>(format)];
 }
 
@@ -84,6 +84,11 @@ void CaptureReader::end(std::string_view why) {
 
 void CaptureReader::detect() {
     const Bytes head = source_.peek(kPcapHeader);
+    if (dbn::looks_like_dbn(head)) {
+        format_ = CaptureFormat::dbn;
+        dbn_ = std::make_unique<DbnBlocks>(DbnFileReader(std::move(source_), title_));
+        return;
+    }
     if (head.size() >= 4) {
         const std::uint32_t magic = host32(head, 0);
         const std::uint32_t turned = __builtin_bswap32(magic);
@@ -107,7 +112,7 @@ void CaptureReader::detect() {
         return;
     }
     if (!source_.damage().empty()) throw Error(ExitCode::format, fmt::format("{}: {}; fetch the file again", title_, source_.damage()));
-    throw Error(ExitCode::format, fmt::format("{}: {}; give a pcap, pcapng or BinaryFILE capture, plain, gzip or zstd",
+    throw Error(ExitCode::format, fmt::format("{}: {}; give a pcap, pcapng, BinaryFILE or DBN capture, plain, gzip or zstd",
                                               title_, source_.peek(1).empty() ? "is empty" : "is no capture"));
 }
 
@@ -131,7 +136,20 @@ bool CaptureReader::looks_like_records(Bytes head) const {
     return all && records > 0;
 }
 
+bool CaptureReader::next_dbn_records(Records& records) {
+    records = {next_record_, 0, {}};
+    records.count = dbn_->next(records.blocks);
+    if (records.count == 0) {
+        damage_ = dbn_->damage();
+        return false;
+    }
+    next_record_ += records.count;
+    counters_.frames += records.count;
+    return true;
+}
+
 bool CaptureReader::next_records(Records& records) {
+    if (dbn_ != nullptr) return next_dbn_records(records);
     constexpr std::uint32_t kMost = 256;
     source_.consume(std::exchange(consume_next_, 0));
     if (ended_) return false;

@@ -1,8 +1,9 @@
-// Reads any capture: pcap, pcapng or BinaryFILE, plain, gzip or zstd, whatever the file is called.
+// Reads any capture: pcap, pcapng, BinaryFILE or DBN, plain, gzip or zstd, whatever the file is called.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,11 +11,12 @@
 
 #include "millrace/core/types.hpp"
 #include "millrace/replay/byte_source.hpp"
+#include "millrace/replay/dbn_blocks.hpp"
 #include "millrace/replay/link_layer.hpp"
 
 namespace millrace::replay {
 
-enum class CaptureFormat : std::uint8_t { pcap, pcapng, binaryfile };
+enum class CaptureFormat : std::uint8_t { pcap, pcapng, binaryfile, dbn };
 [[nodiscard]] std::string_view name(CaptureFormat format);
 
 // One UDP payload. Spans are valid until the next call of the reader.
@@ -28,7 +30,7 @@ struct Datagram {
     bool truncated = false;
 };
 
-// A run of BinaryFILE records: `count` messages behind 16-bit lengths, the first of which is number `first`.
+// A run of BinaryFILE (or DBN) records: `count` messages behind 16-bit lengths, the first of which is number `first`.
 struct Records {
     SequenceNumber first = 1;
     std::uint32_t count = 0;
@@ -53,19 +55,28 @@ class CaptureReader {
     CaptureReader(std::span<const std::uint8_t> memory, std::string title);
 
     [[nodiscard]] CaptureFormat format() const { return format_; }
+    // Records without packets around them.
+    [[nodiscard]] bool holds_records() const {
+        return format_ == CaptureFormat::binaryfile || format_ == CaptureFormat::dbn;
+    }
     [[nodiscard]] const std::string& title() const { return title_; }
 
     // pcap, pcapng: the next datagram; false at the end.
     [[nodiscard]] bool next(Datagram& datagram);
-    // BinaryFILE: the next run of whole records; false at the end.
+    // BinaryFILE: the next run of whole records; false at the end. DBN: the same, of version 3, with
+    // a symbol-mapping record for each instrument that the metadata names, where its meaning begins.
     [[nodiscard]] bool next_records(Records& records);
 
     [[nodiscard]] const CaptureCounters& counters() const { return counters_; }
     // One clause, empty when the file ended where a file may end.
     [[nodiscard]] const std::string& damage() const { return damage_; }
     // For progress: how far in the file on disk, and its size (0 where unknown).
-    [[nodiscard]] std::uint64_t bytes_read() const { return source_.file_position(); }
-    [[nodiscard]] std::uint64_t bytes_total() const { return source_.file_size(); }
+    [[nodiscard]] std::uint64_t bytes_read() const {
+        return dbn_ != nullptr ? dbn_->bytes_read() : source_.file_position();
+    }
+    [[nodiscard]] std::uint64_t bytes_total() const {
+        return dbn_ != nullptr ? dbn_->bytes_total() : source_.file_size();
+    }
     // pcapng's if_name; empty where there is none.
     [[nodiscard]] std::string_view interface_name(std::uint32_t interface) const {
         return interface < interfaces_.size() ? std::string_view(interfaces_[interface].name) : std::string_view{};
@@ -85,6 +96,7 @@ class CaptureReader {
     };
 
     void detect();
+    [[nodiscard]] bool next_dbn_records(Records& records);
     [[nodiscard]] bool looks_like_records(std::span<const std::uint8_t> head) const;
     [[nodiscard]] bool next_frame(RawFrame& frame);
     [[nodiscard]] bool next_pcap_frame(RawFrame& frame);
@@ -108,6 +120,7 @@ class CaptureReader {
     bool ended_ = false;
     CaptureCounters counters_;
     std::string damage_;
+    std::unique_ptr<DbnBlocks> dbn_;  // null for other formats
 };
 
 }  // namespace millrace::replay

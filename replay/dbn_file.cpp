@@ -22,6 +22,11 @@ DbnFileReader::DbnFileReader(const std::filesystem::path& path, Fragment fragmen
     metadata_.ts_out = fragment.ts_out;
 }
 
+DbnFileReader::DbnFileReader(ByteSource&& source, std::string title)
+    : source_(std::move(source)), title_(std::move(title)) {
+    read_metadata();
+}
+
 DbnFileReader::DbnFileReader(std::span<const std::uint8_t> memory, std::string title)
     : source_(memory), title_(std::move(title)) {
     read_metadata();

@@ -25,6 +25,7 @@ class DbnFileReader {
     // Throws Error(file) when it cannot be read, Error(format) when it is no DBN.
     explicit DbnFileReader(const std::filesystem::path& path);
     DbnFileReader(const std::filesystem::path& path, Fragment fragment);
+    DbnFileReader(ByteSource&& source, std::string title);
     // The same from bytes that outlive the reader.
     DbnFileReader(std::span<const std::uint8_t> memory, std::string title);
 

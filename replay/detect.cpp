@@ -10,7 +10,7 @@ template <class Venue>
 VenueEvidence look_at(const std::filesystem::path& capture) {
     VenueEvidence evidence;
     CaptureReader reader(capture);
-    if (reader.format() == CaptureFormat::binaryfile) {
+    if (reader.holds_records()) {
         Records records;
         while (evidence.messages < kPacketsLookedAt && reader.next_records(records)) {
             weigh<Venue>({FrameKind::data, {}, records.first, records.count, records.blocks},

@@ -9,7 +9,7 @@ namespace millrace::replay {
 namespace {
 
 bool is_record_file(const std::unique_ptr<CaptureReader>& reader) {
-    return reader->format() == CaptureFormat::binaryfile;
+    return reader->holds_records();
 }
 
 }  // namespace
@@ -20,13 +20,14 @@ Replayer::Replayer(Readers readers, ReplayConfig config)
     if (records_ && !std::all_of(readers_.begin(), readers_.end(), is_record_file)) {
         throw Error(
             ExitCode::usage,
-            "BinaryFILE and packet captures cannot be replayed together; one kind at a time");
+            "files of records (BinaryFILE, DBN) and packet captures cannot be replayed together; one "
+            "kind at a time");
     }
     if (records_ && config_.pace > 0) {
         throw Error(
             ExitCode::usage,
             readers_.front()->title() +
-                ": BinaryFILE holds no capture times to pace by; replay it without --pace");
+                ": files of records (BinaryFILE, DBN) are not paced; replay it without --pace");
     }
 }
 

@@ -13,6 +13,7 @@ using Run = std::function<ExitCode()>;
 // Each adds one subcommand to `app`, whose choice sets `run`. One file a subcommand.
 void add_live(CLI::App& app, Run& run);
 void add_replay(CLI::App& app, Run& run);
+void add_convert(CLI::App& app, Run& run);
 void add_dump(CLI::App& app, Run& run);
 void add_sim(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);

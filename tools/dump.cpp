@@ -112,7 +112,7 @@ ExitCode dump_venue(const DumpOptions& options) {
     Writer writer(options.json);
     DumpCounts counts;
     Progress progress("dump");
-    if (reader.format() == replay::CaptureFormat::binaryfile) {
+    if (reader.holds_records()) {
         dump_records<Venue>(reader, writer, counts, signals, progress);
     } else {
         dump_datagrams<Venue>(reader, writer, counts, signals, progress);

@@ -28,6 +28,7 @@ std::string footer() {
            "  millrace live examples/nasdaq_two_lines.toml --record today.pcapng\n"
            "  millrace replay today.pcapng --json\n"
            "  millrace dump today.pcapng | head\n"
+           "  millrace convert today.pcapng -o today.mbo.dbn.zst\n"
            "  millrace sim --help\n\n"
            "Exit codes:\n" +
            exit_code_help() +
@@ -46,6 +47,7 @@ int run_command(int argc, char** argv) {
     Run run;
     add_live(app, run);
     add_replay(app, run);
+    add_convert(app, run);
     add_dump(app, run);
     add_sim(app, run);
     add_version(app, run);

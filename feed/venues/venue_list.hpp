@@ -6,12 +6,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "millrace/feed/venues/dbn_mbo/venue.hpp"
 #include "millrace/feed/venues/iex/venue.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 
 namespace millrace::venues {
 
-using VenueList = std::tuple<NasdaqItch50, NasdaqBxItch50, NasdaqPsxItch50, IexTops, IexDeep, IexDeepPlus>;
+using VenueList =
+    std::tuple<NasdaqItch50, NasdaqBxItch50, NasdaqPsxItch50, IexTops, IexDeep, IexDeepPlus, DbnMbo>;
 
 // Calls `use.template operator()<Venue>()` for the venue of that id; false when there is none.
 template <class Use>

@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     try {
         CaptureReader reader({data, size}, "input");
         std::uint64_t sum = 0;
-        if (reader.format() == CaptureFormat::binaryfile) {
+        if (reader.holds_records()) {
             Records records;
             while (reader.next_records(records)) {
                 for (const std::uint8_t byte : records.blocks) sum += byte;

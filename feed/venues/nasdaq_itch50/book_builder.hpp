@@ -273,7 +273,30 @@ class BookBuilder {
 
     [[nodiscard]] Applied on(const StockDirectory& m) {
         name(m.stock_locate.value(), m.stock.value());
-        return by_locate_[m.stock_locate.value()] == kUnwanted ? Applied::filtered : Applied::delivered;
+        if (by_locate_[m.stock_locate.value()] == kUnnamed) return Applied::delivered;
+        return with_book(m.stock_locate.value(), [&](OrderBook& book) {
+            InstrumentDetails details;
+            details.venue_id = m.stock_locate.value();
+            details.listing_mic = mic_of(m.market_category.value());
+            details.round_lot = m.round_lot_size.value();
+            details.classification = m.issue_classification.value();
+            details.sub_type = m.issue_sub_type.raw;
+            context_.instrument(book, details);
+        });
+    }
+    // The market that lists the stock, by its category (specification section 4.2.1).
+    [[nodiscard]] static std::string_view mic_of(char category) {
+        switch (category) {
+            case 'Q':
+            case 'G':
+            case 'S': return "XNAS";
+            case 'N': return "XNYS";
+            case 'A': return "XASE";
+            case 'P': return "ARCX";
+            case 'Z': return "BATS";
+            case 'V': return "IEXG";
+            default: return {};
+        }
     }
     [[nodiscard]] static TradingState state_of(char code) {
         switch (code) {

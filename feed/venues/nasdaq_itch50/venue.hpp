@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "millrace/feed/framing/moldudp64.hpp"
+#include "millrace/feed/streams/dbn/venue_traits.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/book_builder.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
 
@@ -14,6 +15,7 @@ struct NasdaqItch50 {
     static constexpr std::string_view kId = "nasdaq-itch50";
     static constexpr std::string_view kTitle = "Nasdaq TotalView-ITCH 5.0";
     static constexpr PriceScale kPriceScale{4};
+    static constexpr dbn::VenueTraits kDbn{"XNAS.ITCH", 2, dbn::TimeOrigin::new_york_midnight};
 
     using Framing = MoldUdp64;
     template <BookHandler Handler>
@@ -32,11 +34,13 @@ struct NasdaqItch50 {
 struct NasdaqBxItch50 : NasdaqItch50 {
     static constexpr std::string_view kId = "nasdaq-bx-itch50";
     static constexpr std::string_view kTitle = "Nasdaq Texas (formerly BX) TotalView-ITCH 5.0";
+    static constexpr dbn::VenueTraits kDbn{"XBOS.ITCH", 3, dbn::TimeOrigin::new_york_midnight};
 };
 
 struct NasdaqPsxItch50 : NasdaqItch50 {
     static constexpr std::string_view kId = "nasdaq-psx-itch50";
     static constexpr std::string_view kTitle = "Nasdaq PSX TotalView-ITCH 5.0";
+    static constexpr dbn::VenueTraits kDbn{"XPSX.ITCH", 4, dbn::TimeOrigin::new_york_midnight};
 };
 
 }  // namespace millrace::venues

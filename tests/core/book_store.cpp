@@ -260,7 +260,7 @@ TEST_CASE("BookStore: an order that is resized, up or down, keeps its place in t
     OrderBook& book = *store.create("A", BookDepth::orders, kScale);
     BookChange change;
     TwinBook twin;
-    for (const std::uint64_t id : {1, 2, 3}) {
+    for (const std::uint64_t id : {1U, 2U, 3U}) {
         REQUIRE(store.add(book, OrderId{id}, Side::bid, Price{10}, 100, change) == BookStatus::ok);
     }
     REQUIRE(store.resize(book, OrderId{1}, 250, change) == BookStatus::ok);

@@ -233,7 +233,7 @@ TEST_CASE("bad input: captures that end too early") {
         return run_command({"replay", part.path(), "--json", "--orders", "100000", "--levels", "50000"});
     };
     // A last packet that was not written to its end: what is whole counts, and the report says what is not.
-    for (const std::uintmax_t cut : {1, 30, 100}) {
+    for (const std::uintmax_t cut : {1U, 30U, 100U}) {
         const Outcome outcome = replay_of_first(size - cut);
         INFO(outcome.err);
         CHECK(outcome.code == 0);
@@ -243,7 +243,7 @@ TEST_CASE("bad input: captures that end too early") {
         CHECK(json["messages"].get<int>() > 1'000);
     }
     // Less than a header is no capture.
-    for (const std::uintmax_t bytes : {0, 1, 7}) {
+    for (const std::uintmax_t bytes : {0U, 1U, 7U}) {
         check_failed(replay_of_first(bytes), ExitCode::format, {"part.pcapng"});
     }
 }

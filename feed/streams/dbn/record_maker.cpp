@@ -171,6 +171,7 @@ void RecordMaker::put_book_update(const OrderBook& book, const BookUpdate& updat
         case BookAction::replace:
             mbo('C', update.previous_order, price_of(update.previous_price, scale), before);
             return mbo('A', update.order, price, update.quantity);
+        case BookAction::modify: return mbo('M', update.order, price, update.quantity);
         case BookAction::level:
             if (update.quantity == 0) return mbo('C', OrderId{}, price, before);
             return mbo(before == 0 ? 'A' : 'M', OrderId{}, price, update.quantity);

@@ -69,7 +69,10 @@ void describe(const TradingStatus& status, Status& record) {
             record.reason.set(kOperational);
             record.is_trading.set(status.code == 'H' ? 'N' : kUnknown);
             return;
-        case TradingStatus::What::market_wide: return;
+        // DBN has no action for these; the record tells that something was said.
+        case TradingStatus::What::market_wide:
+        case TradingStatus::What::security_event:
+        case TradingStatus::What::retail_interest: return;
     }
 }
 

@@ -61,7 +61,9 @@ class Session {
     // A run of messages from a source that numbers them by counting (BinaryFILE, SoupBinTCP): `count`
     // length-prefixed messages in `blocks`, the first of which is number `first`.
     void on_records(SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks,
-                    Timestamp received_at) {
+                    Timestamp received_at)
+        requires WalksRecords<typename Venue::Framing>
+    {
         arbiter_.line(0)[LineCounter::bytes] += blocks.size();
         on_frame(0, received_at, Frame{FrameKind::data, SessionKey{}, first, count, blocks});
     }

@@ -7,15 +7,19 @@ namespace {
 constexpr std::uint64_t kPacketsLookedAt = 2'000;
 
 template <class Venue>
+void look_at_records(CaptureReader& reader, VenueEvidence& evidence) {
+    Records records;
+    while (evidence.messages < kPacketsLookedAt && reader.next_records(records)) {
+        weigh<Venue>({FrameKind::data, {}, records.first, records.count, records.blocks}, evidence);
+    }
+}
+
+template <class Venue>
 VenueEvidence look_at(const std::filesystem::path& capture) {
     VenueEvidence evidence;
     CaptureReader reader(capture);
     if (reader.holds_records()) {
-        Records records;
-        while (evidence.messages < kPacketsLookedAt && reader.next_records(records)) {
-            weigh<Venue>({FrameKind::data, {}, records.first, records.count, records.blocks},
-                         evidence);
-        }
+        if constexpr (WalksRecords<typename Venue::Framing>) look_at_records<Venue>(reader, evidence);
         return evidence;
     }
     Datagram datagram;

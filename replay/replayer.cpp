@@ -31,6 +31,11 @@ Replayer::Replayer(Readers readers, ReplayConfig config)
     }
 }
 
+void Replayer::refuse_records() const {
+    throw Error(ExitCode::usage, readers_.front()->title() +
+                                     ": a file of records, and this venue has none; choose another --venue");
+}
+
 std::uint64_t Replayer::bytes_total() const {
     std::uint64_t sum = 0;
     for (const auto& reader : readers_) sum += reader->bytes_total();

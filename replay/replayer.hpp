@@ -34,7 +34,7 @@ class Replayer {
     template <class Session, class KeepOn>
     void run(Session& session, KeepOn&& keep_on) {
         const Timestamp begin = MonotonicClock::now();
-        if (records_) run_records(session, keep_on);
+        if (records_) run_or_refuse_records(session, keep_on);
         else run_packets(session, keep_on);
         session.finish();
         seconds_ = static_cast<double>(MonotonicClock::now() - begin) / 1e9;
@@ -84,6 +84,13 @@ class Replayer {
             else session.on_packet(Packet{*line, datagram.captured_at, datagram.payload});
         }
     }
+
+    template <class Session, class KeepOn>
+    void run_or_refuse_records(Session& session, KeepOn& keep_on) {
+        if constexpr (requires { session.on_records(1, 0, {}, 0); }) run_records(session, keep_on);
+        else refuse_records();
+    }
+    [[noreturn]] void refuse_records() const;
 
     template <class Session, class KeepOn>
     void run_records(Session& session, KeepOn& keep_on) {

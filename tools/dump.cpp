@@ -113,7 +113,12 @@ ExitCode dump_venue(const DumpOptions& options) {
     DumpCounts counts;
     Progress progress("dump");
     if (reader.holds_records()) {
-        dump_records<Venue>(reader, writer, counts, signals, progress);
+        if constexpr (WalksRecords<typename Venue::Framing>) {
+            dump_records<Venue>(reader, writer, counts, signals, progress);
+        } else {
+            throw Error(ExitCode::usage, fmt::format("{}: a file of records, and {} has none; choose another --venue",
+                                                     reader.title(), Venue::kId));
+        }
     } else {
         dump_datagrams<Venue>(reader, writer, counts, signals, progress);
     }

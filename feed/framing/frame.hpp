@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <type_traits>
 
 #include "millrace/core/error.hpp"
 #include "millrace/core/types.hpp"
@@ -75,5 +76,10 @@ class BlockWalker {
 
     std::span<const std::uint8_t> rest_;
 };
+
+// Files of numbered records (BinaryFILE) prefix each with a big-endian length: only such framings can
+// walk them.
+template <class Framing>
+concept WalksRecords = std::is_same_v<typename Framing::Walker, BlockWalker<wire::ByteOrder::big>>;
 
 }  // namespace millrace

@@ -92,7 +92,7 @@ void CaptureReader::detect() {
     if (head.size() >= 4) {
         const std::uint32_t magic = host32(head, 0);
         const std::uint32_t turned = __builtin_bswap32(magic);
-        if (magic == kSectionHeader) {
+        if (magic == kSectionHeader && head.size() >= kPcapHeader) {
             format_ = CaptureFormat::pcapng;
             return;
         }

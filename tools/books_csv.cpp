@@ -48,9 +48,11 @@ void BooksCsv::write(const std::string& path) const {
     if (file == nullptr)
         throw_errno(ExitCode::file, "cannot write " + path, errno, "is the folder there?");
     const bool wrote = std::fputs(kHeader, file) >= 0 &&
-                       std::fwrite(rows_.data(), 1, rows_.size(), file) == rows_.size();
+                       std::fwrite(rows_.data(), 1, rows_.size(), file) == rows_.size() &&
+                       std::fflush(file) == 0;
     const int problem = errno;
-    if (std::fclose(file) != 0 || !wrote) {
+    std::fclose(file);
+    if (!wrote) {
         throw_errno(ExitCode::file, "cannot write all of " + path, problem, "is the disk full?");
     }
 }

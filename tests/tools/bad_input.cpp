@@ -69,7 +69,7 @@ TEST_CASE("bad input: a config error names the file, the line and the key") {
     const Text config("line-and-key.toml", config_text({SomeGroups().group(0)},
                                                        "[feed.receive]\nbuffers = 64\nqueue = \"long\"\n"));
     check_failed(run_command({"live", config.path()}), ExitCode::config,
-                 {config.path().string() + ":10: feed.receive.queue", "\"long\" is not allowed", "16 to 1048576"});
+                 {config.path().string() + ":10: feed.receive.queue", "'long' is not allowed", "16 to 1048576"});
     const Text no_toml("no-toml.toml", "[[feed]\n");
     check_failed(run_command({"live", no_toml.path()}), ExitCode::config, {no_toml.path().string() + ":1: "});
 }
@@ -135,7 +135,7 @@ TEST_CASE("bad input: CPUs that do not exist, may not be used, or are busy") {
     const std::vector<int> cpus = available_cpus();
     const std::string first = std::to_string(cpus.front());
     check_failed(live("receivers = [" + first + "]\ndecoder = " + first + "\n", "spin", {}), ExitCode::cpu,
-                 {":12: feed.threads", "CPU " + first + " is busy", "\"wait\""});
+                 {":10: feed.threads", "CPU " + first + " is busy", "\"wait\""});
     CHECK(live("receivers = [" + first + "]\ndecoder = " + first + "\n", "wait", {}).code == 0);
     if (cpus.size() < 2) {
         WARN("skipped: this process has one CPU, and none that it may not use");

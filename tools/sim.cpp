@@ -11,7 +11,7 @@
 
 #include "command.hpp"
 #include "endpoint_text.hpp"
-#include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
+#include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/capture_writer.hpp"
 #include "millrace/replay/simulator/exchange.hpp"
 #include "millrace/replay/simulator/publisher.hpp"
@@ -21,9 +21,6 @@
 namespace millrace::tools {
 
 namespace {
-
-// Midnight in New York of a trading day, from which the simulated exchange counts: 2 January 2024.
-constexpr Timestamp kMidnight = Timestamp{1'704'171'600} * 1'000'000'000;
 
 struct SimOptions {
     replay::ExchangeConfig exchange;
@@ -93,7 +90,7 @@ class Output {
     // False when it is time to stop.
     [[nodiscard]] bool send(const replay::SimulatedPacket& packet,
                             const std::function<bool()>& keep_on) {
-        if (capture_ && !capture_->write(packet.line, kMidnight + packet.time, from_,
+        if (capture_ && !capture_->write(packet.line, replay::kSimulatedMidnight + packet.time, from_,
                                          groups_[packet.line], packet.bytes)) {
             return false;
         }
@@ -120,17 +117,17 @@ class Output {
     std::optional<replay::RecordFileWriter> records_;
 };
 
-nlohmann::ordered_json summary(const replay::Exchange& exchange, std::size_t lines,
-                               const Output& output) {
+nlohmann::ordered_json summary(const std::string& venue, const replay::Exchange& exchange,
+                               std::size_t lines, const Output& output) {
     const replay::StreamShape& shape = exchange.market().shape();
     nlohmann::ordered_json json;
     json["messages"] = exchange.next_sequence() - 1;
-    for (std::size_t type = 0; type < shape.by_type.size(); ++type) {
-        const wire::MessageLayout* layout =
-            venues::itch50::layout_of_type(static_cast<char>(type));
-        if (shape.by_type[type] != 0 && layout != nullptr)
-            json["by_type"][std::string(layout->name)] = shape.by_type[type];
-    }
+    venues::with_venue(venue, [&]<class Venue>() {
+        for (const wire::MessageLayout& layout : Venue::layouts()) {
+            const std::uint64_t count = exchange.by_type()[static_cast<std::uint8_t>(layout.type)];
+            if (count != 0) json["by_type"][std::string(layout.name)] = count;
+        }
+    });
     const auto of_adds = [&shape](std::uint64_t some) {
         return shape.adds == 0 ? 0 : static_cast<double>(some) / static_cast<double>(shape.adds);
     };
@@ -185,7 +182,7 @@ ExitCode run_sim(const SimOptions& options) {
     }
     progress.clear();
     output.close(keep_on);
-    const nlohmann::ordered_json json = summary(exchange, config.lines.size(), output);
+    const nlohmann::ordered_json json = summary(config.venue, exchange, config.lines.size(), output);
     if (options.json) fmt::print("{}\n", json.dump());
     else fmt::print(stderr, "{}\n", json.dump(2));
     return ExitCode::ok;
@@ -201,7 +198,9 @@ void add_sim(CLI::App& app, Run& run) {
     options->exchange.market.peak_orders = 5'000;
     replay::MarketConfig& market = options->exchange.market;
     CLI::App* command = app.add_subcommand(
-        "sim", "Simulate an exchange: TotalView-ITCH 5.0 over MoldUDP64 on redundant lines");
+        "sim", "Simulate an exchange on redundant lines, as any venue that is known");
+    command->add_option("--venue", options->exchange.venue, "speak as this venue (see millrace version)")
+        ->capture_default_str();
     command->add_option("--multicast", options->multicast,
                         "send line A, B, ... to this group:port; once a line");
     command->add_option("--interface", options->interface, "send by this interface")
@@ -240,7 +239,7 @@ void add_sim(CLI::App& app, Run& run) {
         ->capture_default_str();
     command
         ->add_option("--session", options->exchange.session,
-                     "MoldUDP64 session, at most 10 characters")
+                     "name of the session; Nasdaq: at most 10 characters")
         ->capture_default_str();
     command
         ->add_option("--loss", options->loss,

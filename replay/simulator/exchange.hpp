@@ -1,26 +1,31 @@
-// The market on the wire: numbers the market's messages and packs them into MoldUDP64 packets for
+// The market on the wire: says what it does as a venue would, numbers the messages and packs them for
 // each line. A function of its config: no clock, no socket.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "millrace/replay/simulator/fault_schedule.hpp"
 #include "millrace/replay/simulator/market.hpp"
+#include "millrace/replay/simulator/venue_wire.hpp"
 
 namespace millrace::replay {
 
 struct ExchangeConfig {
     MarketConfig market;
-    std::string session = "MILLRACE01";      // at most 10 characters
-    std::uint32_t packet_bytes_max = 1'400;  // at least 100
+    std::string venue = "nasdaq-itch50";
+    std::string session = "MILLRACE01";      // Nasdaq: at most 10 characters
+    std::uint32_t packet_bytes_max = 1'400;  // at least 130
     std::vector<LineFaults> lines{2};        // one entry a line
     bool repacketise = false;                // every second line cuts its packets differently
     bool never_on_all = true;                // see FaultSchedule
+    std::uint64_t fault_seed = 0;            // 0: made from the market's
 };
 
 class Exchange {
@@ -38,7 +43,9 @@ class Exchange {
 
     [[nodiscard]] const Market& market() const { return market_; }
     [[nodiscard]] const FaultSchedule& faults() const { return faults_; }
-    [[nodiscard]] SequenceNumber next_sequence() const { return next_; }
+    [[nodiscard]] SequenceNumber next_sequence() const { return next_.first; }
+    // Messages by their first byte.
+    [[nodiscard]] const std::array<std::uint64_t, 256>& by_type() const { return by_type_; }
     [[nodiscard]] Timestamp time() const { return burst_end_; }
 
   private:
@@ -51,7 +58,7 @@ class Exchange {
         void append(Message message);
     };
 
-    [[nodiscard]] Message next_message();
+    void append(Message of_market);
     [[nodiscard]] bool collect_burst();
     void send(LineId line, std::size_t packet_bytes);
     void send_mark(bool end, Timestamp time);
@@ -60,7 +67,9 @@ class Exchange {
     Market market_;
     FaultSchedule faults_;
     std::function<void(Message)> on_message_;
-    SequenceNumber next_ = 1;
+    std::unique_ptr<VenueWire> wire_;
+    VenueWire::Place next_;
+    std::array<std::uint64_t, 256> by_type_{};
     Burst burst_;
     Timestamp burst_end_ = 0;            // when its last message came, and its packets leave
     std::vector<std::uint8_t> pending_;  // the first message of the next burst

@@ -18,6 +18,7 @@ struct NasdaqItch50 {
     static constexpr dbn::VenueTraits kDbn{"XNAS.ITCH", 2, dbn::TimeOrigin::new_york_midnight};
 
     using Framing = MoldUdp64;
+    using Messages = itch50::Messages;
     template <BookHandler Handler>
     using Builder = itch50::BookBuilder<Handler>;
 

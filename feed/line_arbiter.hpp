@@ -227,6 +227,8 @@ void LineArbiter::enter_session(const Frame& frame, Sink& sink) {
 
 template <ArbiterSink Sink>
 bool LineArbiter::follow_stream(LineId line, const Frame& frame, Sink& sink) {
+    // What was asked for again is old and yet sent late.
+    if (is_recovery_line(line)) return true;
     LineLoss& loss = lines_[line].loss;
     const StreamStep step = streams_.step(line, frame.first_sequence < loss.next(), frame.sent_at);
     if (step == StreamStep::old) return false;

@@ -116,6 +116,8 @@ class BookContext {
         ++suspects_;
         refresh(book);
     }
+    // Worth knowing, and no contradiction.
+    void count(FaultCounter cause) { ++faults_[cause]; }
     // Which book is contradicted is not known: it may be any.
     void fault(FaultCounter cause) {
         ++faults_[cause];

@@ -344,6 +344,9 @@ void Session<Venue, Handler>::on_snapshot_begin(std::uint32_t id) {
     context_.header = {};
     context_.header.from_snapshot = true;
     context_.last_in_packet = false;
+    if constexpr (requires { builder_.forget_incomplete([](const OrderBook&) { return true; }); }) {
+        builder_.forget_incomplete([this](const OrderBook& book) { return context_.in_repair(book); });
+    }
     context_.clear_for_snapshot();
 }
 

@@ -44,6 +44,18 @@ class LevelBuilder : Notices<Handler> {
         used_ = 0;
         free_ = 0;
     }
+    // The same for books that are made anew from a snapshot: `made_anew(book)` tells which.
+    template <class MadeAnew>
+    void forget_incomplete(MadeAnew&& made_anew) {
+        for (const OrderBook& book : context_.store().books()) {
+            Queue& queue = pending_[value(book.instrument())];
+            if (queue.first == 0 || !made_anew(book)) continue;
+            steps_[queue.last].next = free_;
+            free_ = queue.first;
+            queue = {};
+        }
+    }
+    using Base::book_named_by;
 
   private:
     using Base::context_;
@@ -75,7 +87,7 @@ class LevelBuilder : Notices<Handler> {
             if (WantsEachStep<Handler> || (complete && queue.first == 0)) return show_step(book, change, complete);
             if (!hold(queue, change)) {
                 // No room to wait for the end: what there is of the transaction is shown as in transit.
-                context_.fault(FaultCounter::event_split);
+                context_.count(FaultCounter::event_split);
                 show(book, queue, false);
                 return show_step(book, change, complete);
             }

@@ -60,6 +60,13 @@ class Notices {
         return Applied::delivered;
     }
 
+    // The book a message is about, if it has one already.
+    [[nodiscard]] const OrderBook* book_named_by(Bytes bytes) const {
+        if (bytes.size() < sizeof(CodePrefix) || static_cast<char>(bytes[0]) == SystemEvent::kType) return nullptr;
+        const std::uint32_t number = symbols_.find(wire::view<RetailLiquidityIndicator>(bytes).symbol);
+        return number == SymbolIndex::kNoBook ? nullptr : &context_.store().books()[number];
+    }
+
     [[nodiscard]] Applied on(const SystemEvent&) { return Applied::delivered; }
     // Opens the book; its details reach no callback yet.
     [[nodiscard]] Applied on(const SecurityDirectory& m) {

@@ -48,6 +48,7 @@ class OrderBuilder : Notices<Handler> {
         return this->dispatch(*this, m, std::type_identity<DeepPlusMessages>{});
     }
     void reset() {}
+    using Base::book_named_by;
 
   private:
     using Base::context_;
@@ -68,6 +69,7 @@ class OrderBuilder : Notices<Handler> {
     }
 
     [[nodiscard]] Applied on(const AddOrder& m) {
+        if (m.second.value() != '8' && m.second.value() != '5') return Applied::malformed;
         return this->with_book(m.symbol, [&](OrderBook& book) {
             add(book, OrderId{m.order_id.value()}, side_of(m.second.value()), price_of(m.price), m.size.value());
         });

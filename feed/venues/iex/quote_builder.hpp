@@ -29,6 +29,7 @@ class QuoteBuilder : Notices<Handler> {
         return this->dispatch(*this, m, std::type_identity<TopsMessages>{});
     }
     void reset() {}
+    using Base::book_named_by;
 
   private:
     using Base::context_;

@@ -312,14 +312,14 @@ class IexWire final : public VenueWire {
             send_print<iex::TradeReport>(print, of.match_number.value());
         }
         const char cross = of.cross_type.value();
-        if (feed_ == IexFeed::deep_plus) return;
-        if (print.shares != 0 && (cross == 'O' || cross == 'C')) {
+        if (cross != 'O' && cross != 'C') return;
+        if (feed_ != IexFeed::deep_plus && print.shares != 0) {
             auto m = start<iex::OfficialPrice>(print.locate);
             m.second.set(cross == 'O' ? 'Q' : 'M');
             m.official_price.set(print.price);
             send(m);
         }
-        if (feed_ == IexFeed::deep && (cross == 'O' || cross == 'C')) {
+        if (feed_ != IexFeed::tops) {
             auto m = start<iex::SecurityEvent>(print.locate);
             m.second.set(cross);
             send(m);

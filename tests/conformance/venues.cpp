@@ -98,6 +98,23 @@ Bytes random_message(const wire::MessageLayout& layout, Random& random) {
     return bytes;
 }
 
+// The first message of each type that a simulated day has, by type.
+template <class Venue>
+std::map<char, Bytes> real_messages() {
+    std::map<char, Bytes> first;
+    replay::ExchangeConfig exchange;
+    exchange.venue = Venue::kId;
+    exchange.market.symbols = 6;
+    exchange.market.messages = 12'000;
+    exchange.market.peak_orders = 400;
+    replay::Exchange source(
+        exchange, [](const replay::SimulatedPacket&) {},
+        [&](replay::Exchange::Message m) { first.try_emplace(static_cast<char>(m[0]), m.begin(), m.end()); });
+    while (source.step()) {
+    }
+    return first;
+}
+
 // Reads every field and writes what was read into a message of its own.
 template <class M>
 Bytes there_and_back(const Bytes& bytes) {
@@ -197,8 +214,11 @@ TEST_CASE("Venues: a message cut at any length is malformed, a longer one is rea
     for_each_wire([]<class Venue>() {
         Random random(12);
         OneByOne<Venue> session;
+        std::map<char, Bytes> examples = real_messages<Venue>();
+        CHECK(examples.size() + 1 >= Venue::layouts().size());  // IEX clears no book on an ordinary day
         for (const wire::MessageLayout& layout : Venue::layouts()) {
-            const Bytes whole = random_message(layout, random);
+            const Bytes whole =
+                examples.try_emplace(layout.type, random_message(layout, random)).first->second;
             for (std::size_t length = 0; length <= whole.size() + 4; ++length) {
                 Bytes cut = whole;
                 cut.resize(length);

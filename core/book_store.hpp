@@ -4,10 +4,14 @@
 // happens entirely or returns a status and leaves the books as they were.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "millrace/core/digest.hpp"
+#include "millrace/core/level_index.hpp"
+#include "millrace/core/level_pool.hpp"
 #include "millrace/core/order_book.hpp"
 #include "millrace/core/order_map.hpp"
 #include "millrace/core/paged_array.hpp"
@@ -20,10 +24,13 @@ namespace millrace {
 // Fixed at construction; reaching one is a status that the session counts.
 struct BookLimits {
     std::uint32_t books = 16'384;
-    std::uint32_t orders = 3'000'000;
-    std::uint32_t levels = 1'000'000;
+    std::uint32_t orders = 2'000'000;
+    std::uint32_t levels = 500'000;
     MemoryWish memory = {};
 };
+
+// What is kept: single orders, their places in the queues and a digest of both; or totals by price alone.
+enum class BookDetail : std::uint8_t { full, totals };
 
 enum class BookStatus : std::uint8_t {
     ok,
@@ -31,8 +38,8 @@ enum class BookStatus : std::uint8_t {
     foreign_order,    // the order rests in another book than the message says
     duplicate_order,  // an order with this id rests already
     bad_quantity,     // zero, more than the order holds, or more than 32 bits
-    orders_full,      // limits: orders, levels or ladder memory
-    levels_full,
+    orders_full,      // limits: orders, or the chunks of their queues
+    levels_full,      // limits: levels, or ladder memory
 };
 
 // What an operation did, for the caller to tell the handler.
@@ -44,12 +51,20 @@ struct BookChange {
     Quantity previous_quantity = 0;  // before
 };
 
+// What looking ahead found for one message.
+struct BookHint {
+    OrderSlot order = kNoSlot;             // the order that changes
+    std::uint32_t bucket = 0;              // of a new order; of account only with `level`
+    LevelIndex::Key level{};  // tag 0: none
+};
+
 class BookStore {
   public:
     // Takes and touches all its memory. Throws Error(memory).
     explicit BookStore(const BookLimits& limits)
-        : limits_(limits), orders_(limits.orders, limits.memory), levels_(limits.levels, limits.memory),
-          ladders_(limits.levels, limits.books, limits.memory), books_(limits.books, limits.memory) {}
+        : limits_(limits), orders_(limits.orders, limits.memory), levels_(limits.levels, limits.orders, limits.memory),
+          index_(limits.levels, limits.memory), ladders_(limits.levels, limits.books, limits.memory),
+          books_(limits.books, limits.memory) {}
     BookStore(const BookStore&) = delete;
     BookStore& operator=(const BookStore&) = delete;
 
@@ -61,39 +76,68 @@ class BookStore {
     [[nodiscard]] const BookLimits& limits() const { return limits_; }
     [[nodiscard]] const OrderMap& orders() const { return orders_; }
     [[nodiscard]] const LevelPool& levels() const { return levels_; }
+    // All memory of the books, and the smallest pages any of it lies on.
+    [[nodiscard]] std::size_t bytes() const {
+        return orders_.bytes() + levels_.bytes() + index_.bytes() + ladders_.bytes() + books_.bytes();
+    }
+    [[nodiscard]] PageKind pages() const { return std::min(orders_.pages(), levels_.pages()); }
 
     // Sum over the books, each keyed by its symbol. Cost grows with the number of books.
     [[nodiscard]] Digest digest() const;
 
-    // Looking ahead, so that the cache misses of several messages overlap. Each step needs what the one
-    // before it fetched, so a step is taken for all messages of a window before the next one. What a step
-    // finds is a hint for the operation itself, which checks it and does without if it has gone stale.
-    using Hint = std::uint32_t;  // a slot, or kNoSlot
-    void look_at_order(OrderId id) const { orders_.prefetch(id); }
-    [[nodiscard]] Hint look_around_order(OrderId id) const;
-    void look_at_side(const OrderBook& book, Side side) const { book.ladder(side).prefetch_best(); }
-    [[nodiscard]] Hint look_for_level(const OrderBook& book, Side side, Price price) const;
-    void look_at_queue(Hint level) const;
+    // Looking ahead, so that the cache misses of several messages overlap. What it leaves in a hint is
+    // checked by the operation that is given it, which does without if it has gone stale.
+    using Hint = BookHint;
+    // Returns the bucket that the steps below and the hint of a new order are given.
+    std::uint32_t look_at_order(OrderId id) const { return orders_.prefetch(id); }
+    // `number` need not be that of a book.
+    void look_at_book(std::uint32_t number) const {
+        __builtin_prefetch(reinterpret_cast<const char*>(books_.data()) + std::size_t{number} * sizeof(OrderBook), 1);
+    }
+    // Where a level is to be found; look_at_level() comes later, with what this returned.
+    [[nodiscard]] Hint look_at_price(std::uint32_t bucket, std::uint32_t number, Side side, Price price) const {
+        const LevelIndex::Key key = index_.key(number * 2 + static_cast<std::uint32_t>(side), price);
+        index_.prefetch(key);
+        return {kNoSlot, bucket, key};
+    }
+    void look_at_level(const Hint& hint) const { levels_.prefetch(index_.guess(hint.level)); }
+    // After look_at_order().
+    [[nodiscard]] Hint look_around_order(std::uint32_t bucket, OrderId id) const {
+        const OrderSlot slot = orders_.find_from(bucket, id);
+        if (slot != kNoSlot) levels_.prefetch(orders_.where(slot));
+        return {slot, 0, {}};
+    }
+    [[nodiscard]] Hint look_around_order(OrderId id) const { return look_around_order(orders_.home(tag_of(id)), id); }
+    void look_at_side(const OrderBook& book, Side side) const { levels_.prefetch(book.ladder(side).best()); }
 
+    template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change, Hint level = kNoSlot);
+                                 BookChange& change, const Hint& hint = {});
     // Takes `quantity` off the order, which keeps its place; the order leaves when nothing remains.
+    template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    Hint order = kNoSlot);
+                                    const Hint& hint = {});
     // The order holds `quantity` from now on, more or less than before, in its place. Never 0.
     [[nodiscard]] BookStatus resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    Hint order = kNoSlot);
-    [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change, Hint order = kNoSlot);
+                                    const Hint& hint = {});
+    template <BookDetail Detail = BookDetail::full>
+    [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change, const Hint& hint = {});
     // `id` leaves and `new_id` joins the tail of its level on the same side. `removed` tells of the first.
     // Needs room for one more order, since the new one joins before the old one leaves.
+    template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
                                      Quantity quantity, BookChange& removed, BookChange& added,
-                                     Hint order = kNoSlot);
+                                     const Hint& hint = {});
     // A book of levels: the total at a price is now `quantity`; 0 removes the level.
     [[nodiscard]] BookStatus set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change);
-    // Empties a book.
+    // Empties a book. Where only totals are kept this looks at every order there is; forget_totals_orders()
+    // first saves that when all books are to be emptied.
     void clear(OrderBook& book);
+    void forget_totals_orders() {
+        orders_.erase_if([](std::uint32_t) { return true; });
+        for (OrderBook& book : books()) book.order_count_ = 0;
+    }
 
     void set_quality(OrderBook& book, Quality quality) { book.quality_ = quality; }
     void set_trading_state(OrderBook& book, TradingState state) { book.trading_state_ = state; }
@@ -103,18 +147,26 @@ class BookStore {
   private:
     friend class OrderBook;
 
-    [[nodiscard]] LevelSlot level_for(OrderBook& book, Side side, Price price, Hint hint = kNoSlot);
+    [[nodiscard]] LevelSlot find_level(const OrderBook& book, Side side, Price price, LevelIndex::Key key) const;
+    [[nodiscard]] LevelSlot make_level(OrderBook& book, Side side, Price price, LevelIndex::Key key);
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
-    void unlink(OrderSlot slot, const RestingOrder& order, PriceLevel& level, Digest& digest);
-    void take_out(OrderBook& book, OrderSlot slot, BookChange& change);
-    void set_quantity(OrderBook& book, RestingOrder& order, std::uint32_t quantity, BookChange& change);
-    [[nodiscard]] BookStatus locate(const OrderBook& book, OrderId id, OrderSlot& slot,
-                                    Hint hint = kNoSlot) const;
+    template <BookDetail Detail>
+    void take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot, BookChange& change);
+    struct Located {
+        BookStatus status;
+        OrderSlot slot;
+        LevelSlot level;
+    };
+    [[nodiscard]] Located locate(const OrderBook& book, OrderId id, const Hint& hint = {}) const;
+    template <BookDetail Detail>
+    void set_quantity(OrderBook& book, const Located& at, std::uint32_t quantity, BookChange& change);
+    void forget_orders(std::uint32_t where, const OrderTag* tags, std::uint32_t count);
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
 
     BookLimits limits_;
     OrderMap orders_;
     LevelPool levels_;
+    LevelIndex index_;
     LadderPool ladders_;
     PagedArray<OrderBook> books_;
     std::uint32_t book_count_ = 0;
@@ -124,7 +176,6 @@ inline OrderBook* BookStore::create(const Symbol& symbol, BookDepth depth, Price
     if (book_count_ == limits_.books) return nullptr;
     OrderBook& book = books_[book_count_];
     book.number_ = book_count_++;
-    book.instrument_ = InstrumentId{book.number_};
     book.depth_ = depth;
     book.price_scale_ = scale;
     book.symbol_ = symbol;
@@ -138,195 +189,180 @@ inline Digest BookStore::digest() const {
     return sum;
 }
 
-inline BookStore::Hint BookStore::look_around_order(OrderId id) const {
-    const OrderSlot slot = orders_.find(id);
-    if (slot == kNoSlot) return kNoSlot;
-    const RestingOrder& order = orders_[slot];
-    __builtin_prefetch(&levels_[order.level]);
-    if (order.ahead != kNoSlot) __builtin_prefetch(&orders_[order.ahead]);
-    if (order.behind != kNoSlot) __builtin_prefetch(&orders_[order.behind]);
-    return slot;
+inline BookStore::Located BookStore::locate(const OrderBook& book, OrderId id, const Hint& hint) const {
+    const bool known = hint.order != kNoSlot && orders_.holds(hint.order, id);
+    const OrderSlot slot = known ? hint.order : orders_.find(id);
+    if (slot == kNoSlot) return {BookStatus::unknown_order, slot, kNoLevel};
+    const LevelSlot level = levels_.level_of(orders_.where(slot));
+    const bool own = levels_[level].book_and_side / 2 == book.number_;
+    return {own ? BookStatus::ok : BookStatus::foreign_order, slot, level};
 }
 
-inline BookStore::Hint BookStore::look_for_level(const OrderBook& book, Side side, Price price) const {
+inline LevelSlot BookStore::find_level(const OrderBook& book, Side side, Price price, LevelIndex::Key key) const {
+    const LevelIndex::Found found = index_.find(key, book.book_and_side(side), price, levels_);
+    if (found.certain) return found.slot;
     const PriceLadder& ladder = book.ladder(side);
     const PriceLadder::Place place = ladder.find(PriceLadder::key(side, price));
-    if (!place.found) return kNoSlot;
-    const LevelSlot slot = ladder.slot_at(place);
-    __builtin_prefetch(&levels_[slot]);
-    return slot;
+    return place.found ? ladder.slot_at(place) : kNoLevel;
 }
 
-inline void BookStore::look_at_queue(Hint level) const {
-    if (level == kNoSlot) return;
-    const OrderSlot back = levels_[level].back;
-    if (back != kNoSlot) __builtin_prefetch(&orders_[back]);
-}
-
-inline BookStatus BookStore::locate(const OrderBook& book, OrderId id, OrderSlot& slot, Hint hint) const {
-    slot = hint != kNoSlot && orders_.holds(hint, id) ? hint : orders_.find(id);
-    if (slot == kNoSlot) return BookStatus::unknown_order;
-    const PriceLevel& level = levels_[orders_[slot].level];
-    return level.book_and_side / 2 == book.number_ ? BookStatus::ok : BookStatus::foreign_order;
-}
-
-// The level at a price, made if it is not there; kNoSlot when a limit is reached.
-inline LevelSlot BookStore::level_for(OrderBook& book, Side side, Price price, Hint hint) {
-    const std::uint32_t book_and_side = book.number_ * 2 + static_cast<std::uint32_t>(side);
-    if (hint != kNoSlot) {
-        const PriceLevel& level = levels_[hint];
-        if (level.price == price && level.book_and_side == book_and_side && level.orders != 0) return hint;
-    }
+// A level at a price that has none; kNoLevel when a limit is reached.
+inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, LevelIndex::Key key) {
     PriceLadder& ladder = book.ladder(side);
-    const std::int64_t key = PriceLadder::key(side, price);
-    const PriceLadder::Place place = ladder.find(key);
-    if (place.found) return ladder.slot_at(place);
+    const std::int64_t rank = PriceLadder::key(side, price);
+    const PriceLadder::Place place = ladder.find(rank);
     const LevelSlot slot = levels_.take();
-    if (slot == kNoSlot) return kNoSlot;
-    if (!ladder.insert(place, key, slot, ladders_)) {
+    if (slot == kNoLevel) return kNoLevel;
+    if (!ladder.insert(place, rank, slot, ladders_)) {
         levels_.give_back(slot);
-        return kNoSlot;
+        return kNoLevel;
     }
-    levels_[slot] = {price, 0, 0, kNoSlot, kNoSlot, book_and_side};
+    levels_[slot] = {{}, price, 0, 0, book.book_and_side(side), 0, 0};
+    index_.insert(key, slot);
     return slot;
 }
 
 inline void BookStore::drop_level(OrderBook& book, Side side, LevelSlot slot) {
     PriceLadder& ladder = book.ladder(side);
-    ladder.erase(ladder.find(PriceLadder::key(side, levels_[slot].price)));
+    const Price price = levels_[slot].price;
+    ladder.erase(ladder.find(PriceLadder::key(side, price)));
+    index_.erase(index_.key(book.book_and_side(side), price), slot);
     levels_.give_back(slot);
 }
 
+template <BookDetail Detail>
 inline BookStatus BookStore::add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change, Hint hint) {
+                                 BookChange& change, const Hint& hint) {
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
-    const auto [slot, duplicate] = orders_.insert(id);
-    if (slot == kNoSlot) return duplicate ? BookStatus::duplicate_order : BookStatus::orders_full;
-    const LevelSlot level_slot = level_for(book, side, price, hint);
-    if (level_slot == kNoSlot) {
-        orders_.erase(slot);
-        return BookStatus::levels_full;
+    const bool looked = hint.level.tag != 0;
+    const OrderMap::Room room = looked ? orders_.room_for(id, hint.bucket) : orders_.room_for(id);
+    if (room.slot == kNoSlot) return room.duplicate ? BookStatus::duplicate_order : BookStatus::orders_full;
+    const LevelIndex::Key key =
+        looked ? hint.level : index_.key(book.book_and_side(side), price);
+    LevelSlot slot = find_level(book, side, price, key);
+    if (slot == kNoLevel) {
+        slot = make_level(book, side, price, key);
+        if (slot == kNoLevel) return BookStatus::levels_full;
     }
-    PriceLevel& level = levels_[level_slot];
-    RestingOrder& order = orders_[slot];
-    order = {id, static_cast<std::uint32_t>(quantity), level_slot, level.back, kNoSlot};
-    if (level.back == kNoSlot) {
-        level.front = slot;
-    } else {
-        RestingOrder& ahead = orders_[level.back];
-        ahead.behind = slot;
-        book.digest_.queue += digest::of_neighbours(ahead.id, id);
+    PriceLevel& level = levels_[slot];
+    std::uint32_t where = slot;
+    if constexpr (Detail == BookDetail::full) {
+        const OrderTag tag = tag_of(id);
+        if (tag != value(id)) levels_.expect_clashes();
+        if (levels_.full(level, tag)) return BookStatus::orders_full;
+        const LevelPool::Joined joined = levels_.join(slot, tag);
+        where = joined.where;
+        if (!joined.alone) book.digest_.queue += digest::of_neighbours(joined.ahead, tag);
+        book.digest_.content += digest::of_order(id, price, quantity, side);
     }
-    level.back = slot;
+    orders_.put(room, id, static_cast<std::uint32_t>(quantity), where);
     level.quantity += quantity;
     ++level.orders;
     ++book.order_count_;
-    book.digest_.content += digest::of_order(id, price, quantity, side);
-    change = {side, book.ladder(side).best() == level_slot, price, quantity, 0};
+    change = {side, book.ladder(side).best() == slot, price, quantity, 0};
     return BookStatus::ok;
-}
-
-// Takes an order out of the queue of its level, and its neighbourhoods out of the digest.
-inline void BookStore::unlink(OrderSlot slot, const RestingOrder& order, PriceLevel& level, Digest& digest) {
-    RestingOrder* ahead = order.ahead == kNoSlot ? nullptr : &orders_[order.ahead];
-    RestingOrder* behind = order.behind == kNoSlot ? nullptr : &orders_[order.behind];
-    MILLRACE_ASSERT(ahead != nullptr || level.front == slot);
-    MILLRACE_ASSERT(behind != nullptr || level.back == slot);
-    static_cast<void>(slot);
-    if (ahead != nullptr) digest.queue -= digest::of_neighbours(ahead->id, order.id);
-    if (behind != nullptr) digest.queue -= digest::of_neighbours(order.id, behind->id);
-    if (ahead != nullptr && behind != nullptr) digest.queue += digest::of_neighbours(ahead->id, behind->id);
-    (ahead != nullptr ? ahead->behind : level.front) = order.behind;
-    (behind != nullptr ? behind->ahead : level.back) = order.ahead;
 }
 
 // The order leaves with all that remains of it.
-inline void BookStore::take_out(OrderBook& book, OrderSlot slot, BookChange& change) {
-    const RestingOrder order = orders_[slot];
-    PriceLevel& level = levels_[order.level];
+template <BookDetail Detail>
+inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot, BookChange& change) {
+    const OrderId id = orders_.id(slot);
+    const std::uint32_t quantity = orders_.quantity(slot);
+    PriceLevel& level = levels_[level_slot];
     const Side side = side_of(level);
-    change = {side, book.ladder(side).best() == order.level, level.price, 0, order.quantity};
-    book.digest_.content -= digest::of_order(order.id, level.price, order.quantity, side);
-    unlink(slot, order, level, book.digest_);
-    level.quantity -= order.quantity;
+    change = {side, book.ladder(side).best() == level_slot, level.price, 0, quantity};
+    if constexpr (Detail == BookDetail::full) {
+        const OrderTag tag = tag_of(id);
+        const LevelPool::Left left = levels_.leave(orders_.where(slot), tag);
+        std::uint64_t queue = 0;
+        if (left.has_ahead) queue -= digest::of_neighbours(left.ahead, tag);
+        if (left.has_behind) queue -= digest::of_neighbours(tag, left.behind);
+        if (left.has_ahead && left.has_behind) queue += digest::of_neighbours(left.ahead, left.behind);
+        book.digest_.queue += queue;
+        book.digest_.content -= digest::of_order(id, level.price, quantity, side);
+    }
+    level.quantity -= quantity;
     --book.order_count_;
     orders_.erase(slot);
-    if (--level.orders == 0) drop_level(book, side, order.level);
+    if (--level.orders == 0) drop_level(book, side, level_slot);
 }
 
+template <BookDetail Detail>
 inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    Hint hint) {
-    OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot, hint);
-    if (status != BookStatus::ok) return status;
-    RestingOrder& order = orders_[slot];
-    if (quantity == 0 || quantity > order.quantity) return BookStatus::bad_quantity;
-    if (quantity == order.quantity) {
-        take_out(book, slot, change);
+                                    const Hint& hint) {
+    const Located at = locate(book, id, hint);
+    if (at.status != BookStatus::ok) return at.status;
+    const std::uint32_t before = orders_.quantity(at.slot);
+    if (quantity == 0 || quantity > before) return BookStatus::bad_quantity;
+    if (quantity == before) {
+        take_out<Detail>(book, at.slot, at.level, change);
         return BookStatus::ok;
     }
-    set_quantity(book, order, order.quantity - static_cast<std::uint32_t>(quantity), change);
+    set_quantity<Detail>(book, at, before - static_cast<std::uint32_t>(quantity), change);
     return BookStatus::ok;
 }
 
-inline void BookStore::set_quantity(OrderBook& book, RestingOrder& order, std::uint32_t quantity,
-                                    BookChange& change) {
-    PriceLevel& level = levels_[order.level];
+template <BookDetail Detail>
+inline void BookStore::set_quantity(OrderBook& book, const Located& at, std::uint32_t quantity, BookChange& change) {
+    PriceLevel& level = levels_[at.level];
     const Side side = side_of(level);
-    const std::uint32_t before = order.quantity;
-    order.quantity = quantity;
+    const std::uint32_t before = orders_.quantity(at.slot);
+    orders_.set_quantity(at.slot, quantity);
     level.quantity = level.quantity - before + quantity;
-    book.digest_.content += digest::of_order(order.id, level.price, quantity, side) -
-                            digest::of_order(order.id, level.price, before, side);
-    change = {side, book.ladder(side).best() == order.level, level.price, quantity, before};
+    if constexpr (Detail == BookDetail::full) {
+        const OrderId id = orders_.id(at.slot);
+        book.digest_.content +=
+            digest::of_order(id, level.price, quantity, side) - digest::of_order(id, level.price, before, side);
+    }
+    change = {side, book.ladder(side).best() == at.level, level.price, quantity, before};
 }
 
 inline BookStatus BookStore::resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    Hint hint) {
-    OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot, hint);
-    if (status != BookStatus::ok) return status;
+                                    const Hint& hint) {
+    const Located at = locate(book, id, hint);
+    if (at.status != BookStatus::ok) return at.status;
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
-    set_quantity(book, orders_[slot], static_cast<std::uint32_t>(quantity), change);
+    set_quantity<BookDetail::full>(book, at, static_cast<std::uint32_t>(quantity), change);
     return BookStatus::ok;
 }
 
-inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change, Hint hint) {
-    OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot, hint);
-    if (status != BookStatus::ok) return status;
-    take_out(book, slot, change);
+template <BookDetail Detail>
+inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change, const Hint& hint) {
+    const Located at = locate(book, id, hint);
+    if (at.status != BookStatus::ok) return at.status;
+    take_out<Detail>(book, at.slot, at.level, change);
     return BookStatus::ok;
 }
 
+template <BookDetail Detail>
 inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
-                                     Quantity quantity, BookChange& removed, BookChange& added, Hint hint) {
-    OrderSlot slot = kNoSlot;
-    const BookStatus status = locate(book, id, slot, hint);
-    if (status != BookStatus::ok) return status;
+                                     Quantity quantity, BookChange& removed, BookChange& added,
+                                     const Hint& hint) {
+    const Located at = locate(book, id, hint);
+    if (at.status != BookStatus::ok) return at.status;
     if (new_id == id) return BookStatus::duplicate_order;
     // The new order first, so that a refusal leaves the book as it was.
-    const Side before = side_of(levels_[orders_[slot].level]);
+    const Side before = side_of(levels_[at.level]);
     const Side side = planted(Bug::replace_on_other_side) ? opposite(before) : before;
-    const BookStatus joined = add(book, new_id, side, price, quantity, added);
+    const BookStatus joined = add<Detail>(book, new_id, side, price, quantity, added);
     if (joined != BookStatus::ok) return joined;
-    if (!planted(Bug::replace_keeps_old)) take_out(book, slot, removed);
+    if (!planted(Bug::replace_keeps_old)) take_out<Detail>(book, at.slot, at.level, removed);
     added.top_changed = added.top_changed || removed.top_changed;
     return BookStatus::ok;
 }
 
 inline BookStatus BookStore::set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change) {
-    PriceLadder& ladder = book.ladder(side);
-    const PriceLadder::Place place = ladder.find(PriceLadder::key(side, price));
-    if (quantity == 0 && !place.found) {
+    const LevelIndex::Key key = index_.key(book.book_and_side(side), price);
+    LevelSlot slot = find_level(book, side, price, key);
+    if (quantity == 0 && slot == kNoLevel) {
         change = {side, false, price, 0, 0};
         return BookStatus::ok;
     }
-    const LevelSlot slot = place.found ? ladder.slot_at(place) : level_for(book, side, price);
-    if (slot == kNoSlot) return BookStatus::levels_full;
+    if (slot == kNoLevel) slot = make_level(book, side, price, key);
+    if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
-    change = {side, ladder.best() == slot, price, quantity, level.quantity};
+    change = {side, book.ladder(side).best() == slot, price, quantity, level.quantity};
     if (level.quantity != 0) book.digest_.content -= digest::of_level(price, level.quantity, side);
     if (quantity != 0) {
         book.digest_.content += digest::of_level(price, quantity, side);
@@ -336,25 +372,6 @@ inline BookStatus BookStore::set_level(OrderBook& book, Side side, Price price, 
         drop_level(book, side, slot);
     }
     return BookStatus::ok;
-}
-
-inline void BookStore::clear(OrderBook& book) {
-    for (const Side side : {Side::bid, Side::ask}) {
-        if (side == Side::ask && planted(Bug::ghost_level_after_reset)) continue;
-        PriceLadder& ladder = book.ladder(side);
-        for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
-            const LevelSlot level_slot = ladder.at(depth);
-            for (OrderSlot at = levels_[level_slot].front; at != kNoSlot;) {
-                const OrderSlot next = orders_[at].behind;
-                orders_.erase(at);
-                at = next;
-            }
-            levels_.give_back(level_slot);
-        }
-        ladder.clear();
-    }
-    book.order_count_ = 0;
-    book.digest_ = {};
 }
 
 }  // namespace millrace

@@ -1,46 +1,78 @@
-// How an OrderBook reads its store: levels, orders and queues. Comes with order_book.hpp.
+// What needs whole queues: walking one, emptying a book, and OrderBook's view of its store.
+// Included by book_store.hpp, which see.
 #pragma once
 
-#include <cstddef>
-#include <iterator>
-#include <optional>
-#include <ranges>
-
 #include "millrace/core/book_store.hpp"
-#include "millrace/core/order_book.hpp"
 
 namespace millrace {
+
+inline void BookStore::forget_orders(std::uint32_t where, const OrderTag* tags, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) orders_.erase(orders_.find_tagged(tags[i], where));
+}
+
+inline void BookStore::clear(OrderBook& book) {
+    const std::uint32_t others = orders_.size() - book.order_count_;
+    for (const Side side : {Side::bid, Side::ask}) {
+        if (side == Side::ask && planted(Bug::ghost_level_after_reset)) continue;
+        PriceLadder& ladder = book.ladder(side);
+        for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
+            const LevelSlot slot = ladder.at(depth);
+            const PriceLevel& level = levels_[slot];
+            index_.erase(index_.key(level.book_and_side, level.price), slot);
+            levels_.clear_queue(slot, [this](std::uint32_t where, const OrderTag* tags, std::uint32_t count) {
+                forget_orders(where, tags, count);
+            });
+        }
+    }
+    // Orders that stand in no queue name their level.
+    if (orders_.size() > others) {
+        orders_.erase_if([&](std::uint32_t where) {
+            return levels_[levels_.level_of(where)].book_and_side / 2 == book.number_;
+        });
+    }
+    for (const Side side : {Side::bid, Side::ask}) {
+        if (side == Side::ask && planted(Bug::ghost_level_after_reset)) continue;
+        PriceLadder& ladder = book.ladder(side);
+        for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) levels_.give_back(ladder.at(depth));
+        ladder.clear();
+    }
+    book.order_count_ = 0;
+    book.digest_ = {};
+}
 
 inline Level OrderBook::level(Side side, std::uint32_t depth) const {
     const PriceLadder& ladder = this->ladder(side);
     if (depth >= ladder.size()) return {};
-    const PriceLevel& level = store_->levels_[ladder.at(depth)];
+    const PriceLevel& level = store_->levels_[depth == 0 ? ladder.best() : ladder.at(depth)];
     return {level.price, level.quantity, level.orders};
 }
 
 inline std::optional<Order> OrderBook::find(OrderId id) const {
-    OrderSlot slot = kNoSlot;
-    if (store_->locate(*this, id, slot) != BookStatus::ok) return std::nullopt;
-    const RestingOrder& order = store_->orders_[slot];
-    const PriceLevel& level = store_->levels_[order.level];
-    return Order{id, BookStore::side_of(level), level.price, order.quantity};
+    const BookStore::Located at = store_->locate(*this, id);
+    if (at.status != BookStatus::ok) return std::nullopt;
+    const PriceLevel& level = store_->levels_[at.level];
+    return Order{id, BookStore::side_of(level), level.price, store_->orders_.quantity(at.slot)};
 }
 
+// Walks the tags of a level's lines; each order is looked up when it is asked for.
 class OrderBook::OrderIterator {
   public:
     using value_type = Order;
     using difference_type = std::ptrdiff_t;
 
     OrderIterator() = default;
-    OrderIterator(const OrderMap* orders, OrderSlot at, Side side, Price price)
-        : orders_(orders), at_(at), side_(side), price_(price) {}
+    OrderIterator(const OrderMap& orders, const LevelPool& levels, LevelSlot level)
+        : orders_(&orders), levels_(&levels), level_(level), where_(level) {
+        if (levels[level].count == 0) next_line();
+    }
 
     [[nodiscard]] Order operator*() const {
-        const RestingOrder& order = (*orders_)[at_];
-        return {order.id, side_, price_, order.quantity};
+        const PriceLevel& level = (*levels_)[level_];
+        const OrderSlot slot = orders_->find_tagged(tags()[at_], where_);
+        return {orders_->id(slot), static_cast<Side>(level.book_and_side & 1), level.price, orders_->quantity(slot)};
     }
     OrderIterator& operator++() {
-        at_ = (*orders_)[at_].behind;
+        if (++at_ == count()) next_line();
         return *this;
     }
     OrderIterator operator++(int) {
@@ -48,21 +80,37 @@ class OrderBook::OrderIterator {
         ++*this;
         return before;
     }
-    friend bool operator==(const OrderIterator& i, std::default_sentinel_t) { return i.at_ == kNoSlot; }
-    friend bool operator==(const OrderIterator& a, const OrderIterator& b) { return a.at_ == b.at_; }
+    friend bool operator==(const OrderIterator& i, std::default_sentinel_t) { return i.where_ == kNoLevel; }
+    friend bool operator==(const OrderIterator& a, const OrderIterator& b) {
+        return a.where_ == b.where_ && a.at_ == b.at_;
+    }
 
   private:
+    [[nodiscard]] bool in_chunk() const { return (where_ & kChunk) != 0; }
+    [[nodiscard]] const OrderTag* tags() const {
+        return in_chunk() ? levels_->chunk(where_).tags : (*levels_)[level_].tags;
+    }
+    [[nodiscard]] std::uint32_t count() const {
+        return in_chunk() ? levels_->chunk(where_).count : (*levels_)[level_].count;
+    }
+    void next_line() {
+        const std::uint32_t last = (*levels_)[level_].last_chunk;
+        at_ = 0;
+        if (last == 0 || where_ == (last | kChunk)) where_ = kNoLevel;
+        else where_ = levels_->chunk(in_chunk() ? where_ : last).behind | kChunk;
+    }
+
     const OrderMap* orders_ = nullptr;
-    OrderSlot at_ = kNoSlot;
-    Side side_ = Side::bid;
-    Price price_{};
+    const LevelPool* levels_ = nullptr;
+    LevelSlot level_ = kNoLevel;
+    std::uint32_t where_ = kNoLevel;  // the line; kNoLevel at the end
+    std::uint32_t at_ = 0;
 };
 
 inline auto OrderBook::orders(Side side, std::uint32_t depth) const {
     OrderIterator first;
     if (depth_ == BookDepth::orders && depth < ladder(side).size()) {
-        const PriceLevel& level = store_->levels_[ladder(side).at(depth)];
-        first = OrderIterator(&store_->orders_, level.front, side, level.price);
+        first = OrderIterator(store_->orders_, store_->levels_, ladder(side).at(depth));
     }
     return std::ranges::subrange(first, std::default_sentinel);
 }

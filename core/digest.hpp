@@ -56,14 +56,14 @@ inline constexpr std::uint64_t kThird = 0x3c6ef372fe94f82bULL;
 
 // One order at rest. Adding the first factor keeps a zero factor from hiding the other one.
 [[nodiscard]] constexpr std::uint64_t of_order(OrderId id, Price price, Quantity quantity, Side side) {
-    const std::uint64_t what = fold(static_cast<std::uint64_t>(value(price)) ^ kSecond,
-                                    (quantity << 1 | static_cast<std::uint64_t>(side)) ^ kThird);
+    const std::uint64_t what =
+        static_cast<std::uint64_t>(value(price)) * kThird + (quantity << 1 | static_cast<std::uint64_t>(side));
     return fold(value(id) ^ kFirst, what ^ kSecond) + what;
 }
 
-// Two orders of which `behind` stands directly after `ahead` in the queue of one level.
-[[nodiscard]] constexpr std::uint64_t of_neighbours(OrderId ahead, OrderId behind) {
-    return fold(value(ahead) ^ kThird, value(behind) + kFirst) + (value(ahead) ^ kSecond);
+// Two orders, by their tags, of which `behind` stands directly after `ahead` in the queue of one level.
+[[nodiscard]] constexpr std::uint64_t of_neighbours(std::uint32_t ahead, std::uint32_t behind) {
+    return fold((std::uint64_t{ahead} << 32 | behind) ^ kThird, kFirst);
 }
 
 // One price level of a book that knows totals only.

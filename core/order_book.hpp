@@ -55,7 +55,7 @@ struct LastTrade {
 
 class alignas(kCacheLine) OrderBook {
   public:
-    [[nodiscard]] InstrumentId instrument() const { return instrument_; }
+    [[nodiscard]] InstrumentId instrument() const { return InstrumentId{number_}; }
     [[nodiscard]] const Symbol& symbol() const { return symbol_; }
     [[nodiscard]] BookDepth depth() const { return depth_; }
     [[nodiscard]] PriceScale price_scale() const { return price_scale_; }
@@ -87,16 +87,21 @@ class alignas(kCacheLine) OrderBook {
     [[nodiscard]] const PriceLadder& ladder(Side side) const { return ladders_[static_cast<std::size_t>(side)]; }
     [[nodiscard]] PriceLadder& ladder(Side side) { return ladders_[static_cast<std::size_t>(side)]; }
 
+    [[nodiscard]] std::uint32_t book_and_side(Side side) const {
+        return number_ * 2 + static_cast<std::uint32_t>(side);
+    }
+
+    // What every change of the book touches fills the first cache line.
     PriceLadder ladders_[2];  // by Side
     Digest digest_;
+    SequenceNumber sequence_ = 0;
     std::uint32_t order_count_ = 0;
-    InstrumentId instrument_{};
     std::uint32_t number_ = 0;  // of this book in its store
+
     Quality quality_ = Quality::live;
     TradingState trading_state_ = TradingState::unknown;
     BookDepth depth_ = BookDepth::orders;
     PriceScale price_scale_{};
-    SequenceNumber sequence_ = 0;
     LastTrade last_trade_;
     Symbol symbol_;
     const BookStore* store_ = nullptr;

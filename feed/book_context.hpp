@@ -13,6 +13,9 @@
 
 namespace millrace {
 
+// Messages a session looks at ahead of the one being applied, so that their cache misses overlap.
+inline constexpr std::uint32_t kLookWindow = 32;
+
 template <BookHandler Handler>
 class BookContext {
   public:
@@ -195,6 +198,7 @@ class BookContext {
         overlay_ = new_books_ = Quality::live;
         repairing_all_ = false;
         header = {};
+        if constexpr (detail_of<Handler>() == BookDetail::totals) store_.forget_totals_orders();
         for (OrderBook& book : store_.books()) {
             const bool had_orders = !is_empty(book);
             store_.clear(book);

@@ -162,6 +162,15 @@ concept WantsEachStep = requires { requires H::kEachStep; };
 template <class H>
 concept BookHandler = HasOnBook<H> && HasOnTrade<H> && HasOnStatus<H> && HasOnQuality<H> && HasOnGap<H>;
 
+// A handler that wants totals by price alone, and books that cost less, says so:
+//     static constexpr BookDetail kBookDetail = BookDetail::totals;
+// Such books hold no queues (depth() is levels, orders() is empty) and no digest.
+template <class H>
+[[nodiscard]] consteval BookDetail detail_of() {
+    if constexpr (requires { H::kBookDetail; }) return H::kBookDetail;
+    else return BookDetail::full;
+}
+
 // Receives nothing but what it must: for measuring, warming up, and building books nobody listens to.
 struct NullHandler {
     void on_book(const OrderBook&, const BookUpdate&) {}

@@ -58,6 +58,16 @@ class Session {
         on_frame(packet.line, packet.received_at, frame);
     }
 
+    // A packet that on_packet will be given soon. Brings what it touches into the cache and changes nothing;
+    // whoever has packets waiting calls this for the next one before on_packet for the one before it.
+    void expect(std::span<const std::uint8_t> packet) const {
+        if constexpr (requires { Venue::Framing::kHeaderBytes; }) {
+            if (packet.size() <= Venue::Framing::kHeaderBytes) return;
+            Walker walker(packet.subspan(Venue::Framing::kHeaderBytes));
+            for (std::uint32_t i = 0; i < kLookWindow && walker.has_next(); ++i) builder_.expect(walker.next());
+        }
+    }
+
     // A run of messages from a source that numbers them by counting (BinaryFILE, SoupBinTCP): `count`
     // length-prefixed messages in `blocks`, the first of which is number `first`.
     void on_records(SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks,
@@ -118,8 +128,6 @@ class Session {
     [[nodiscard]] const std::array<std::uint64_t, 256>& by_type() const { return by_type_; }
 
   private:
-    // Messages looked at ahead of the one being applied, so that their cache misses overlap.
-    static constexpr std::uint32_t kWindow = 32;
     using Walker = typename Venue::Framing::Walker;
     using Builder = typename Venue::template Builder<Handler>;
 
@@ -198,31 +206,36 @@ class Session {
         for (std::uint32_t i = 0; i < skip; ++i) walker.next();
         context_.header = {};
         context_.header.received_at = run.received_at;
-        std::array<std::span<const std::uint8_t>, kWindow> window;
-        std::array<typename Builder::Hint, kWindow> hints;
         SequenceNumber sequence = run.first;
         for (std::uint32_t left = run.count; left > 0;) {
-            const std::uint32_t n = left < kWindow ? left : kWindow;
+            const std::uint32_t n = left < kLookWindow ? left : kLookWindow;
             for (std::uint32_t i = 0; i < n; ++i) {
-                window[i] = walker.next();
-                hints[i] = kNoSlot;
+                window_[i] = walker.next();
+                hints_[i] = {};
             }
-            look_ahead<0>(window, hints, n);
-            for (std::uint32_t i = 0; i < n; ++i) apply(window[i], hints[i], sequence++, left - i == 1);
+            look_ahead(std::span(window_.data(), n), std::span(hints_.data(), n));
+            for (std::uint32_t i = 0; i < n; ++i) apply(window_[i], hints_[i], sequence++, left - i == 1);
             left -= n;
         }
         if constexpr (HasOnPacketEnd<Handler>) handler_.on_packet_end();
     }
 
-    template <int Step>
+    // A builder looks at a whole window, or at one message after the other in steps of which each needs what
+    // the one before it fetched.
+    template <int Step = 0>
     void look_ahead(std::span<const std::span<const std::uint8_t>> window,
-                    std::span<typename Builder::Hint> hints, std::uint32_t n) const {
-        for (std::uint32_t i = 0; i < n; ++i) builder_.template look_ahead<Step>(window[i], hints[i]);
-        if constexpr (Step + 1 < Builder::kLookSteps) look_ahead<Step + 1>(window, hints, n);
+                    std::span<typename Builder::Hint> hints) const {
+        if constexpr (requires { builder_.look_ahead(window, hints); }) {
+            builder_.look_ahead(window, hints);
+        } else {
+            for (std::size_t i = 0; i < window.size(); ++i) builder_.template look_ahead<Step>(window[i], hints[i]);
+            if constexpr (Step + 1 < Builder::kLookSteps) look_ahead<Step + 1>(window, hints);
+        }
     }
 
-    void apply(std::span<const std::uint8_t> message, typename Builder::Hint hint, SequenceNumber sequence,
-               bool last_in_packet) {
+    [[gnu::always_inline]] inline void apply(std::span<const std::uint8_t> message,
+                                             const typename Builder::Hint& hint, SequenceNumber sequence,
+                                             bool last_in_packet) {
         ++by_type_[Venue::type_index(message)];
         if (sequence > config_.last_sequence) {
             ++messages_[MessageCounter::filtered];
@@ -267,6 +280,9 @@ class Session {
     bool told_recovering_ = false;
     MessageCounters messages_;
     std::array<std::uint64_t, 256> by_type_{};
+    // Of the window being applied; here, so that no packet has to clear them.
+    std::array<std::span<const std::uint8_t>, kLookWindow> window_;
+    std::array<typename Builder::Hint, kLookWindow> hints_;
 };
 
 template <class Venue, BookHandler Handler>
@@ -359,7 +375,7 @@ void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<co
     context_.header = {};
     context_.header.from_snapshot = true;
     context_.last_in_packet = false;
-    const Applied applied = builder_.apply(message, kNoSlot);
+    const Applied applied = builder_.apply(message, {});
     const bool good = applied == Applied::delivered || applied == Applied::filtered;
     ++recovery_.counters()[good ? RecoveryCounter::snapshot_messages : RecoveryCounter::snapshot_malformed];
     if (applied == Applied::malformed) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
@@ -397,7 +413,7 @@ void Session<Venue, Handler>::join_snapshot() {
         context_.header.sequence = entry.sequence;
         context_.header.received_at = entry.received_at;
         context_.last_in_packet = entry.last_in_packet;
-        count(builder_.apply(entry.message, kNoSlot));
+        count(builder_.apply(entry.message, {}));
         log_.pop_front();
     }
     context_.end_repair();

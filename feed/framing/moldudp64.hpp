@@ -35,6 +35,7 @@ using MoldUdp64Request = MoldUdp64Header;
 
 struct MoldUdp64 {
     using Walker = BlockWalker<wire::ByteOrder::big>;
+    static constexpr std::size_t kHeaderBytes = sizeof(MoldUdp64Header);
 
     // Reads a datagram; bytes behind the last message are ignored.
     [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet) {

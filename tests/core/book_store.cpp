@@ -48,7 +48,7 @@ Digest slow_digest(const TwinBook& twin) {
                 const OrderId id{level.orders[i].id};
                 sum.content += digest::of_order(id, Price{level.price}, level.orders[i].quantity,
                                                 bid ? Side::bid : Side::ask);
-                if (i > 0) sum.queue += digest::of_neighbours(OrderId{level.orders[i - 1].id}, id);
+                if (i > 0) sum.queue += digest::of_neighbours(tag_of(OrderId{level.orders[i - 1].id}), tag_of(id));
             }
         }
     }
@@ -188,6 +188,53 @@ TEST_CASE("BookStore: random operations leave the same book as the twin, its dig
     CHECK(store.digest() == Digest{});
 }
 
+// Few prices, so that queues are long and stand in several lines; and ids that share their tag.
+TEST_CASE("BookStore: long queues keep their order, also of ids whose tags are equal") {
+    const std::uint64_t seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const bool sparse = GENERATE(false, true);
+    BookStore store({1, 5000, 100});
+    OrderBook& book = *store.create("A", BookDepth::orders, kScale);
+    TwinBook twin;
+    std::vector<std::uint64_t> live;
+    const auto new_id = [&] {
+        const std::uint64_t low = 1 + random() % 3000;
+        if (!sparse) return low;
+        // Every one of these has a tag of 1 to 40.
+        const std::uint64_t high = random() % 1000;
+        return high << 32 | ((1 + random() % 40) ^ static_cast<std::uint32_t>(high * 0x9e3779b1U));
+    };
+    for (int step = 0; step < 30'000; ++step) {
+        BookChange change;
+        if (live.size() < 50 || random() % (live.size() < 1000 ? 3 : 2) != 0) {
+            const std::uint64_t id = new_id();
+            const bool bid = random() % 2 == 0;
+            const auto price = static_cast<std::int64_t>(random() % 5);
+            const BookStatus status =
+                store.add(book, OrderId{id}, bid ? Side::bid : Side::ask, Price{price}, 7, change);
+            REQUIRE((status == BookStatus::duplicate_order) == (twin.find(id) != nullptr));
+            if (status != BookStatus::ok) continue;
+            twin.add(id, bid, price, 7);
+            live.push_back(id);
+        } else {
+            const std::size_t at = random() % live.size();
+            const std::size_t early = random() % 2 == 0 ? at : at / 8;
+            REQUIRE(store.remove(book, OrderId{live[early]}, change) == BookStatus::ok);
+            REQUIRE(twin.remove(live[early]));
+            live.erase(live.begin() + static_cast<std::ptrdiff_t>(early));
+        }
+        if (step % 499 == 0) {
+            require_equal(book, twin);
+            REQUIRE(book.digest() == slow_digest(twin));
+        }
+    }
+    store.clear(book);
+    CHECK(store.orders().size() == 0);
+    CHECK(store.levels().size() == 0);
+    CHECK(store.levels().chunks() == 0);
+}
+
 TEST_CASE("BookStore: queue order shows in the digest and content does not depend on it") {
     BookStore store(small_limits());
     OrderBook& one = *store.create("A", BookDepth::orders, kScale);
@@ -205,22 +252,33 @@ TEST_CASE("BookStore: queue order shows in the digest and content does not depen
     CHECK(first.text().size() == 32);
 }
 
+namespace {
+
+// The slot of a new order, or kNoSlot.
+OrderSlot insert(OrderMap& map, OrderId id) {
+    const OrderMap::Room room = map.room_for(id);
+    if (room.slot != kNoSlot) map.put(room, id, 1, 1);
+    return room.slot;
+}
+
+}  // namespace
+
 TEST_CASE("OrderMap: ids made to collide are refused instead of slowing every search") {
-    OrderMap map(1000);
+    OrderMap map(2000);
     std::vector<OrderId> taken;
     std::uint32_t refused = 0;
-    const std::uint32_t bucket = map.home(OrderId{0});
+    const std::uint32_t bucket = map.home(0);
     for (std::uint64_t id = 0; taken.size() + refused < 600; ++id) {
-        if (map.home(OrderId{id}) != bucket) continue;
-        if (map.insert(OrderId{id}).slot == kNoSlot) ++refused;
+        if (map.home(tag_of(OrderId{id})) != bucket) continue;
+        if (insert(map, OrderId{id}) == kNoSlot) ++refused;
         else taken.push_back(OrderId{id});
     }
-    CHECK(taken.size() == 2 * OrderMap::kBucketsPassedMax);
+    CHECK(taken.size() == OrderMap::kOrdersPerBucket * OrderMap::kBucketsPassedMax);
     CHECK(refused == 600 - taken.size());
     for (const OrderId id : taken) {
         const OrderSlot slot = map.find(id);
         REQUIRE(slot != kNoSlot);
-        REQUIRE(map[slot].id == id);
+        REQUIRE(map.id(slot) == id);
         map.erase(slot);
         CHECK(map.find(id) == kNoSlot);
     }
@@ -228,12 +286,13 @@ TEST_CASE("OrderMap: ids made to collide are refused instead of slowing every se
 }
 
 TEST_CASE("OrderMap: it takes as many orders as it promises, dense or sparse, and no more") {
-    const std::uint64_t stride = GENERATE(std::uint64_t{1}, std::uint64_t{4}, std::uint64_t{0x9e3779b97f4a7c15});
+    const std::uint64_t stride =
+        GENERATE(std::uint64_t{1}, std::uint64_t{4}, std::uint64_t{8}, std::uint64_t{0x9e3779b97f4a7c15});
     OrderMap map(100'000);
     std::uint32_t refused = 0;
-    for (std::uint64_t i = 1; i <= 100'000; ++i) refused += map.insert(OrderId{i * stride}).slot == kNoSlot ? 1U : 0U;
+    for (std::uint64_t i = 1; i <= 100'000; ++i) refused += insert(map, OrderId{i * stride}) == kNoSlot ? 1U : 0U;
     CHECK(refused == 0);
-    CHECK(map.insert(OrderId{0}).slot == kNoSlot);
+    CHECK(insert(map, OrderId{0}) == kNoSlot);
     std::uint32_t lost = 0;
     for (std::uint64_t i = 1; i <= 100'000; ++i) lost += map.find(OrderId{i * stride}) == kNoSlot ? 1U : 0U;
     CHECK(lost == 0);

@@ -17,7 +17,7 @@ class LevelBuilder : Notices<Handler> {
     explicit LevelBuilder(BookContext<Handler>& context)
         : Base(context, BookDepth::levels), steps_(kStepsMax + 1), pending_(context.store().limits().books) {}
 
-    using Hint = BookStore::Hint;
+    using Hint = std::uint32_t;  // number of a book
     static constexpr int kLookSteps = 3;
     template <int Step>
     void look_ahead(Bytes m, Hint& hint) const {

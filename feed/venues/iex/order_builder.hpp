@@ -27,14 +27,14 @@ class OrderBuilder : Notices<Handler> {
         switch (static_cast<char>(m[0])) {
             case AddOrder::kType:
                 if (Step == 0) symbols_.prefetch(named.symbol);
-                if (Step == 0) store.look_at_order(id);
+                if (Step == 0) static_cast<void>(store.look_at_order(id));
                 if (Step == 2) look_at_side(m);
                 break;
             case OrderDelete::kType:
             case OrderExecuted::kType:
             case OrderModify::kType:
                 if (Step == 0) symbols_.prefetch(named.symbol);
-                if (Step == 0) store.look_at_order(id);
+                if (Step == 0) static_cast<void>(store.look_at_order(id));
                 if (Step == 1) hint = store.look_around_order(id);
                 break;
             default: return;
@@ -43,7 +43,7 @@ class OrderBuilder : Notices<Handler> {
     }
 
     // `hint` is the order's place, as far as look_ahead found it.
-    [[nodiscard]] Applied apply(Bytes m, Hint hint) {
+    [[nodiscard]] Applied apply(Bytes m, const Hint& hint) {
         hint_ = hint;
         return this->dispatch(*this, m, std::type_identity<DeepPlusMessages>{});
     }
@@ -148,7 +148,7 @@ class OrderBuilder : Notices<Handler> {
         return this->with_book(m.symbol, [&](OrderBook& book) { context_.clear(book); });
     }
 
-    Hint hint_ = kNoSlot;  // of the message being applied
+    Hint hint_;  // of the message being applied
 };
 
 }  // namespace millrace::venues::iex

@@ -14,7 +14,7 @@ class QuoteBuilder : Notices<Handler> {
   public:
     explicit QuoteBuilder(BookContext<Handler>& context) : Base(context, BookDepth::top) {}
 
-    using Hint = BookStore::Hint;
+    using Hint = std::uint32_t;  // number of a book
     static constexpr int kLookSteps = 2;
     template <int Step>
     void look_ahead(Bytes m, Hint& hint) const {

@@ -1,6 +1,7 @@
 // What TotalView-ITCH 5.0 messages do to books (specification sections 4.1 to 4.9: add, modify, trade).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -19,37 +20,56 @@ class BookBuilder {
 
   public:
     static constexpr PriceScale kScale{4};
+    static constexpr BookDetail kDetail = detail_of<Handler>();
 
     explicit BookBuilder(BookContext<Handler>& context) : context_(context), by_locate_(65536) {}
 
-    // Looking ahead (see BookStore), a step for all messages of a window before the next one.
+    // Looking ahead (see BookStore) at all messages of a window: a step for all of them before the next one,
+    // and each kind of message in a loop of its own, so that no branch depends on what comes next.
     using Hint = BookStore::Hint;
-    static constexpr int kLookSteps = 4;
-    template <int Step>
-    void look_ahead(Bytes m, Hint& hint) const {
-        if (m.size() < kReferenceEnd) return;
+    void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) const {
         const BookStore& store = context_.store();
-        switch (static_cast<char>(m[0])) {
-            case AddOrder::kType:
-            case AddOrderMpid::kType: return look_ahead_of_add<Step>(m, hint);
-            case OrderReplace::kType:
-                if (Step == 0 && m.size() >= sizeof(OrderReplace)) {
-                    store.look_at_order(OrderId{wire::view<OrderReplace>(m).new_order_reference.value()});
-                }
-                [[fallthrough]];
-            case OrderExecuted::kType:
-            case OrderExecutedWithPrice::kType:
-            case OrderCancel::kType:
-            case OrderDelete::kType:
-                if (Step == 0) store.look_at_order(reference(m));
-                if (Step == 1) hint = store.look_around_order(reference(m));
-                break;
-            default: break;
+        std::array<std::uint8_t, kLookWindow> adds;
+        std::array<std::uint8_t, kLookWindow> changes;
+        std::array<std::uint32_t, kLookWindow> buckets;
+        std::uint32_t add_count = 0;
+        std::uint32_t change_count = 0;
+        for (std::uint32_t i = 0; i < window.size(); ++i) {
+            const Bytes m = window[i];
+            if (m.size() < kReferenceEnd) continue;
+            const std::uint8_t kind = kKinds[m[0]];
+            const std::uint32_t entry = by_locate_[locate(m)];
+            buckets[i] = store.look_at_order(reference(m));
+            store.look_at_book(entry - kFirstBook);
+            adds[add_count] = changes[change_count] = static_cast<std::uint8_t>(i);
+            const bool wanted = entry >= kFirstBook;
+            add_count += wanted && kind == kAdd && m.size() >= sizeof(AddOrder) ? 1U : 0U;
+            change_count += wanted && kind >= kChange ? 1U : 0U;
         }
+        for (std::uint32_t i = 0; i < add_count; ++i) {
+            const auto& m = wire::view<AddOrder>(window[adds[i]]);
+            const std::uint32_t number = by_locate_[m.stock_locate.value()] - kFirstBook;
+            hints[adds[i]] = store.look_at_price(buckets[adds[i]], number, side_of(m.side.value()), Price{m.price.value()});
+        }
+        for (std::uint32_t i = 0; i < change_count; ++i) {
+            const Bytes m = window[changes[i]];
+            hints[changes[i]] = store.look_around_order(buckets[changes[i]], reference(m));
+            if (kKinds[m[0]] == kReplace && m.size() >= sizeof(OrderReplace)) {
+                static_cast<void>(store.look_at_order(OrderId{wire::view<OrderReplace>(m).new_order_reference.value()}));
+            }
+        }
+        for (std::uint32_t i = 0; i < add_count; ++i) store.look_at_level(hints[adds[i]]);
+    }
+
+    // A message that look_ahead will be shown soon.
+    void expect(Bytes m) const {
+        if (m.size() < kReferenceEnd) return;
+        static_cast<void>(context_.store().look_at_order(reference(m)));
+        context_.store().look_at_book(by_locate_[locate(m)] - kFirstBook);
     }
 
     // `hint` is what look_ahead left there; it may be stale.
-    [[nodiscard]] Applied apply(Bytes m, Hint hint) {
+    [[nodiscard, gnu::always_inline]] inline Applied apply(Bytes m, const Hint& hint) {
         hint_ = hint;
         if (m.empty()) return Applied::malformed;
         switch (static_cast<char>(m[0])) {
@@ -100,6 +120,21 @@ class BookBuilder {
     static constexpr std::size_t kLocateEnd = 3;      // type and locate
     static constexpr std::size_t kReferenceEnd = 19;  // common prefix and an order reference
 
+    // What looking ahead makes of a message, by its type.
+    static constexpr std::uint8_t kAdd = 1;
+    static constexpr std::uint8_t kChange = 2;
+    static constexpr std::uint8_t kReplace = 3;
+    static constexpr auto kKinds = [] {
+        std::array<std::uint8_t, 256> kinds{};
+        for (const char type : {AddOrder::kType, AddOrderMpid::kType}) kinds[static_cast<unsigned char>(type)] = kAdd;
+        for (const char type : {OrderExecuted::kType, OrderExecutedWithPrice::kType, OrderCancel::kType,
+                                OrderDelete::kType}) {
+            kinds[static_cast<unsigned char>(type)] = kChange;
+        }
+        kinds[static_cast<unsigned char>(OrderReplace::kType)] = kReplace;
+        return kinds;
+    }();
+
     [[nodiscard]] static OrderId reference(Bytes m) {
         return OrderId{wire::view<OrderDelete>(m).order_reference.value()};
     }
@@ -109,20 +144,6 @@ class BookBuilder {
     static constexpr std::uint32_t kPriceMax = 2'000'000'000;  // 200,000.0000: section 3, "Price (4)"
     [[nodiscard]] OrderBook& book_of(std::uint32_t entry) const {
         return context_.store().books()[entry - kFirstBook];
-    }
-
-    template <int Step>
-    void look_ahead_of_add(Bytes m, Hint& hint) const {
-        const std::uint32_t entry = by_locate_[locate(m)];
-        const BookStore& store = context_.store();
-        if (Step == 0) store.look_at_order(reference(m));
-        if (Step == 3) store.look_at_queue(hint);
-        if (entry < kFirstBook || m.size() < sizeof(AddOrder)) return;
-        const auto& add = wire::view<AddOrder>(m);
-        const OrderBook& book = book_of(entry);
-        if (Step == 0) __builtin_prefetch(&book);
-        if (Step == 1) store.look_at_side(book, side_of(add.side.value()));
-        if (Step == 2) hint = store.look_for_level(book, side_of(add.side.value()), Price{add.price.value()});
     }
 
     template <wire::Message M>
@@ -154,7 +175,8 @@ class BookBuilder {
     }
     void name(std::uint16_t locate, std::string_view symbol) {
         if (symbol.empty()) return;
-        const OrderBook* book = context_.open_book(symbol, BookDepth::orders, kScale);
+        const OrderBook* book = context_.open_book(symbol, kDetail == BookDetail::full ? BookDepth::orders : BookDepth::levels,
+                                                     kScale);
         by_locate_[locate] = book == nullptr ? kUnwanted : value(book->instrument()) + kFirstBook;
     }
 
@@ -164,7 +186,7 @@ class BookBuilder {
         return with_named_book(m, [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
-            const BookStatus status = context_.store().add(book, id, side_of(m.side.value()),
+            const BookStatus status = context_.store().template add<kDetail>(book, id, side_of(m.side.value()),
                                                            Price{m.price.value()}, m.shares.value(), change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::add, id, change);
             else context_.fault(book, status);
@@ -176,10 +198,10 @@ class BookBuilder {
     // An execution: the trade first, so that the last event of a message is the change of the book.
     void execute(OrderBook& book, OrderId id, Quantity shares, millrace::Trade trade) {
         BookChange change;
-        const BookStatus status = context_.store().reduce(book, id, shares, change, hint_);
+        const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change, hint_);
         if (status != BookStatus::ok) return context_.fault(book, status);
         if (shares == 100 && planted(Bug::execution_twice)) {
-            static_cast<void>(context_.store().reduce(book, id, shares, change, hint_));
+            static_cast<void>(context_.store().template reduce<kDetail>(book, id, shares, change, hint_));
         }
         trade.side = change.side;
         trade.order = id;
@@ -212,7 +234,7 @@ class BookBuilder {
             const OrderId id{m.order_reference.value()};
             Quantity shares = m.cancelled_shares.value();
             if (planted(Bug::cancel_sets)) shares = book.find(id).value_or(Order{}).quantity - shares;
-            const BookStatus status = context_.store().reduce(book, id, shares, change, hint_);
+            const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::reduce, id, change);
             else context_.fault(book, status);
         });
@@ -221,7 +243,7 @@ class BookBuilder {
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
-            const BookStatus status = context_.store().remove(book, id, change, hint_);
+            const BookStatus status = context_.store().template remove<kDetail>(book, id, change, hint_);
             if (status == BookStatus::ok) context_.update(book, BookAction::remove, id, change);
             else context_.fault(book, status);
         });
@@ -233,7 +255,7 @@ class BookBuilder {
             BookChange added;
             const OrderId id{m.original_order_reference.value()};
             const OrderId new_id{m.new_order_reference.value()};
-            const BookStatus status = context_.store().replace(book, id, new_id, Price{m.new_price.value()},
+            const BookStatus status = context_.store().template replace<kDetail>(book, id, new_id, Price{m.new_price.value()},
                                                                m.new_shares.value(), removed, added, hint_);
             if (status == BookStatus::ok) context_.replaced(book, id, removed, new_id, added);
             else context_.fault(book, status);
@@ -357,7 +379,7 @@ class BookBuilder {
     }
 
     BookContext<Handler>& context_;
-    Hint hint_ = kNoSlot;  // of the message being applied
+    Hint hint_;  // of the message being applied
     PagedArray<std::uint32_t> by_locate_;
 };
 

@@ -1,0 +1,263 @@
+// Price levels with their queues, in lines of 64 bytes that never move.
+//
+// A level keeps the tags of its first eight orders beside its totals, in order of arrival; the ninth and
+// later ones stand in chunks of twelve, a ring of lines that the level names by its last one. An order names
+// the line it stands in, so that taking it out touches that line, the level, and at a line's edge a
+// neighbour. Lines are reused last in, first out, while they are still in the cache.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "millrace/core/error.hpp"
+#include "millrace/core/lanes.hpp"
+#include "millrace/core/order_map.hpp"
+#include "millrace/core/paged_array.hpp"
+#include "millrace/core/types.hpp"
+
+namespace millrace {
+
+// Number of a line; 0 is none. An order's `where` is the line it stands in, with kChunk set in a chunk.
+using LevelSlot = std::uint32_t;
+inline constexpr LevelSlot kNoLevel = 0;
+inline constexpr std::uint32_t kChunk = 1U << 29;
+
+struct alignas(kCacheLine) PriceLevel {
+    static constexpr std::uint32_t kTags = 8;
+
+    OrderTag tags[kTags];
+    Price price;
+    Quantity quantity;            // sum over the orders of the level
+    std::uint32_t orders;         // how many there are; 0 where the venue does not tell
+    std::uint32_t book_and_side;  // book number * 2 + side
+    std::uint32_t last_chunk;     // 0: all orders are in `tags`
+    std::uint32_t count;          // of tags in use
+};
+static_assert(sizeof(PriceLevel) == kCacheLine);
+
+struct alignas(kCacheLine) QueueChunk {
+    static constexpr std::uint32_t kTags = 12;
+
+    OrderTag tags[kTags];
+    LevelSlot level;
+    std::uint32_t count;
+    std::uint32_t ahead;   // neighbours in the ring of chunks: the first one is behind the last one
+    std::uint32_t behind;
+};
+static_assert(sizeof(QueueChunk) == kCacheLine);
+
+class LevelPool {
+  public:
+    // Chunks for orders beyond the eighth of a level: half full they hold `orders_max`.
+    LevelPool(std::uint32_t levels_max, std::uint32_t orders_max, const MemoryWish& memory)
+        : levels_max_(levels_max), chunks_max_(orders_max / 6 + 64),
+          lines_(std::size_t{levels_max} + chunks_max_ + 1, memory) {
+        MILLRACE_VERIFY(lines_.size() < kChunk);
+    }
+
+    [[nodiscard]] PriceLevel& operator[](LevelSlot slot) { return lines_[slot].level; }
+    [[nodiscard]] const PriceLevel& operator[](LevelSlot slot) const { return lines_[slot].level; }
+    [[nodiscard]] QueueChunk& chunk(std::uint32_t line) { return lines_[line & ~kChunk].chunk; }
+    [[nodiscard]] const QueueChunk& chunk(std::uint32_t line) const { return lines_[line & ~kChunk].chunk; }
+    [[nodiscard]] LevelSlot level_of(std::uint32_t where) const {
+        return (where & kChunk) != 0 ? chunk(where).level : where;
+    }
+    void prefetch(std::uint32_t where) const { __builtin_prefetch(&lines_[where & ~kChunk], 1); }
+
+    [[nodiscard]] std::uint32_t size() const { return levels_; }
+    [[nodiscard]] std::uint32_t chunks() const { return chunks_; }
+    [[nodiscard]] std::size_t bytes() const { return lines_.bytes(); }
+    [[nodiscard]] PageKind pages() const { return lines_.pages(); }
+
+    // kNoLevel when the limit is reached. All members are the caller's to set.
+    [[nodiscard]] LevelSlot take() {
+        if (levels_ == levels_max_) return kNoLevel;
+        ++levels_;
+        return take_line();
+    }
+    void give_back(LevelSlot slot) {
+        --levels_;
+        give_back_line(slot);
+    }
+
+    // True when join() needs a chunk and there is none.
+    [[nodiscard]] bool full(const PriceLevel& level, OrderTag tag) const {
+        return chunks_ == chunks_max_ && needs_chunk(level, tag);
+    }
+
+    struct Joined {
+        std::uint32_t where;
+        bool alone;      // nobody stands ahead
+        OrderTag ahead;
+    };
+    // An order joins the end of the queue. Requires !full().
+    [[nodiscard]] Joined join(LevelSlot slot, OrderTag tag) {
+        PriceLevel& level = (*this)[slot];
+        if (level.last_chunk == 0 && level.count < PriceLevel::kTags && !clash(level, tag)) {
+            const std::uint32_t n = level.count++;
+            level.tags[n] = tag;
+            return {slot, n == 0, level.tags[(n - 1) % PriceLevel::kTags]};
+        }
+        return join_chunk(slot, level, tag);
+    }
+
+    struct Left {
+        bool has_ahead;
+        bool has_behind;
+        OrderTag ahead;
+        OrderTag behind;
+    };
+    // The order with this tag in line `where` leaves. Tells who stood beside it.
+    [[nodiscard]] Left leave(std::uint32_t where, OrderTag tag) {
+        if ((where & kChunk) != 0) return leave_chunk(where & ~kChunk, tag);
+        PriceLevel& level = lines_[where].level;
+        const std::uint32_t at = place_of<PriceLevel>(level.tags, tag);
+        Left left{at > 0, at + 1 < level.count, level.tags[(at - 1) % PriceLevel::kTags],
+                  level.tags[(at + 1) % PriceLevel::kTags]};
+        if (!left.has_behind && level.last_chunk != 0) {
+            left.has_behind = true;
+            left.behind = first_chunk(level).tags[0];
+        }
+        lanes::close_gap<PriceLevel::kTags>(level.tags, at);
+        --level.count;
+        return left;
+    }
+
+    // Gives back the chunks of a level that is to go. Calls see(where, tags, count) for each of its lines.
+    template <class See>
+    void clear_queue(LevelSlot slot, See&& see) {
+        PriceLevel& level = (*this)[slot];
+        see(slot, level.tags, level.count);
+        while (level.last_chunk != 0) {
+            const std::uint32_t line = level.last_chunk;
+            see(line | kChunk, chunk(line).tags, chunk(line).count);
+            remove_chunk(line, level);
+        }
+    }
+
+    // Tags of ids above 32 bits may be equal; those never share a line, so that a tag names one order of it.
+    void expect_clashes() { clashes_ = true; }
+
+    [[nodiscard]] const QueueChunk& first_chunk(const PriceLevel& level) const {
+        return chunk(chunk(level.last_chunk).behind);
+    }
+
+  private:
+    // Either of the two; which one is for whoever names the line to know.
+    union alignas(kCacheLine) Line {
+        PriceLevel level;
+        QueueChunk chunk;
+    };
+    static_assert(sizeof(Line) == kCacheLine);
+
+    template <class L>
+    [[nodiscard]] static std::uint32_t place_of(const OrderTag* tags, OrderTag tag) {
+        const std::uint32_t same = lanes::match<L::kTags>(tags, tag);
+        MILLRACE_ASSERT(same != 0);
+        return static_cast<std::uint32_t>(std::countr_zero(same)) % L::kTags;
+    }
+    template <class L>
+    [[nodiscard]] bool clash(const L& line, OrderTag tag) const {
+        return clashes_ && (lanes::match<L::kTags>(line.tags, tag) & ((1U << line.count) - 1)) != 0;
+    }
+    [[nodiscard]] bool needs_chunk(const PriceLevel& level, OrderTag tag) const {
+        if (level.last_chunk == 0) return level.count == PriceLevel::kTags || clash(level, tag);
+        const QueueChunk& last = chunk(level.last_chunk);
+        return last.count == QueueChunk::kTags || clash(last, tag);
+    }
+
+    [[nodiscard]] Joined join_chunk(LevelSlot slot, PriceLevel& level, OrderTag tag) {
+        Joined joined{0, false, 0};
+        if (level.last_chunk == 0) {
+            joined.alone = level.count == 0;
+            joined.ahead = level.tags[(level.count - 1) % PriceLevel::kTags];
+        } else {
+            const QueueChunk& last = chunk(level.last_chunk);
+            joined.ahead = last.tags[last.count - 1];
+        }
+        if (needs_chunk(level, tag)) append_chunk(slot, level);
+        QueueChunk& last = chunk(level.last_chunk);
+        last.tags[last.count++] = tag;
+        joined.where = level.last_chunk | kChunk;
+        return joined;
+    }
+
+    void append_chunk(LevelSlot slot, PriceLevel& level) {
+        ++chunks_;
+        const std::uint32_t line = take_line();
+        QueueChunk& added = chunk(line);
+        added.level = slot;
+        added.count = 0;
+        if (level.last_chunk == 0) {
+            added.ahead = added.behind = line;
+        } else {
+            QueueChunk& last = chunk(level.last_chunk);
+            added.ahead = level.last_chunk;
+            added.behind = last.behind;
+            chunk(last.behind).ahead = line;
+            last.behind = line;
+        }
+        level.last_chunk = line;
+    }
+
+    [[nodiscard]] Left leave_chunk(std::uint32_t line, OrderTag tag) {
+        QueueChunk& at_chunk = lines_[line].chunk;
+        PriceLevel& level = lines_[at_chunk.level].level;
+        const std::uint32_t at = place_of<QueueChunk>(at_chunk.tags, tag);
+        Left left{at > 0, at + 1 < at_chunk.count, at_chunk.tags[at > 0 ? at - 1 : 0],
+                  at_chunk.tags[(at + 1) % QueueChunk::kTags]};
+        const bool is_last = level.last_chunk == line;
+        if (!left.has_ahead) {
+            const QueueChunk& ahead = chunk(at_chunk.ahead);
+            if (at_chunk.ahead != level.last_chunk) {  // not the first of the ring
+                left.has_ahead = true;
+                left.ahead = ahead.tags[ahead.count - 1];
+            } else if (level.count > 0) {
+                left.has_ahead = true;
+                left.ahead = level.tags[level.count - 1];
+            }
+        }
+        if (!left.has_behind && !is_last) {
+            left.has_behind = true;
+            left.behind = chunk(at_chunk.behind).tags[0];
+        }
+        lanes::close_gap<QueueChunk::kTags>(at_chunk.tags, at);
+        if (--at_chunk.count == 0) remove_chunk(line, level);
+        return left;
+    }
+
+    void remove_chunk(std::uint32_t line, PriceLevel& level) {
+        const QueueChunk& gone = lines_[line].chunk;
+        if (gone.behind == line) {
+            level.last_chunk = 0;
+        } else {
+            chunk(gone.ahead).behind = gone.behind;
+            chunk(gone.behind).ahead = gone.ahead;
+            if (level.last_chunk == line) level.last_chunk = gone.ahead;
+        }
+        --chunks_;
+        give_back_line(line);
+    }
+
+    [[nodiscard]] std::uint32_t take_line() {
+        if (free_ == 0) return fresh_++;
+        const std::uint32_t line = free_;
+        free_ = lines_[line].chunk.behind;
+        return line;
+    }
+    void give_back_line(std::uint32_t line) {
+        lines_[line].chunk.behind = free_;
+        free_ = line;
+    }
+
+    std::uint32_t levels_max_;
+    std::uint32_t chunks_max_;
+    std::uint32_t levels_ = 0;
+    std::uint32_t chunks_ = 0;
+    std::uint32_t free_ = 0;   // chain of lines given back, through chunk.behind
+    std::uint32_t fresh_ = 1;  // lines from here on were never used
+    bool clashes_ = false;
+    PagedArray<Line> lines_;
+};
+
+}  // namespace millrace

@@ -21,7 +21,7 @@ using FullBooks = Session<venues::NasdaqItch50, CountingHandler>;
 [[nodiscard]] inline SessionConfig config_for(const SimulatedDay& day, const MemoryWish& wish = {}) {
     SessionConfig config;
     config.lines = 1;
-    config.limits.orders = day.live_orders_peak() + 100'000;
+    config.limits.orders = std::max(config.limits.orders, day.live_orders_peak() + 100'000);
     config.limits.memory = wish;
     return config;
 }
@@ -45,7 +45,11 @@ template <class Books>
 // Not inlined, so that callgrind can be told to count here and nowhere else.
 template <class Books>
 [[gnu::noinline]] void measured(Books& session, const SimulatedDay& day) {
-    day.for_each_packet([&](std::span<const std::uint8_t> packet) { session.on_packet({0, 0, packet}); });
+    using Bytes = std::span<const std::uint8_t>;
+    day.for_each_packet_and_next([&](Bytes packet, Bytes next) {
+        session.expect(next);
+        session.on_packet({0, 0, packet});
+    });
     session.finish();
 }
 [[gnu::noinline]] inline void measured(ReferenceBook& books, const SimulatedDay& day) {
@@ -56,10 +60,10 @@ template <class Books>
     });
 }
 
-template <class Books>
+template <class Books, class Handler>
 void run_books(benchmark::State& state, const SimulatedDay& day, const MemoryWish& wish) {
     for (auto _ : state) {
-        CountingHandler handler;
+        Handler handler;
         const auto session = std::make_unique<Books>(config_for(day, wish), handler);
         const Stopwatch watch;
         measured(*session, day);

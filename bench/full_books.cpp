@@ -12,7 +12,7 @@ constexpr double kGoal = 0.5;
 
 template <HugePages Pages, bool Prefault>
 void ours(benchmark::State& state) {
-    run_books<FullBooks>(state, SimulatedDay::get(), {Pages, Prefault});
+    run_books<FullBooks, CountingHandler>(state, SimulatedDay::get(), {Pages, Prefault});
 }
 template <HugePages Pages, bool Prefault>
 void reference(benchmark::State& state) {

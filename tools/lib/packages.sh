@@ -3,6 +3,7 @@ packages_build=(g++ cmake ninja-build ccache pkg-config liburing-dev libboost-de
   libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libzstd-dev)
 packages_tests=(catch2 libseccomp-dev)
 packages_bench=(libbenchmark-dev)
+packages_python=(python3 python3-dev python3-venv)
 packages_long=(clang-19 libclang-rt-19-dev)
 
 # missing_packages NAME...: prints those that are not installed, one a line. dpkg-query fails when it does not

@@ -1,0 +1,453 @@
+"""What Python gets from Millrace, beside the ways of tutorials and databento's reader, in one run.
+
+    PYTHONPATH=build/release/python build/venv/bin/python bench/python/bench.py
+
+Each line is checked: a program that loses or changes records fails instead of being fast. Rates
+are those of one process, beside its own sender where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import os
+import platform
+import random
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import millrace
+
+ROOT = Path(__file__).parents[2]
+COMMAND = Path(os.environ.get("MILLRACE_BUILD", ROOT / "build" / "release")) / "millrace"
+TICK = struct.Struct("<QqII")
+results: dict[str, Any] = {}
+
+
+def report(name: str, count: int, seconds: float, cpu: float, note: str = "") -> None:
+    """One line of the table: rate by the wall, and CPU time for each."""
+    results[name] = {
+        "count": count,
+        "per_second": count / seconds,
+        "cpu_us_each": cpu / count * 1e6,
+    }
+    rate = f"{count / seconds:>13,.0f}/s"
+    print(f"{name:<58}{rate}{cpu / count * 1e6:>10.3f} us  {note}", flush=True)
+
+
+def timed(name: str, work: Callable[[], int], note: str = "") -> int:
+    """Runs and reports work that returns how much it did."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = work()
+    report(name, count, time.perf_counter() - wall, time.process_time() - cpu, note)
+    return count
+
+
+# ---- captures ----
+
+
+def capture_rows(path: Path, schema: str) -> int:
+    rows = total = 0
+    for batch in millrace.replay(path).batches(schema):
+        array = batch.numpy()
+        rows += len(array)
+        total += int(array["size"][-1])
+    return rows
+
+
+async def capture_rows_async(path: Path) -> int:
+    rows = 0
+    async for batch in millrace.replay(path).batches("mbo"):
+        rows += len(batch.numpy())
+    return rows
+
+
+def captures(path: Path) -> None:
+    """Rows into NumPy with full books; the whole process on one CPU, producer and consumer."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cpus)})
+    try:
+        first = timed(
+            "capture, full books -> NumPy, mbo, one core", lambda: capture_rows(path, "mbo")
+        )
+        second = timed("the same, async for", lambda: asyncio.run(capture_rows_async(path)))
+        timed("capture, full books -> NumPy, trades", lambda: capture_rows(path, "trades"))
+    finally:
+        os.sched_setaffinity(0, cpus)
+    assert first == second
+
+    def messages() -> int:
+        return sum(1 for _ in millrace.replay(path).messages(millrace.Mbo))
+
+    async def messages_async() -> int:
+        return sum([1 async for _ in millrace.replay(path).messages(millrace.Mbo)])
+
+    assert timed("messages, an object each, for", messages) == first
+    assert timed("messages, async for", lambda: asyncio.run(messages_async())) == first
+
+    def callbacks(is_async: bool) -> int:
+        feed = millrace.replay(path)
+        count = 0
+
+        def plain(message: Any) -> None:
+            nonlocal count
+            count += 1
+
+        async def awaited(message: Any) -> None:
+            nonlocal count
+            count += 1
+
+        feed.on(millrace.Mbo)(awaited if is_async else plain)
+        asyncio.run(feed.run())
+        return count
+
+    assert timed("callbacks, plain", lambda: callbacks(False)) == first
+    assert timed("callbacks, async", lambda: callbacks(True)) == first
+
+
+# ---- DBN files ----
+
+
+def dbn_files(path: Path, folder: Path) -> None:
+    """The same rows from a DBN file, by Millrace and by databento's reader."""
+    import databento
+
+    file = folder / "day.dbn.zst"
+    rows = millrace.to_dbn(millrace.replay(path), file, "mbo")
+
+    def ours() -> int:
+        return sum(len(batch.numpy()) for batch in millrace.Feed(file).batches("mbo"))
+
+    def theirs() -> int:
+        return len(databento.DBNStore.from_file(file).to_ndarray())
+
+    def ours_each() -> int:
+        return sum(1 for _ in millrace.Feed(file).messages(millrace.Mbo))
+
+    def theirs_each() -> int:
+        return sum(1 for _ in databento.DBNStore.from_file(file))
+
+    assert timed("DBN file -> NumPy", ours) == rows
+    assert timed("DBN file -> NumPy, databento", theirs) == rows
+    assert timed("DBN file, an object each", ours_each) == rows
+    assert timed("DBN file, an object each, databento", theirs_each) == rows
+
+
+# ---- rows of a CSV file ----
+
+
+def csv_files(folder: Path, rows: int) -> None:
+    path = folder / "ticks.csv"
+    with path.open("w") as file:
+        file.write("sequence,price,size\n")
+        file.writelines(f"{i},{100 + i % 7}.25,{i % 90}\n" for i in range(rows))
+    few = folder / "few.csv"
+    few.write_text("".join(path.read_text().splitlines(keepends=True)[: rows // 20 + 1]))
+
+    async def tutorial() -> int:
+        """The tutorial's program, repaired: a line a thread-pool hop, as aiofiles does."""
+        count = 0
+        with few.open() as file:
+            await asyncio.to_thread(file.readline)
+            while line := await asyncio.to_thread(file.readline):
+                row = next(csv.reader([line]))
+                count += len((int(row[0]), float(row[1]), int(row[2]))) // 3
+        return count
+
+    schema = {"sequence": int, "price": float, "size": int}
+
+    async def each() -> int:
+        return sum([1 async for _ in millrace.read_csv(path, schema)])
+
+    async def lists() -> int:
+        return sum([len(batch) async for batch in millrace.read_csv(path, schema).batches()])
+
+    assert (
+        timed("CSV, tutorial's way (repaired), a line a hop", lambda: asyncio.run(tutorial()))
+        == rows // 20
+    )
+    assert timed("CSV, millrace.read_csv, async for row", lambda: asyncio.run(each())) == rows
+    assert timed("CSV, millrace.read_csv, batches", lambda: asyncio.run(lists())) == rows
+
+
+# ---- records over TCP ----
+
+
+def tcp_sender(port: int, records: int) -> subprocess.Popen[bytes]:
+    text = (
+        "import socket, struct\n"
+        f"s = socket.create_connection(('127.0.0.1', {port})); t = struct.Struct('<QqII')\n"
+        f"block = b''.join(t.pack(i, 100, 5, 0) for i in range(4096))\n"
+        f"for _ in range({records // 4096}): s.sendall(block)\n"
+        "s.close()"
+    )
+    return subprocess.Popen([sys.executable, "-c", text])
+
+
+def tcp(records: int) -> None:
+    records = records // 4096 * 4096
+
+    async def tutorial() -> int:
+        """readexactly of one record: the tutorial's program with its framing bug repaired."""
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            count = 0
+            try:
+                while True:
+                    record = TICK.unpack(await reader.readexactly(TICK.size))
+                    count += record[2] // 5
+            except asyncio.IncompleteReadError:
+                done.set_result(count)
+            writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        sender = tcp_sender(server.sockets[0].getsockname()[1], records // 8)
+        count = await done
+        sender.wait()
+        server.close()
+        return count
+
+    async def ours() -> int:
+        tick = np.dtype([("sequence", "<u8"), ("price", "<i8"), ("size", "<u4"), ("flags", "<u4")])
+        async with await millrace.serve_tcp(tick) as server:
+            sender = tcp_sender(server.port, records)
+            count = 0
+            async for rows in server.batches():
+                count += int(rows["size"].sum()) // 5
+                if count == records:
+                    break
+            sender.wait()
+            return count
+
+    expected = records // 8 // 4096 * 4096
+    assert (
+        timed("TCP, tutorial's way (repaired), readexactly", lambda: asyncio.run(tutorial()))
+        == expected
+    )
+    assert timed("TCP, millrace.serve_tcp", lambda: asyncio.run(ours())) == records
+
+
+# ---- live ----
+
+
+def groups() -> list[str]:
+    third, port = random.randrange(1, 255), random.randrange(20_000, 60_000)
+    return [f"239.252.{third}.{n}:{port}" for n in (1, 2)]
+
+
+def exchange(where: list[str], messages: int, *more: str) -> subprocess.Popen[bytes]:
+    lines = [word for group in where for word in ("--multicast", group)]
+    return subprocess.Popen(
+        [
+            COMMAND,
+            "sim",
+            *lines,
+            "--interface",
+            "lo",
+            "--messages",
+            str(messages),
+            "--symbols",
+            "50",
+            *more,
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def percentiles(values: list[float]) -> str:
+    marks = (50, 90, 99, 99.9, 100)
+    return ", ".join(f"p{m:g} {np.percentile(values, m):,.0f}" for m in marks)
+
+
+async def live_rate(messages: int) -> tuple[int, dict[str, Any]]:
+    where = groups()
+    urls = [f"udp://{group}?iface=lo" for group in where]
+    async with millrace.Feed(urls, venue="nasdaq-itch50") as feed:
+        stream = feed.batches("mbo", max_wait=0.002)
+        feed.start()
+        await asyncio.sleep(0.5)
+        sender = exchange(where, messages, "--flat-out")
+        rows = 0
+        async for batch in stream:
+            rows += len(batch.numpy())
+        sender.wait()
+        stats = feed.stats()
+        assert stats["balance"] == 0
+        return rows, stats
+
+
+async def live_latency(messages: int, rate: int) -> list[float]:
+    """Microseconds from the kernel's receipt of a packet to the coroutine having its rows."""
+    where = groups()
+    urls = [f"udp://{group}?iface=lo" for group in where]
+    out: list[float] = []
+    async with millrace.Feed(urls, venue="nasdaq-itch50") as feed:
+        stream = feed.batches("mbo", max_wait=0.0)
+        feed.start()
+        await asyncio.sleep(0.5)
+        sender = exchange(where, messages, "--rate", str(rate))
+        async for batch in stream:
+            now = time.time_ns()
+            out.append((now - int(batch.numpy()["ts_recv"][-1])) / 1e3)
+        sender.wait()
+    return out
+
+
+async def plain_latency(messages: int, rate: int) -> tuple[list[float], int]:
+    """The pure-Python way: asyncio datagrams, each message unpacked, nothing kept in order."""
+    where = groups()
+    out: list[float] = []
+    seen = 0
+    ended = asyncio.Event()
+
+    class Protocol(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, address: Any) -> None:
+            nonlocal seen
+            at, count = 20, struct.unpack_from(">H", data, 18)[0]
+            if count == 0xFFFF:
+                ended.set()
+                return
+            sent = None
+            for _ in range(count):
+                size = struct.unpack_from(">H", data, at)[0]
+                high, low = struct.unpack_from(">HI", data, at + 7)
+                sent = high << 32 | low
+                seen += 1
+                at += 2 + size
+            if sent is not None:
+                out.append(time.time_ns())
+
+    loop = asyncio.get_running_loop()
+    group, port = where[0].split(":")
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((group, int(port)))
+    sock.setsockopt(
+        socket.IPPROTO_IP,
+        socket.IP_ADD_MEMBERSHIP,
+        socket.inet_aton(group) + socket.inet_aton("127.0.0.1"),
+    )
+    transport, _ = await loop.create_datagram_endpoint(Protocol, sock=sock)
+    sender = exchange(where[:1], messages, *(["--rate", str(rate)] if rate else ["--flat-out"]))
+    while sender.poll() is None and not ended.is_set():
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
+    sender.wait()
+    transport.close()
+    return out, seen
+
+
+def live(messages: int) -> None:
+    wall, cpu = time.perf_counter(), time.process_time()
+    rows, stats = asyncio.run(live_rate(messages))
+    lost = sum(line["lost"] for line in stats["lines"])
+    report(
+        "live loopback, two lines, books -> NumPy (sender's rate)",
+        rows,
+        stats["seconds"],
+        time.process_time() - cpu,
+        f"{lost} of a line lost, drops {stats['drops']}",
+    )
+    results["live wall"] = time.perf_counter() - wall
+    wall, cpu = time.perf_counter(), time.process_time()
+    _, seen = asyncio.run(plain_latency(messages // 4, 0))
+    report(
+        "asyncio datagrams, one line, unpacked, no books",
+        seen,
+        time.perf_counter() - wall,
+        time.process_time() - cpu,
+        f"{messages // 4 - seen:,} of {messages // 4:,} lost or unseen",
+    )
+    delays = asyncio.run(live_latency(20_000, 2_000))
+    results["latency_us"] = {
+        str(p): float(np.percentile(delays, p)) for p in (50, 90, 99, 99.9, 100)
+    }
+    print(f"packet -> coroutine, us, {len(delays)} batches: {percentiles(delays)}")
+
+
+# ---- the event loop's share ----
+
+
+def longest_step(path: Path) -> None:
+    """Thread CPU time of each step of the iterator, as the event loop runs it."""
+
+    async def main() -> list[float]:
+        steps: list[float] = []
+        stream = millrace.replay(path).batches("mbo")
+        while True:
+            step = stream.__anext__()
+            worst = 0
+            while True:
+                began = time.thread_time_ns()
+                try:
+                    future = step.send(None)
+                except StopIteration:
+                    worst = max(worst, time.thread_time_ns() - began)
+                    break
+                except StopAsyncIteration:
+                    return steps
+                worst = max(worst, time.thread_time_ns() - began)
+                if future is not None:
+                    future._asyncio_future_blocking = False
+                    await future
+                else:
+                    await asyncio.sleep(0)
+            steps.append(worst / 1e3)
+
+    steps = asyncio.run(main())
+    results["step_us"] = {str(p): float(np.percentile(steps, p)) for p in (50, 99, 100)}
+    print(f"event loop held, us of CPU, {len(steps)} steps: {percentiles(steps)}")
+    assert max(steps) < 1000, "a callback of the library held the loop for more than 1 ms"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=2_000_000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    )
+    print(f"{'':<58}{'rate':>15}{'CPU each':>13}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "day.pcapng"
+        subprocess.run(
+            [
+                COMMAND,
+                "sim",
+                "--capture",
+                path,
+                "--messages",
+                str(options.messages),
+                "--symbols",
+                "500",
+            ]
+            + ["--peak-orders", "100000", "--rate", "200000", "--burst", "30"],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        captures(path)
+        longest_step(path)
+        dbn_files(path, folder)
+        csv_files(folder, options.messages // 10)
+        tcp(options.messages)
+        live(options.messages // 4)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,447 @@
+"""Feeds: one object for captures, live multicast, config files and the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import inspect
+import json
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _core
+from ._book import Book, book_of
+from ._errors import MillraceError, NoPosition, UsageError, core_errors, error_of
+from ._position import Checkpoint, Position
+from ._schemas import EVENTS, SCHEMA_OF, dtype_of, rtype_of
+from ._sources import Source, source_of
+from ._streams import BatchStream, MessageStream, refuse_foreign
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+When = datetime.datetime | str | int | None
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+_OVERFLOWS = ("block", "drop_oldest", "conflate")
+#: Schemas whose newest record says all there is to know; others cannot be conflated.
+_STATES = frozenset({"mbp-1", "mbp-10", "status", "definition", "imbalance"})
+_SLAB_BYTES = 256 * 1024
+_MIXED_SLAB_BYTES = 512 * 1024
+
+_feeds: weakref.WeakSet[Feed]
+
+
+class Feed:
+    """A stream of market data with its books.
+
+    ``source`` is a capture file (or several), a DBN file (rows as they are, no books), a
+    ``udp://group:port?iface=name`` URL (or one for each redundant line), a config file
+    (``*.toml``), or ``sim://`` for the exchange simulator.
+    It starts when it is first iterated; make all iterators of a capture before that.
+
+    ``overflow`` says what happens to rows that nobody takes: ``"block"`` holds the source up,
+    ``"drop_oldest"`` throws the oldest away, ``"conflate"`` keeps only each instrument's newest.
+    Whatever is thrown away is counted. Files block unless told otherwise, live feeds drop.
+
+    ``books="batch"`` keeps the feed in step with its one iterator, so that :meth:`book` shows
+    books as of the end of the batch in hand; otherwise it shows them as of now.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        venue: str | None = None,
+        symbols: Iterable[str] | None = None,
+        start: When = None,
+        end: When = None,
+        overflow: str | None = None,
+        buffer_bytes: int = 64 << 20,
+        books: str = "now",
+        checkpoint: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._closed = False
+        if books not in ("now", "batch"):
+            raise UsageError(f"books={books!r}: 'now' or 'batch'")
+        if overflow is not None and overflow not in _OVERFLOWS:
+            raise UsageError(f"overflow={overflow!r}: one of {', '.join(_OVERFLOWS)}")
+        common: dict[str, Any] = {"venue": venue or "", "symbols": list(symbols or [])}
+        if start is not None:
+            common["start"] = nanoseconds(start)
+        if end is not None:
+            common["end"] = nanoseconds(end)
+        with core_errors():
+            self._source: Source = source_of(source, common, options)
+            self._core: _core.Core = self._source.make()
+        self._overflow = overflow or ("drop_oldest" if self._source.live else "block")
+        self._buffer_bytes = buffer_bytes
+        self._in_step = books == "batch"
+        self._streams: weakref.WeakSet[BatchStream | MessageStream] = weakref.WeakSet()
+        self._handlers: dict[type[Any], list[Callable[[Any], Any]]] = {}
+        self._error_handlers: list[Callable[[Exception, Any], Any]] = []
+        self._lock = threading.Lock()
+        self._position: Position | None = None
+        self._checkpoint = (
+            None if checkpoint is None else Checkpoint(Path(checkpoint), self._source.identity())
+        )
+        self._opened = 0
+        _feeds.add(self)
+
+    # ---- iterating ----
+
+    def batches(
+        self,
+        schema: str = "mbo",
+        *,
+        max_rows: int = 4096,
+        max_wait: float = 0.005,
+        overflow: str | None = None,
+    ) -> BatchStream:
+        """Batches of one schema: at most ``max_rows`` rows each.
+
+        A batch that is not full is handed out ``max_wait`` seconds after its first row was there.
+        """
+        if max_rows < 1:
+            raise UsageError(f"max_rows={max_rows}: at least 1")
+        size = dtype_of(rtype_of(schema)).itemsize
+        rows = max(1, _SLAB_BYTES // size // max_rows) * max_rows
+        slab_bytes = rows * size
+        if self._in_step:
+            slab_bytes += 1 << 20  # the rest of the packet that filled the batch
+        channel = self._open([schema], [rtype_of(schema)], overflow, slab_bytes, schema)
+        stream = BatchStream(self, channel, schema, max_rows, max_wait)
+        self._streams.add(stream)
+        return stream
+
+    def messages(self, *types: type[Any], max_wait: float = 0.0) -> MessageStream:
+        """One object a record, of these types, in the feed's order."""
+        if not types:
+            raise UsageError("name the types of messages, as feed.messages(millrace.Trade)")
+        unknown = [one for one in types if one not in SCHEMA_OF and one not in EVENTS.values()]
+        if unknown:
+            names = ", ".join(one.__name__ for one in SCHEMA_OF)
+            raise UsageError(f"{unknown[0]!r} is no message that a feed makes; there are {names}")
+        schemas = [SCHEMA_OF[one] for one in types if one in SCHEMA_OF]
+        rtypes = [one.RTYPE for one in types]
+        channel = self._open(schemas, rtypes, None, _MIXED_SLAB_BYTES, "messages")
+        stream = MessageStream(self, channel, max_wait)
+        self._streams.add(stream)
+        return stream
+
+    def _open(
+        self,
+        schemas: list[str],
+        rtypes: list[int],
+        overflow: str | None,
+        slab_bytes: int,
+        stream: str,
+    ) -> _core.Channel:
+        refuse_foreign(self._core)
+        if self._closed:
+            raise MillraceError("this feed is closed")
+        overflow = overflow or self._overflow
+        if overflow == "conflate" and (len(rtypes) != 1 or schemas[0] not in _STATES):
+            what = schemas[0] if schemas else "events"
+            raise UsageError(
+                f"{what} cannot be conflated, every record counts; {', '.join(sorted(_STATES))} can"
+            )
+        if self._in_step and self._opened:
+            raise UsageError("books='batch' keeps in step with one iterator; this feed has one")
+        if self._core.started() and not self._source.live:
+            raise UsageError("this feed has begun; make all its iterators before the first is used")
+        slabs_max = max(8, self._buffer_bytes // slab_bytes)
+        skip = 0 if self._checkpoint is None else self._checkpoint.rows_of(stream)
+        with core_errors():
+            channel = self._core.open(
+                schemas, rtypes, overflow, slab_bytes, slabs_max, skip, self._in_step, 65536
+            )
+        self._opened += 1
+        return channel
+
+    # ---- callbacks ----
+
+    def on(self, *types: type[Any]) -> Callable[[Callback], Callback]:
+        """Decorator: calls the function, plain or ``async``, with each message of these types.
+
+        Callbacks run one at a time, in the feed's order, while :meth:`run` or :meth:`run_sync`
+        runs; an ``async`` one is awaited before the next message is looked at.
+        """
+        for one in types:
+            if one not in SCHEMA_OF and one not in EVENTS.values():
+                raise UsageError(f"{one!r} is no message that a feed makes")
+
+        def register(callback: Callback) -> Callback:
+            for one in types:
+                self._handlers.setdefault(one, []).append(callback)
+            return callback
+
+        return register
+
+    def on_gap(self, callback: Callback) -> Callback:
+        """Calls ``callback(gap)`` when messages ``gap.first`` to ``gap.last`` are lost for good."""
+        return self.on(_core.Gap)(callback)
+
+    def on_quality(self, callback: Callback) -> Callback:
+        """Calls ``callback(change)`` when a book's quality changes: see ``change.quality``."""
+        return self.on(_core.Quality)(callback)
+
+    def on_reconnect(self, callback: Callback) -> Callback:
+        """Calls ``callback()`` when a source that was lost is there again (brokers, TCP)."""
+        self._source.on_reconnect.append(callback)
+        return callback
+
+    def on_error(self, callback: Callback) -> Callback:
+        """Calls ``callback(error, message)`` when a callback raised; without, the run ends."""
+        self._error_handlers.append(callback)
+        return callback
+
+    async def run(self) -> None:
+        """Calls the callbacks until the feed ends."""
+        stream = self._handled()
+        try:
+            async for messages in stream.lists():
+                began = time.perf_counter()
+                for message in messages:
+                    for callback in self._handlers.get(type(message), ()):
+                        try:
+                            result = callback(message)
+                            if inspect.isawaitable(result):
+                                await result
+                        except Exception as error:
+                            await self._failed(error, message)
+                    if time.perf_counter() - began > 0.0005:
+                        await asyncio.sleep(0)
+                        began = time.perf_counter()
+        finally:
+            stream.close()
+
+    def run_sync(self) -> None:
+        """The same in a script without asyncio; callbacks must be plain functions."""
+        for callbacks in self._handlers.values():
+            for callback in callbacks:
+                if inspect.iscoroutinefunction(callback):
+                    raise UsageError("run_sync() calls plain functions; use await feed.run()")
+        stream = self._handled()
+        try:
+            for message in stream:
+                for callback in self._handlers.get(type(message), ()):
+                    try:
+                        callback(message)
+                    except Exception as error:
+                        if not self._error_handlers:
+                            raise
+                        for handler in self._error_handlers:
+                            handler(error, message)
+        finally:
+            stream.close()
+
+    def _handled(self) -> MessageStream:
+        if not self._handlers:
+            raise UsageError("nothing to call: register callbacks with @feed.on(millrace.Trade)")
+        return self.messages(*self._handlers)
+
+    async def _failed(self, error: Exception, message: Any) -> None:
+        if not self._error_handlers:
+            raise error
+        for handler in self._error_handlers:
+            result = handler(error, message)
+            if inspect.isawaitable(result):
+                await result
+
+    # ---- looking at the feed ----
+
+    def book(self, symbol: str, *, orders: bool = True) -> Book | None:
+        """A copy of the symbol's book, as of now or of the batch in hand; None while it has none.
+
+        ``orders=False`` leaves the queues out, which is much less for a deep book.
+        """
+        refuse_foreign(self._core)
+        image = self._core.book(symbol, orders)
+        return None if image is None else book_of(image)
+
+    def books(self) -> list[Book]:
+        """All books at one moment, without their queues."""
+        refuse_foreign(self._core)
+        return [book_of(image) for image in self._core.books()]
+
+    def stats(self) -> dict[str, Any]:
+        """The whole ledger, as ``millrace replay --json`` has it, and ``streams``, Python's own."""
+        refuse_foreign(self._core)
+        with core_errors():
+            stats: dict[str, Any] = json.loads(self._core.stats_json())
+        stats["streams"] = [stream.counters for stream in self._streams]
+        return stats
+
+    @property
+    def digest(self) -> str:
+        """The digest of all books, as the command prints it."""
+        refuse_foreign(self._core)
+        return self._core.digest()
+
+    @property
+    def symbols(self) -> dict[int, str]:
+        """Symbols by ``instrument_id``, as far as they have appeared."""
+        return self._core.symbols()
+
+    @property
+    def lag(self) -> int:
+        """Rows that are there and were not taken, of the iterator that is furthest behind."""
+        return max((stream.counters["waiting"] for stream in list(self._streams)), default=0)
+
+    @property
+    def lag_seconds(self) -> float:
+        """Live: age of the newest packet handled. Files: 0."""
+        last = self._core.progress()[1]
+        return max(0.0, time.time() - last / 1e9) if self._source.live and last else 0.0
+
+    @property
+    def progress(self) -> float:
+        """How much of the files has been read, from 0 to 1."""
+        _, _, done, total = self._core.progress()
+        return 1.0 if total == 0 and self.finished else min(1.0, done / max(1, total))
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing more will come; rows may still be waiting."""
+        return self._core.finished()
+
+    # ---- where it stands ----
+
+    @property
+    def position(self) -> Position:
+        """What was handed out, and where to resume. Raises :class:`NoPosition` for raw UDP."""
+        if not self._source.resumable:
+            raise NoPosition(
+                f"{self._source.title}: what a raw line sent is gone; it has no position to resume"
+            )
+        if self._position is None:
+            self._position = Position(self._source.identity(), {})
+        return self._position
+
+    async def commit(self) -> Position:
+        """Says that everything handed out so far is done, and keeps it in the checkpoint."""
+        return await asyncio.to_thread(self.commit_sync)
+
+    def commit_sync(self) -> Position:
+        """The same without asyncio."""
+        position = self.position
+        if self._checkpoint is None:
+            raise UsageError("nowhere to commit to; make the feed with checkpoint='FILE'")
+        self._checkpoint.write(position)
+        return position
+
+    def _delivered(self, stream: str, rows: int) -> None:
+        if self._source.resumable:
+            skipped = 0 if self._checkpoint is None else self._checkpoint.rows_of(stream)
+            self.position.rows[stream] = rows + skipped
+
+    # ---- beginning and end ----
+
+    def _start(self) -> None:
+        if self._core.started():
+            refuse_foreign(self._core)
+            return
+        if not self._closed:
+            with core_errors():
+                self._core.start()
+
+    def start(self) -> None:
+        """Starts the feed now; iterating does it too."""
+        self._start()
+
+    def close(self) -> None:
+        """Stops the feed. Batches that were handed out stay valid, counts and books readable."""
+        if self._closed:
+            return
+        self._closed = True
+        self._core.stop()
+        for stream in list(self._streams):
+            stream.close()
+
+    async def aclose(self) -> None:
+        """The same, without holding the event loop up while the feed's thread ends."""
+        if not self._closed:
+            await asyncio.to_thread(self._core.stop)
+            self.close()
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Feed:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Batches of ``mbo``."""
+        return iter(self.batches())
+
+    def _raise_problem(self) -> None:
+        problem = self._core.problem()
+        if problem is not None:
+            raise error_of(*problem)
+
+    def __repr__(self) -> str:
+        return f"<millrace.Feed {self._source.title}>"
+
+
+_feeds = weakref.WeakSet()
+
+
+def replay(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    venue: str | None = None,
+    symbols: Iterable[str] | None = None,
+    start: When = None,
+    end: When = None,
+    **options: Any,
+) -> Feed:
+    """A capture as a feed: pcap, pcapng or BinaryFILE, plain, gzip or zstd; one or several.
+
+    ``start`` and ``end`` bound the rows by receive time (books are made from the beginning all the
+    same): a datetime, an ISO text, or nanoseconds since the Unix epoch. ``pace=1`` replays as
+    captured; the other options are those of :class:`Feed`.
+    """
+    return Feed(source, venue=venue, symbols=symbols, start=start, end=end, **options)
+
+
+def nanoseconds(when: datetime.datetime | str | int) -> int:
+    """Nanoseconds since the Unix epoch; a time without a zone is UTC.
+
+    >>> from millrace._feed import nanoseconds
+    >>> nanoseconds("2024-01-02T09:30:00-05:00")
+    1704205800000000000
+    """
+    if isinstance(when, int):
+        return when
+    if isinstance(when, str):
+        try:
+            when = datetime.datetime.fromisoformat(when.replace("Z", "+00:00"))
+        except ValueError:
+            raise UsageError(f"{when!r} is no time; write 2024-01-02T14:30:00") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=datetime.timezone.utc)
+    delta = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return (delta.days * 86_400 + delta.seconds) * 10**9 + delta.microseconds * 1000

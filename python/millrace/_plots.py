@@ -1,0 +1,41 @@
+"""Quick plots, where matplotlib is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._book import Book
+
+
+def plot_book(book: Book, levels: int = 20, ax: Any = None) -> Any:
+    """The size waiting at each side's best prices, summed up from the best; returns the axes."""
+    ax = ax or _axes()
+    for side, color in (("bid", "tab:blue"), ("ask", "tab:red")):
+        shown = book.levels(side, levels)
+        depth, sums = 0, []
+        for level in shown:
+            depth += level.size
+            sums.append(depth)
+        prices = [level.pretty_price for level in shown]
+        ax.step(prices, sums, where="post", color=color, label=side)
+    ax.set(xlabel="price", ylabel="shares up to here", title=f"{book.symbol} at {book.sequence}")
+    ax.legend()
+    return ax
+
+
+def plot_latency(rows: Any, ax: Any = None) -> Any:
+    """How long after the venue's send time rows were received, as the share that took longer."""
+    import numpy as np
+
+    ax = ax or _axes()
+    delays = np.sort(np.asarray(rows["ts_in_delta"], dtype=np.int64)) / 1e3
+    ax.plot(delays, 1 - np.arange(len(delays)) / max(1, len(delays)))
+    ax.set(xlabel="microseconds from venue to capture", ylabel="share of rows that took longer")
+    ax.set_yscale("log")
+    return ax
+
+
+def _axes() -> Any:
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[1]

@@ -1,0 +1,51 @@
+"""Where a feed stands: what was handed out, kept in a file, and resumed from."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._errors import FormatError, UsageError
+
+
+@dataclass
+class Position:
+    """Rows handed out, by stream (a schema, or ``messages``); ``of`` describes the source."""
+
+    of: dict[str, Any]
+    rows: dict[str, int]
+
+
+class Checkpoint:
+    """A file with the position up to which everything is done. It is replaced in one step."""
+
+    def __init__(self, path: Path, source: dict[str, Any]) -> None:
+        self._path = path
+        self._rows: dict[str, int] = {}
+        if not path.exists():
+            return
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            of, rows = kept["of"], kept["rows"]
+        except (ValueError, KeyError, TypeError):
+            raise FormatError(f"{path}: no checkpoint of ours; remove it to start over") from None
+        if of != json.loads(json.dumps(source)):
+            raise UsageError(f"{path}: belongs to another source; remove it to start over")
+        self._rows = {str(name): int(count) for name, count in rows.items()}
+
+    def rows_of(self, stream: str) -> int:
+        """Rows of a stream that were done when this feed was made."""
+        return self._rows.get(stream, 0)
+
+    def write(self, position: Position) -> None:
+        """Keeps a position, and returns when it is on the disk."""
+        text = json.dumps({"of": position.of, "rows": self._rows | position.rows})
+        beside = self._path.with_name(self._path.name + ".new")
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)

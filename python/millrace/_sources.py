@@ -1,0 +1,214 @@
+"""What a feed can be made from, told apart by how it is named."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import urllib.parse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import _core
+from ._errors import FileError, UsageError
+
+_KINDS = "a capture or DBN file, udp://GROUP:PORT?iface=NAME, a config file (*.toml), or sim://"
+_RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
+
+
+@dataclass
+class Source:
+    """How to make the C++ side of a feed, and what may be asked of it."""
+
+    title: str
+    make: Callable[[], _core.Core]
+    live: bool
+    resumable: bool
+    files: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    on_reconnect: list[Callable[[], Any]] = field(default_factory=list)
+
+    def identity(self) -> dict[str, Any]:
+        """What a position belongs to."""
+        return identity_of(self.files, self.settings)
+
+
+def identity_of(files: list[str], settings: dict[str, Any]) -> dict[str, Any]:
+    """Files by name and size, and what decides which rows come."""
+    paths = [Path(name) for name in files]
+    return {"files": [[p.name, p.stat().st_size] for p in paths], "settings": settings}
+
+
+def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> Source:
+    """The source that a user's argument names."""
+    names = [os.fspath(source)] if isinstance(source, (str, os.PathLike)) else list(source)
+    names = [os.fspath(name) for name in names]
+    if not names:
+        raise UsageError(f"name a source: {_KINDS}")
+    schemes = {name.split("://")[0] if "://" in name else "" for name in names}
+    if len(schemes) != 1:
+        raise UsageError(f"{names}: sources of different kinds are different feeds")
+    scheme = schemes.pop()
+    if scheme == "udp":
+        return _udp(names, common, options)
+    if scheme == "sim":
+        return _simulated(names, common, options)
+    if scheme:
+        raise UsageError(f"{names[0]}: no source is called {scheme}://; there is {_KINDS}")
+    if names[0].endswith(".toml"):
+        return _config(names, common, options)
+    if names[0].endswith((".dbn", ".dbn.zst")):
+        return _dbn(names, common, options)
+    return _capture(names, common, options)
+
+
+def _dbn(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    if len(names) != 1:
+        raise UsageError("one DBN file a feed")
+    if common["symbols"]:
+        raise UsageError("a DBN file gives all its records; choose by symbol in the batches")
+    settings = common | _taken(options, {}, "a DBN file")
+    return Source(
+        title=names[0],
+        make=lambda: _core.dbn_file(settings | {"file": names[0]}),
+        live=False,
+        resumable=True,
+        files=names,
+        settings=settings,
+    )
+
+
+def _taken(options: dict[str, Any], known: dict[str, Any], what: str) -> dict[str, Any]:
+    """Options with their defaults; an unknown one is an error."""
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f"{what} has no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+    return known | options
+
+
+def _limits(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: options.pop(name) for name in ("instruments", "orders", "levels") if name in options
+    }
+
+
+def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    settings = common | _limits(options)
+    known = {"pace": 0.0, "sequential": False, "groups": [], "date": None}
+    settings |= _taken(options, known, "a capture")
+    settings["date"] = _day(settings["date"])
+    settings["pace"] = float(settings["pace"])
+    settings["groups"] = list(settings["groups"])
+    return Source(
+        title=", ".join(names),
+        make=lambda: _core.capture(settings | {"files": names}),
+        live=False,
+        resumable=True,
+        files=names,
+        settings={k: v for k, v in settings.items() if k not in ("pace",)},
+    )
+
+
+def _day(date: datetime.date | str | None) -> int:
+    """YYYYMMDD as a number, 0 for none."""
+    if date is None:
+        return 0
+    if isinstance(date, str):
+        try:
+            date = datetime.date.fromisoformat(date)
+        except ValueError:
+            raise UsageError(f"date={date!r} is no day; write 2024-01-31") from None
+    return date.year * 10_000 + date.month * 100 + date.day
+
+
+def _config(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    if len(names) != 1:
+        raise UsageError("one config file a feed")
+    limits = _limits(options)
+    settings = _taken(options, {"feed": "", "until_end": True}, "a config file")
+    try:
+        text = Path(names[0]).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{names[0]}: {error.strerror}; is the name right?") from None
+    return _live(names[0], text, common | limits | settings)
+
+
+def _udp(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    limits = _limits(options)
+    settings = _taken(options, {"until_end": True, **dict.fromkeys(_RECEIVE)}, "a multicast feed")
+    if not common["venue"]:
+        raise UsageError(f"{names[0]}: say whose protocol it is, as venue='nasdaq-itch50'")
+    receive = {key: settings.pop(key) for key in _RECEIVE}
+    lines = [_line(name, receive) for name in names]
+    text = f'[[feed]]\nname = "feed"\nvenue = {json.dumps(common["venue"])}\n'
+    for number, (group, interface) in enumerate(lines):
+        text += (
+            f'[[feed.line]]\nname = "{chr(ord("A") + number)}"\n'
+            f"groups = [{json.dumps(group)}]\ninterface = {json.dumps(interface)}\n"
+        )
+    text += "[feed.receive]\n"
+    if receive["mode"] is None:
+        receive["mode"] = "run_to_completion"
+    if receive["idle"] is None:
+        receive["idle"] = "wait"
+    text += "".join(f"{k} = {json.dumps(v)}\n" for k, v in receive.items() if v is not None)
+    return _live(", ".join(names), text, common | limits | settings | {"feed": ""})
+
+
+def _line(name: str, receive: dict[str, Any]) -> tuple[str, str]:
+    url = urllib.parse.urlsplit(name)
+    query = dict(urllib.parse.parse_qsl(url.query))
+    interface = query.pop("iface", "")
+    if not url.hostname or url.port is None or not interface:
+        raise UsageError(f"{name}: write udp://239.1.1.1:5000?iface=eth0")
+    for key, value in query.items():
+        if key not in _RECEIVE:
+            raise UsageError(f"{name}: no option is called {key}; there are {', '.join(_RECEIVE)}")
+        receive[key] = int(value) if value.isdigit() else value
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{host}:{url.port}", interface
+
+
+def _live(title: str, text: str, settings: dict[str, Any]) -> Source:
+    return Source(
+        title=title,
+        make=lambda: _core.live(settings | {"config": text, "title": title}),
+        live=True,
+        resumable=False,
+    )
+
+
+def _simulated(names: Sequence[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    known: dict[str, Any] = {
+        "messages": 200_000,
+        "symbols_count": 20,
+        "peak_orders": 5_000,
+        "rate": 20_000.0,
+        "pace": 0.0,
+        "seed": 1,
+        "loss": 0.0,
+        "lose_on_all": False,
+        "lines": 2,
+    }
+    query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(names[0]).query))
+    # Room for what it makes, rather than for an exchange.
+    limits = {"orders": 200_000, "levels": 100_000, "instruments": 4096} | _limits(options)
+    given: dict[str, Any] = dict(options)
+    for key, value in query.items():
+        if key not in known:
+            raise UsageError(f"{names[0]}: the simulator has no option {key}; see millrace.Feed")
+        given[key] = type(known[key])(json.loads(value)) if value else known[key]
+    settings = common | limits | _taken(given, known, "the simulator")
+    for key in ("rate", "pace", "loss"):
+        settings[key] = float(settings[key])
+    return Source(
+        title=names[0],
+        make=lambda: _core.simulated(settings),
+        live=False,
+        resumable=True,
+        settings={k: v for k, v in settings.items() if k != "pace"},
+    )

@@ -1,0 +1,285 @@
+"""Iterators over a feed: batches and messages, for asyncio and for plain loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from ._batch import Batch
+from ._errors import MillraceError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._feed import Feed
+
+# How long a loop of ours may run on the event loop before it lets others have a turn.
+_TURN_S = 0.0005
+_MESSAGES_AT_ONCE = 512
+
+
+class _Waiter:
+    """Lets a coroutine wait for a channel's event descriptor."""
+
+    def __init__(self, channel: _core.Channel) -> None:
+        self._channel = channel
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._future: asyncio.Future[None] | None = None
+
+    async def wait(self, rows: int, seconds: float | None) -> None:
+        """Until so many rows are there, the end, or the time is over."""
+        loop = asyncio.get_running_loop()
+        self._attach(loop)
+        if not self._channel.arm(rows):
+            return
+        future = self._future = loop.create_future()
+        timer = None if seconds is None else loop.call_later(seconds, self._wake)
+        try:
+            await future
+        finally:
+            self._channel.disarm()
+            self._future = None
+            if timer is not None:
+                timer.cancel()
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is loop:
+            return
+        self.detach()
+        loop.add_reader(self._channel.event, self._on_event)
+        self._loop = loop
+
+    def detach(self) -> None:
+        """Takes the descriptor out of its loop; from any thread."""
+        loop, self._loop = self._loop, None
+        if loop is None or loop.is_closed():
+            return
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = not loop.is_running()
+        if here:
+            loop.remove_reader(self._channel.event)
+        else:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                loop.call_soon_threadsafe(self._remove, loop)
+
+    def _remove(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self._channel.event)
+
+    def _on_event(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._channel.event, 8)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+class _Stream:
+    """What batches and messages have in common: a channel, waiting on it, and its end."""
+
+    def __init__(self, feed: Feed, channel: _core.Channel, max_rows: int, max_wait: float) -> None:
+        self._feed = feed
+        self._channel = channel
+        self._max_rows = max_rows
+        self._max_wait = max_wait
+        self._waiter = _Waiter(channel)
+        self._turns = asyncio.Lock()  # tasks that share the iterator wait one after the other
+        self._turn_began = 0.0
+        self._asked = False
+        self._closed = False
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Rows produced, delivered, dropped, conflated, discarded, skipped and waiting; memory."""
+        return self._channel.counters()
+
+    def close(self) -> None:
+        """Ends the iteration; the feed goes on without it."""
+        if not self._closed:
+            self._closed = True
+            self._waiter.detach()
+            self._channel.close()
+
+    async def aclose(self) -> None:
+        """The same, as ``contextlib.aclosing`` calls it."""
+        self.close()
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def _wanted(self) -> int:
+        """Rows to wait for first; a feed in step makes a whole batch before it pauses."""
+        return self._max_rows if self._feed._in_step else 1
+
+    def _limit(self) -> int:
+        return 2**32 - 1 if self._feed._in_step else self._max_rows
+
+    def _ask(self) -> None:
+        if self._feed._in_step and not self._asked:
+            self._channel.ask(self._max_rows)
+            self._asked = True
+
+    def _take(self) -> _core.RawBatch | None:
+        raw = self._channel.take(self._limit())
+        if raw is not None:
+            self._asked = False
+        return raw
+
+    def _at_end(self) -> bool:
+        """True when nothing more will come; raises when that is for a reason."""
+        if self._closed or self._feed._closed:
+            return True
+        if not self._channel.ended() or self._channel.ready() > 0:
+            return False
+        self._feed._raise_problem()
+        return True
+
+    async def _next(self) -> _core.RawBatch | None:
+        async with self._turns:
+            return await self._next_alone()
+
+    async def _next_alone(self) -> _core.RawBatch | None:
+        self._feed._start()
+        self._ask()
+        channel = self._channel
+        if channel.ready() >= self._max_rows:
+            if time.perf_counter() - self._turn_began > _TURN_S:
+                await self._yield()
+        else:
+            await self._waiter.wait(self._wanted(), None)
+            if self._max_wait > 0 and channel.ready() < self._max_rows and not channel.ended():
+                await self._waiter.wait(self._max_rows, self._max_wait)
+            self._turn_began = time.perf_counter()
+        while (raw := self._take()) is None:
+            if self._at_end():
+                return None
+            await self._waiter.wait(self._wanted(), None)
+        return raw
+
+    async def _yield(self) -> None:
+        await asyncio.sleep(0)
+        self._turn_began = time.perf_counter()
+
+    def _next_blocking(self) -> _core.RawBatch | None:
+        self._feed._start()
+        self._ask()
+        channel = self._channel
+        while True:
+            if channel.ready() < self._max_rows:
+                channel.wait(self._wanted(), -1.0)
+                if self._max_wait > 0 and channel.ready() < self._max_rows:
+                    channel.wait(self._max_rows, self._max_wait)
+            raw = self._take()
+            if raw is not None:
+                return raw
+            if self._at_end():
+                return None
+
+
+class BatchStream(_Stream):
+    """Batches of one schema: ``async for`` in asyncio, ``for`` in a script or a thread."""
+
+    def __init__(
+        self, feed: Feed, channel: _core.Channel, schema: str, max_rows: int, max_wait: float
+    ) -> None:
+        super().__init__(feed, channel, max_rows, max_wait)
+        self._schema = schema
+
+    def _batch(self, raw: _core.RawBatch) -> Batch:
+        self._feed._delivered(self._schema, raw.first_row + len(raw))
+        return Batch(raw, self._schema)
+
+    def __aiter__(self) -> AsyncIterator[Batch]:
+        return self
+
+    async def __anext__(self) -> Batch:
+        raw = await self._next()
+        if raw is None:
+            self.close()
+            raise StopAsyncIteration
+        return self._batch(raw)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        raw = self._next_blocking()
+        if raw is None:
+            self.close()
+            raise StopIteration
+        return self._batch(raw)
+
+
+class MessageStream(_Stream):
+    """Typed objects, one a record: ``async for`` in asyncio, ``for`` elsewhere."""
+
+    def __init__(self, feed: Feed, channel: _core.Channel, max_wait: float) -> None:
+        super().__init__(feed, channel, _MESSAGES_AT_ONCE, max_wait)
+
+    def _counted(self, raw: _core.RawBatch, taken: int) -> None:
+        self._feed._delivered("messages", raw.first_row + taken)
+
+    async def lists(self) -> AsyncIterator[list[Any]]:
+        """Lists of messages, as they come; cheaper than one by one."""
+        while (raw := await self._next()) is not None:
+            messages = raw.messages()
+            self._counted(raw, len(messages))
+            yield messages
+        self.close()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while (raw := await self._next()) is not None:
+            began = time.perf_counter()
+            first = raw.first_row
+            for at, message in enumerate(raw.messages(), first + 1):
+                self._feed._delivered("messages", at)
+                yield message
+            if time.perf_counter() - began > _TURN_S:
+                self._turn_began = 0.0  # let others have a turn before the next list
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        while (raw := self._next_blocking()) is not None:
+            for at, message in enumerate(raw.messages(), raw.first_row + 1):
+                self._feed._delivered("messages", at)
+                yield message
+        self.close()
+
+
+def refuse_foreign(core: _core.Core) -> None:
+    """A feed lives in the process that started it."""
+    if core.foreign():
+        raise MillraceError(
+            "this feed was started before a fork and lives in the parent; make one here"
+        )

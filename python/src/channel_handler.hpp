@@ -1,0 +1,86 @@
+// The handler of a feed's session: DBN records of the callbacks, and the feed's own events.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "events.hpp"
+#include "millrace/feed/handler.hpp"
+#include "millrace/feed/streams/dbn/record_maker.hpp"
+
+namespace millrace::python {
+
+// Hands records to `sink`, each instrument's name before its first record.
+template <class Sink>
+class NamingSink {
+  public:
+    NamingSink(std::uint32_t instruments, Sink& sink) : sink_(sink), named_(instruments) {}
+
+    void on_record(const dbn::MadeRecord& record, const Symbol& symbol,
+                   std::span<const std::uint8_t> bytes) {
+        name(record.instrument, symbol);
+        sink_.on_record(bytes);
+    }
+    void on_packet_end() {}
+
+    void name(InstrumentId instrument, const Symbol& symbol) {
+        if (named_[value(instrument)]) return;
+        named_[value(instrument)] = true;
+        sink_.on_instrument(dbn::RecordMaker::id_of(instrument), symbol);
+    }
+    template <dbn::Record M>
+    void put(const M& record) {
+        sink_.on_record({reinterpret_cast<const std::uint8_t*>(&record), sizeof(record)});
+    }
+
+  private:
+    Sink& sink_;
+    std::vector<bool> named_;  // by instrument
+};
+
+// `sink` is borrowed; it gets on_record(bytes) in order and on_instrument(number, symbol).
+template <class Sink>
+class ChannelHandler {
+  public:
+    ChannelHandler(const dbn::MakerConfig& config, Sink& sink)
+        : publisher_(config.venue.publisher), sink_(config.instruments, sink),
+          maker_(config, sink_) {}
+
+    void on_book(const OrderBook& book, const BookUpdate& update) { maker_.on_book(book, update); }
+    void on_trade(const OrderBook& book, const Trade& trade) { maker_.on_trade(book, trade); }
+    void on_status(const OrderBook& book, const TradingStatus& status) {
+        maker_.on_status(book, status);
+    }
+    void on_imbalance(const OrderBook& book, const Imbalance& imbalance) {
+        maker_.on_imbalance(book, imbalance);
+    }
+    void on_instrument(const OrderBook& book, const InstrumentDetails& details) {
+        maker_.on_instrument(book, details);
+    }
+    void on_packet_end() { maker_.on_packet_end(); }
+
+    void on_gap(SequenceRange missing) {
+        auto event = dbn::make<GapEvent>(dbn::Rtype{kGapType});
+        event.publisher_id.set(publisher_);
+        event.first.set(missing.first);
+        event.last.set(missing.last);
+        sink_.put(event);
+    }
+    void on_quality(const OrderBook& book, Quality quality) {
+        sink_.name(book.instrument(), book.symbol());
+        auto event = dbn::make<QualityEvent>(dbn::Rtype{kQualityType});
+        event.publisher_id.set(publisher_);
+        event.instrument_id.set(dbn::RecordMaker::id_of(book.instrument()));
+        event.sequence.set(book.sequence());
+        event.quality.set(static_cast<std::uint8_t>(quality));
+        sink_.put(event);
+    }
+
+  private:
+    std::uint16_t publisher_;
+    NamingSink<Sink> sink_;
+    dbn::DbnMaker<NamingSink<Sink>> maker_;
+};
+
+}  // namespace millrace::python

@@ -1,0 +1,43 @@
+// What a feed tells about itself, as records among its records, so that it comes in order with
+// them. Their rtypes lie in a range that DBN does not use, and they never leave the process.
+#pragma once
+
+#include "millrace/feed/streams/dbn/records.hpp"
+
+namespace millrace::python {
+
+inline constexpr std::uint8_t kGapType = 0xE0;
+inline constexpr std::uint8_t kQualityType = 0xE1;
+
+// Messages that were given up: books may be wrong from here on, until their quality says
+// otherwise.
+struct GapEvent : dbn::Header {
+    static constexpr char kType = static_cast<char>(kGapType);
+    static constexpr std::string_view kName = "gap";
+    wire::u64le first;
+    wire::u64le last;
+    static constexpr auto fields() {
+        using M = GapEvent;
+        return dbn::after_header<M>(wire::field("first", &M::first, 16),
+                                    wire::field("last", &M::last, 24));
+    }
+};
+static_assert(dbn::Record<GapEvent> && wire::layout_matches_spec<GapEvent>());
+
+// A book's quality changed: 0 live, 1 recovering, 2 stale, 3 suspect.
+struct QualityEvent : dbn::Header {
+    static constexpr char kType = static_cast<char>(kQualityType);
+    static constexpr std::string_view kName = "quality";
+    wire::u64le sequence;
+    wire::u8 quality;
+    wire::Reserved<7> reserved;
+    static constexpr auto fields() {
+        using M = QualityEvent;
+        return dbn::after_header<M>(wire::field("sequence", &M::sequence, 16),
+                                    wire::field("quality", &M::quality, 24),
+                                    wire::field("_reserved", &M::reserved, 25));
+    }
+};
+static_assert(dbn::Record<QualityEvent> && wire::layout_matches_spec<QualityEvent>());
+
+}  // namespace millrace::python

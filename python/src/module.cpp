@@ -1,0 +1,9 @@
+// millrace._core: what the Python package is built on. Not an interface of its own; users import
+// millrace.
+#include "batch.hpp"
+
+NB_MODULE(_core, module) {
+    millrace::python::bind_batch(module);
+    millrace::python::bind_feed(module);
+    millrace::python::bind_research(module);
+}

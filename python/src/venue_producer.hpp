@@ -1,0 +1,153 @@
+// What producers of all sources do with a session of a venue.
+#pragma once
+
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "channel_handler.hpp"
+#include "millrace/feed/session.hpp"
+#include "producer.hpp"
+#include "sources.hpp"
+#include "summary.hpp"
+
+namespace millrace::python {
+
+[[nodiscard]] inline SessionConfig session_config(const SourceOptions& options) {
+    SessionConfig config;
+    config.lines = kLinesMax;
+    if (options.instruments != 0) config.limits.books = options.instruments;
+    if (options.orders != 0) config.limits.orders = options.orders;
+    if (options.levels != 0) config.limits.levels = options.levels;
+    for (const std::string& symbol : options.symbols) config.symbols.emplace_back(symbol);
+    return config;
+}
+
+template <class Venue>
+class VenueProducer : public Producer {
+  public:
+    using Handler = ChannelHandler<VenueProducer>;
+    using VenueSession = Session<Venue, Handler>;
+
+    explicit VenueProducer(const SourceOptions& options)
+        : start_(options.start), end_(options.end), date_(options.date) {}
+
+    [[nodiscard]] std::string dataset() const override {
+        return std::string(dbn::traits_of<Venue>().dataset);
+    }
+
+    // ---- the handler's sink ----
+
+    void on_record(std::span<const std::uint8_t> record) {
+        if ((before_start_ || by_event_time_) && !is_event(record) && !in_time(record)) return;
+        append(record);
+    }
+    void on_instrument(std::uint32_t instrument, const Symbol& symbol) {
+        symbol_table().add(instrument, symbol);
+    }
+
+  protected:
+    // Made when the feed starts, since only then it is known which schemas are wanted.
+    [[nodiscard]] Handler& make_handler(std::uint32_t instruments) {
+        dbn::MakerConfig config;
+        config.schemas = {};
+        for (const std::string& schema : schemas()) {
+            const dbn::SchemaInfo* info = dbn::schema_named(schema);
+            MILLRACE_VERIFY(info != nullptr);
+            config.schemas.add(info->schema);
+        }
+        config.venue = dbn::traits_of<Venue>();
+        config.date = date_;
+        config.instruments = instruments;
+        symbol_table().reserve(instruments);
+        handler_ = std::make_unique<Handler>(config, *this);
+        return *handler_;
+    }
+    // The source's session, null while there is none.
+    [[nodiscard]] virtual const VenueSession* session() const = 0;
+    [[nodiscard]] virtual std::vector<tools::LineSummary> lines() const = 0;
+    virtual void add_to_summary(tools::FeedSummary&) const {}
+    [[nodiscard]] virtual double seconds() const = 0;
+
+    // Records before the start time are left out; books are made all the same.
+    void set_time(Timestamp received_at) {
+        before_start_ = received_at < start_;
+        snap(received_at);
+    }
+    // For sources without receive times: records are told apart by their own time.
+    void use_event_time() {
+        by_event_time_ = start_ != std::numeric_limits<Timestamp>::min() ||
+                         end_ != std::numeric_limits<Timestamp>::max();
+    }
+    [[nodiscard]] bool past_end(Timestamp received_at) const { return received_at >= end_; }
+
+    [[nodiscard]] std::string digest_now() const override {
+        return session() == nullptr ? Digest{}.text() : session()->digest().text();
+    }
+    [[nodiscard]] std::string stats_now() const override {
+        tools::RunSummary summary;
+        if (session() != nullptr) {
+            summary.feeds.push_back(
+                tools::summarise(std::string(Venue::kId), *session(), lines()));
+            add_to_summary(summary.feeds.back());
+        }
+        summary.seconds = seconds();
+        return summary.json();
+    }
+    [[nodiscard]] std::optional<BookImage> book_now(const Symbol& symbol,
+                                                    bool with_orders) const override {
+        const OrderBook* book = session() == nullptr ? nullptr : session()->book(symbol);
+        if (book == nullptr) return std::nullopt;
+        return image_of(*book, with_orders);
+    }
+    [[nodiscard]] std::vector<BookImage> books_now() const override {
+        std::vector<BookImage> out;
+        if (session() == nullptr) return out;
+        for (const OrderBook& book : session()->books()) out.push_back(image_of(book, false));
+        return out;
+    }
+
+  private:
+    // The feed's own events are told before the start as well.
+    [[nodiscard]] static bool is_event(std::span<const std::uint8_t> record) {
+        return record[1] == kGapType || record[1] == kQualityType;
+    }
+    [[nodiscard]] bool in_time(std::span<const std::uint8_t> record) const {
+        if (!by_event_time_) return !before_start_;
+        std::int64_t event_at = 0;
+        std::memcpy(&event_at, record.data() + 8, sizeof(event_at));
+        return event_at >= start_ && event_at < end_;
+    }
+
+    Timestamp start_;
+    Timestamp end_;
+    std::uint32_t date_;
+    bool before_start_ = false;
+    bool by_event_time_ = false;
+    std::unique_ptr<Handler> handler_;
+};
+
+// What a replay drives instead of the session: the session, and between packets the producer's own
+// work.
+template <class Venue, class Source>
+class Driven {
+  public:
+    explicit Driven(Source& source) : source_(source) {}
+
+    void on_packet(const Packet& packet) { source_.on_packet(packet); }
+    void on_records(SequenceNumber first, std::uint32_t count,
+                    std::span<const std::uint8_t> blocks, Timestamp received_at)
+        requires WalksRecords<typename Venue::Framing>
+    {
+        source_.on_records(first, count, blocks, received_at);
+    }
+    void finish() { source_.on_finish(); }
+
+  private:
+    Source& source_;
+};
+
+}  // namespace millrace::python

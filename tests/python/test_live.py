@@ -1,0 +1,101 @@
+"""Live multicast over loopback, held against the exchange that sent it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, command_json
+
+import millrace
+
+pytestmark = pytest.mark.server
+
+
+def groups() -> list[str]:
+    """Two groups that no other test uses at the same time."""
+    third, port = random.randrange(1, 255), random.randrange(20_000, 60_000)
+    return [f"239.253.{third}.{n}:{port}" for n in (1, 2)]
+
+
+def exchange(where: list[str], messages: int, capture: Path) -> subprocess.Popen:
+    lines = [word for group in where for word in ("--multicast", group)]
+    return subprocess.Popen(
+        [BUILD / "millrace", "sim", *lines, "--interface", "lo", "--messages", str(messages)]
+        + ["--symbols", "10", "--rate", "20000", "--loss", "0.02", "--capture", capture],
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def urls(where: list[str]) -> list[str]:
+    return [f"udp://{group}?iface=lo" for group in where]
+
+
+@pytest.mark.parametrize("backend", ["io_uring", "recvmmsg"])
+def test_live_rows_and_books_are_those_of_the_capture(backend: str, tmp_path: Path) -> None:
+    where, capture = groups(), tmp_path / "sent.pcapng"
+
+    async def main() -> tuple[int, str, dict]:
+        feed = millrace.Feed(urls(where), venue="nasdaq-itch50", backend=backend, overflow="block")
+        async with feed:
+            stream = feed.batches("mbo", max_wait=0.002)
+            feed.start()
+            await asyncio.sleep(0.5)  # the lines are open
+            sender = exchange(where, 20_000, capture)
+            rows = 0
+            async for batch in stream:
+                assert batch.first_row == rows and batch.lost_before == 0
+                rows += len(batch)
+            sender.wait(60)
+            return rows, feed.digest, feed.stats()
+
+    rows, digest, stats = asyncio.run(main())
+    assert stats["balance"] == 0 and stats["backend"] == backend
+    given_up = [gap for gap in stats["gaps"] if gap["ended"] == "given_up"]
+    if given_up:  # a host too busy loses packets on both lines; then the feed must say so
+        assert stats["quality"]["live"] == 0
+        pytest.skip(f"this host lost packets of both lines: {len(given_up)} gaps")
+    assert digest == command_json("replay", capture)["digest"]
+    assert rows == sum(map(len, millrace.replay(capture).batches("mbo")))
+
+
+def test_a_config_file_is_a_feed(tmp_path: Path) -> None:
+    where, capture, config = groups(), tmp_path / "sent.pcapng", tmp_path / "feed.toml"
+    config.write_text(
+        '[[feed]]\nname = "demo"\nvenue = "nasdaq-itch50"\n'
+        f'[[feed.line]]\nname = "A"\ngroups = ["{where[0]}"]\ninterface = "lo"\n'
+        f'[[feed.line]]\nname = "B"\ngroups = ["{where[1]}"]\ninterface = "lo"\n'
+        '[feed.receive]\nidle = "wait"\n[feed.limits]\norders = 100000\nlevels = 50000\n'
+    )
+    feed = millrace.Feed(config)
+    seen: list[millrace.Trade] = []
+
+    @feed.on(millrace.Trade)
+    async def on_trade(trade: millrace.Trade) -> None:
+        seen.append(trade)
+
+    async def main() -> None:
+        run = asyncio.create_task(feed.run())
+        await asyncio.sleep(0.5)
+        sender = exchange(where, 10_000, capture)
+        await run
+        sender.wait(60)
+
+    asyncio.run(main())
+    assert len(seen) == sum(map(len, millrace.replay(capture).batches("trades")))
+    assert feed.stats()["name"] == "demo"
+
+
+def test_what_a_live_feed_refuses(tmp_path: Path) -> None:
+    config = tmp_path / "feed.toml"
+    config.write_text("[[feed]]\n")
+    with pytest.raises(millrace.ConfigError, match=r"feed\.toml"):
+        millrace.Feed(config)
+    with pytest.raises(millrace.FileError, match="absent"):
+        millrace.Feed(tmp_path / "absent.toml")
+    feed = millrace.Feed("udp://239.1.1.1:5000?iface=nosuch0", venue="nasdaq-itch50")
+    with pytest.raises(millrace.InterfaceError, match="nosuch0"):
+        next(feed.batches("mbo"))

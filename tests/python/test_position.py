@@ -1,0 +1,114 @@
+"""What was processed, and where to resume."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import millrace
+
+
+def rows(batches: list[millrace.Batch]) -> bytes:
+    return b"".join(np.asarray(batch.numpy()).tobytes() for batch in batches)
+
+
+def test_a_replay_resumes_behind_what_was_committed(capture: Path, tmp_path: Path) -> None:
+    everything = rows(list(millrace.replay(capture).batches("mbo", max_rows=1000)))
+    kept = tmp_path / "position.json"
+    done = []
+    runs = 0
+    while True:
+        runs += 1
+        feed = millrace.replay(capture, checkpoint=kept)
+        stream = feed.batches("mbo", max_rows=1000)
+        got = []
+        for batch in stream:
+            got.append(batch)
+            if len(got) == 9:
+                break
+            if len(got) == 8:
+                feed.commit_sync()  # the ninth batch is handed out and never committed
+        if len(got) < 9:
+            done += got
+            break
+        done += got[:8]
+        feed.close()
+    assert runs > 3
+    assert rows(done) == everything
+
+
+def test_position_counts_what_was_handed_out(capture: Path) -> None:
+    feed = millrace.replay(capture)
+    stream = feed.batches("mbo", max_rows=100)
+    rows = len(next(stream)) + len(next(stream))
+    assert feed.position.rows == {"mbo": rows}
+
+
+def test_messages_resume_in_asyncio(capture: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "position.json"
+    expected = list(millrace.replay(capture).messages(millrace.Trade))
+
+    async def first(count: int) -> list:
+        out = []
+        async with millrace.replay(capture, checkpoint=kept) as feed:
+            async for message in feed.messages(millrace.Trade):
+                out.append(message)
+                if len(out) == count:
+                    await feed.commit()
+                    break
+        return out
+
+    begin = asyncio.run(first(321))
+    rest = list(millrace.replay(capture, checkpoint=kept).messages(millrace.Trade))
+    assert begin + rest == expected
+
+
+def test_killed_at_any_moment_nothing_is_twice_or_missing(capture: Path, tmp_path: Path) -> None:
+    """A program that writes what it did and commits both in one step, killed by force."""
+    kept, out = tmp_path / "position.json", tmp_path / "sequences"
+    program = (
+        "import millrace, sys, time\n"
+        f"feed = millrace.replay({str(capture)!r}, checkpoint={str(kept)!r})\n"
+        f"out = open({str(out)!r}, 'a')\n"
+        "done = feed._checkpoint.rows_of('trades')\n"
+        "for batch in feed.batches('trades', max_rows=50):\n"
+        "    for row in batch.numpy(): out.write(f\"{done} {row['sequence']}\\n\"); done += 1\n"
+        "    out.flush(); feed.commit_sync(); print(done, flush=True); time.sleep(0.01)\n"
+    )
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        for _ in range(3):
+            child.stdout.readline()
+        child.kill()
+        child.communicate()
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+    done = dict(line.split() for line in out.read_text().splitlines() if line.count(" ") == 1)
+    expected = [b.numpy()["sequence"] for b in millrace.replay(capture).batches("trades")]
+    assert [int(done[str(i)]) for i in range(len(done))] == np.concatenate(expected).tolist()
+
+
+def test_a_checkpoint_of_something_else_is_refused(capture: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "position.json"
+    feed = millrace.replay(capture, checkpoint=kept)
+    next(feed.batches("mbo"))
+    feed.commit_sync()
+    with pytest.raises(millrace.UsageError, match="another source"):
+        millrace.replay(capture, checkpoint=kept, symbols=["AAAA"])
+    kept.write_text("{")
+    with pytest.raises(millrace.FormatError, match="no checkpoint"):
+        millrace.replay(capture, checkpoint=kept)
+    with pytest.raises(millrace.UsageError, match="checkpoint="):
+        other = millrace.replay(capture)
+        next(other.batches("mbo"))
+        other.commit_sync()
+
+
+def test_raw_udp_has_no_position_and_says_so() -> None:
+    feed = millrace.Feed("udp://239.255.9.9:5999?iface=lo", venue="nasdaq-itch50")
+    with pytest.raises(millrace.NoPosition, match="no position"):
+        _ = feed.position

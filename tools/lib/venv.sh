@@ -1,0 +1,23 @@
+# Sourced after common.sh: the Python that tests, benchmarks and docs run in, with the packages of
+# tests/python/requirements.txt. It lies in build/venv and is made anew when those change.
+venv=$root/build/venv
+
+# ensure_venv: makes it if need be. Takes the python3 of the machine, or $PYTHON.
+ensure_venv() {
+  local python=${PYTHON:-python3} stamp log
+  local wanted=$root/tests/python/requirements.txt
+  stamp=$("$python" -VV; command -v "$python"; echo "$root"; cat "$wanted")
+  if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/made-of" 2>/dev/null)" = "$stamp" ]; then return 0; fi
+  say "making build/venv (about 700 MB)"
+  rm -rf "$venv"
+  mkdir -p "$root/build"
+  log=$(mktemp)
+  if ! { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install -q --no-input \
+    --disable-pip-version-check -r "$wanted"; } >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    rm -rf "$venv"
+    die 1 "build/venv could not be made (network? python3-venv? all of its output: $log)"
+  fi
+  rm -f "$log"
+  printf '%s\n' "$stamp" >"$venv/made-of"
+}

@@ -24,6 +24,7 @@ class GlimpseClient {
     explicit GlimpseClient(SoupClientConfig config) : client_(for_snapshot(std::move(config)), 0) {}
 
     [[nodiscard]] State state() const { return state_; }
+    [[nodiscard]] bool connecting() const { return client_.state() == SoupClient::State::connecting; }
     [[nodiscard]] std::span<const std::uint8_t> output() const { return client_.output(); }
     void sent(std::size_t bytes, Timestamp now) { client_.sent(bytes, now); }
     void on_connecting(Timestamp now) { client_.on_connecting(now); }

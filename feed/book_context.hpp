@@ -73,6 +73,9 @@ class BookContext {
         publish(book, BookAction::clear, {}, {}, {});
     }
 
+    // Whether a book that is crossed or locked in continuous trading is suspect.
+    void watch_crossed(bool on) { watches_crossed_ = on; }
+
     void trade(OrderBook& book, Trade trade) {
         static_cast<EventHeader&>(trade) = header;
         if (trade.kind != TradeKind::broken && trade.printable && trade.last_sale && trade.quantity != 0) {
@@ -112,7 +115,9 @@ class BookContext {
     // given up contradictions are to be expected, and the book is marked already.
     void fault(OrderBook& book, FaultCounter cause) {
         ++faults_[cause];
-        if (planted(Bug::fault_without_quality)) return;
+        if (!planted(Bug::fault_without_quality)) suspect(book);
+    }
+    void suspect(OrderBook& book) {
         Trust& trust = trust_of(book);
         if (trust.own != Quality::live) return;
         trust.own = Quality::suspect;
@@ -244,6 +249,11 @@ class BookContext {
         for (OrderBook& book : store_.books()) refresh(book);
     }
 
+    [[nodiscard]] static bool is_crossed(const OrderBook& book) {
+        if (book.trading_state() != TradingState::trading) return false;
+        const Top top = book.top();
+        return !top.bid.empty() && !top.ask.empty() && top.bid.price >= top.ask.price;
+    }
     [[nodiscard]] static bool is_empty(const OrderBook& book) {
         return book.order_count() == 0 && book.level_count(Side::bid) == 0 && book.level_count(Side::ask) == 0;
     }
@@ -261,6 +271,9 @@ class BookContext {
     void publish(OrderBook& book, BookAction action, const Named& now, const Named& before,
                  const BookChange& change, bool last_in_event = true) {
         if (!planted(Bug::update_without_sequence)) store_.set_sequence(book, header.sequence);
+        if (change.top_changed && last_in_event && watches_crossed_ && is_crossed(book)) {
+            fault(book, FaultCounter::crossed);
+        }
         BookUpdate update;
         static_cast<EventHeader&>(update) = header;
         update.action = action;
@@ -284,6 +297,7 @@ class BookContext {
     Quality overlay_ = Quality::live;
     Quality new_books_ = Quality::live;  // what a book is held for that the feed names first from now on
     bool repairing_all_ = false;
+    bool watches_crossed_ = false;
     std::uint64_t suspects_ = 0;
     PagedArray<Trust> trust_;  // by instrument
 };

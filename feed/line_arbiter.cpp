@@ -51,12 +51,14 @@ std::size_t hold_packets(const SessionConfig& config) {
 LineArbiter::LineArbiter(const SessionConfig& config)
     : window_packets_(config.reorder_window_packets), window_ns_(config.reorder_window_ns),
       datagram_bytes_max_(config.datagram_bytes_max), recovers_(config.recovery.enabled()),
+      doubts_(config.quality.doubt_outliers),
       lines_(config.lines + (recovers_ ? 1 : 0)), held_(hold_packets(config), hold_bytes(config)) {}
 
 void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumber end) {
     if (is_recovery_line(line)) return;
     Line& l = lines_[line];
     const SequenceNumber next = l.loss.next();
+    if (end >= next) l.behind = 0;
     if (first > next) {
         l.loss.skip(next, first);
         l.counters[LineCounter::lost] += first - next;
@@ -64,6 +66,34 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
         l.counters[LineCounter::lost] -= l.loss.fill(first, std::min(end, next));
     }
     l.loss.advance(end);
+}
+
+bool LineArbiter::begins_anew(LineId line) {
+    if (is_recovery_line(line)) return false;
+    Line& l = lines_[line];
+    if (l.behind == 0 || l.behind_since > now_) l.behind_since = now_;
+    ++l.behind;
+    return l.behind >= kBehindPackets && now_ - l.behind_since >= kBehindFor;
+}
+
+// One packet may be damaged: unless the old session has ended, or the packet is the first of its own, another
+// one has to say the same.
+bool LineArbiter::believe_session(LineId line, const Frame& frame) {
+    if (!doubts_ || !in_session_ || ended_ || frame.first_sequence <= 1) return true;
+    const bool again = candidate_first_ != 0 && frame.session == candidate_ &&
+                       (line != candidate_line_ || frame.first_sequence != candidate_first_);
+    candidate_ = frame.session;
+    candidate_line_ = line;
+    candidate_first_ = again ? 0 : frame.first_sequence;
+    return again;
+}
+
+bool LineArbiter::believe_jump(LineId line, SequenceNumber first) {
+    const bool near = jump_first_ != 0 && std::max(first, jump_first_) - std::min(first, jump_first_) <= kFarAhead;
+    const bool again = near && (line != jump_line_ || first != jump_first_);
+    jump_line_ = line;
+    jump_first_ = again ? 0 : first;
+    return again;
 }
 
 bool LineArbiter::hold(LineId line, Timestamp received_at, const Frame& frame) {

@@ -39,6 +39,17 @@ concept ArbiterSink = requires(S& sink, const MessageRun& run, SequenceRange mis
     sink.on_new_session();   // or a stream that began anew under the same session
     sink.on_contradiction();  // sequence numbers go on where byte offsets do not
 };
+// A sink may also want every copy of messages that is not handed on, or not yet, to compare it.
+template <class S>
+concept CopySink = requires(S& sink, LineId line, SequenceNumber first, std::uint32_t count,
+                            std::span<const std::uint8_t> blocks) { sink.on_copy(line, first, count, blocks); };
+
+// By how much a line was ahead of the next one, sampled: one message at a time is watched for its second copy.
+struct LineLead {
+    std::uint64_t samples = 0;
+    Nanoseconds sum_ns = 0;
+    Nanoseconds max_ns = 0;
+};
 
 // Sequence numbers one line skipped, so that a late packet is told from a second copy.
 class LineLoss {
@@ -99,7 +110,7 @@ class LineArbiter {
     [[nodiscard]] bool in_session() const { return in_session_; }
     [[nodiscard]] bool gap_open() const { return gap_ != nullptr; }
     // How often the stream began anew under one session.
-    [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts(); }
+    [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts() + restarts_; }
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
     [[nodiscard]] std::uint64_t messages_duplicate() const { return messages_duplicate_; }
@@ -107,12 +118,16 @@ class LineArbiter {
     [[nodiscard]] std::size_t line_count() const { return lines_.size(); }
     [[nodiscard]] const LineCounters& line(LineId line) const { return lines_[line].counters; }
     [[nodiscard]] LineCounters& line(LineId line) { return lines_[line].counters; }
+    [[nodiscard]] const LineLead& lead(LineId line) const { return lines_[line].lead; }
     [[nodiscard]] const GapLog& gaps() const { return gaps_; }
 
   private:
     struct Line {
         LineCounters counters;
         LineLoss loss;
+        LineLead lead;
+        Timestamp behind_since = 0;     // has brought nothing since but what lies behind its own end; 0: it has
+        std::uint32_t behind = 0;       // so many packets
     };
 
     template <ArbiterSink Sink>
@@ -127,6 +142,11 @@ class LineArbiter {
     void deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
                  std::span<const std::uint8_t> blocks, std::uint64_t stream_offset, Sink& sink);
     template <ArbiterSink Sink>
+    static void show_copy(LineId line, SequenceNumber first, std::uint64_t count,
+                          std::span<const std::uint8_t> blocks, Sink& sink) {
+        if constexpr (CopySink<Sink>) sink.on_copy(line, first, static_cast<std::uint32_t>(count), blocks);
+    }
+    template <ArbiterSink Sink>
     void check_offset(SequenceNumber first, std::uint64_t stream_offset, std::size_t bytes, Sink& sink) {
         if (!offset_.agrees(first == next_, stream_offset, bytes)) sink.on_contradiction();
     }
@@ -139,6 +159,23 @@ class LineArbiter {
     void expire(Sink& sink, SequenceNumber arrived = std::numeric_limits<SequenceNumber>::max());
     // False when there is no room. A packet that is held already counts as duplicate.
     [[nodiscard]] bool hold(LineId line, Timestamp received_at, const Frame& frame);
+    // The watched message's second copy has come, or it is time to watch another one.
+    void note_lead(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end) {
+        if (watched_ < first || watched_ >= end || line == watched_line_ || watched_ == 0) return;
+        LineLead& lead = lines_[watched_line_].lead;
+        const Nanoseconds ahead = received_at - watched_at_;
+        ++lead.samples;
+        lead.sum_ns += ahead;
+        lead.max_ns = std::max(lead.max_ns, ahead);
+        watched_ = 0;
+    }
+    // A framing that does not say when packets were sent tells a stream that began anew under its session
+    // only by a line that goes on bringing what lies behind its own end.
+    [[nodiscard]] bool begins_anew(LineId line);
+    // Whether a packet of another session is the beginning of that, or of one whose beginning was missed.
+    [[nodiscard]] bool believe_session(LineId line, const Frame& frame);
+    // Whether the stream really is that far ahead: another packet has to say so.
+    [[nodiscard]] bool believe_jump(LineId line, SequenceNumber first);
     void drop_duplicates(LineId line, std::uint64_t messages) {
         messages_duplicate_ += messages;
         lines_[line].counters[LineCounter::duplicate] += messages;
@@ -152,10 +189,19 @@ class LineArbiter {
         return held_.empty() ? std::numeric_limits<SequenceNumber>::max() : held_.front().first;
     }
 
+    // A packet so far ahead of all others is not believed alone.
+    static constexpr std::uint64_t kFarAhead = 1 << 20;
+    // After so many messages a second copy is not waited for any longer.
+    static constexpr std::uint64_t kWatchedFor = 1'024;
+    // A line that has brought nothing new for so long, and so many packets, is in another stream.
+    static constexpr Nanoseconds kBehindFor = 1'000'000'000;
+    static constexpr std::uint32_t kBehindPackets = 3;
+
     std::uint32_t window_packets_;
     Nanoseconds window_ns_;
     std::uint32_t datagram_bytes_max_;
     bool recovers_;
+    bool doubts_;  // QualityConfig::doubt_outliers
 
     SessionKey session_{};
     SessionKey previous_session_{};
@@ -166,6 +212,17 @@ class LineArbiter {
     Timestamp now_ = 0;             // latest receive time seen; never goes back
     Gap* gap_ = nullptr;            // the open gap in `gaps_`, if any
     bool overdue_ = false;          // that gap's window is over
+
+    SessionKey candidate_{};  // a session that one packet spoke of, ...
+    LineId candidate_line_ = 0;
+    SequenceNumber candidate_first_ = 0;  // ... this one; 0: none
+    LineId jump_line_ = 0;
+    SequenceNumber jump_first_ = 0;  // a packet far ahead began with this one; 0: none
+    std::uint64_t restarts_ = 0;
+
+    SequenceNumber watched_ = 0;  // 0: none
+    LineId watched_line_ = 0;
+    Timestamp watched_at_ = 0;
 
     LineStreams streams_;
     StreamOffset offset_;  // of message next_
@@ -184,12 +241,22 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     if (!in_session_ || frame.session != session_) {
         // What was asked for again may come when nobody wants it any more.
         const bool straggler = in_session_ && frame.session == previous_session_;
-        if (straggler || is_recovery_line(line)) return drop_duplicates(line, frame.count);
+        if (straggler || is_recovery_line(line) || !believe_session(line, frame)) {
+            return drop_duplicates(line, frame.count);
+        }
         enter_session(frame, sink);
     }
     if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
     const SequenceNumber first = frame.first_sequence;
     const SequenceNumber end = first + frame.count;
+    if (doubts_ && first > known_end() && first - known_end() > kFarAhead && !believe_jump(line, first)) {
+        return drop_duplicates(line, frame.count);
+    }
+    if (doubts_ && frame.sent_at == 0 && end < lines_[line].loss.next() && begins_anew(line)) {
+        ++restarts_;
+        end_stream(sink);
+        for (Line& l : lines_) l.loss.reset();
+    }
     expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
     count_on_line(line, first, end);
     known_end_ = std::max(known_end_, first);
@@ -198,6 +265,7 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         note_gap(line, first, now_);
         if (frame.count == 0) return;
         if (hold(line, received_at, frame)) {
+            show_copy(line, first, frame.count, frame.blocks, sink);
             known_end_ = std::max(known_end_, end);
             return;
         }
@@ -206,6 +274,8 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     }
     if (end <= next_) {
         if (end == next_ && frame.count == 0) check_offset(first, frame.stream_offset, 0, sink);
+        note_lead(line, received_at, first, end);
+        show_copy(line, first, frame.count, frame.blocks, sink);
         drop_duplicates(line, frame.count);
     } else {
         deliver(line, received_at, first, end, frame.blocks, frame.stream_offset, sink);
@@ -253,8 +323,16 @@ void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber fir
     check_offset(first, stream_offset, blocks.size(), sink);
     const auto skip = static_cast<std::uint32_t>(next_ - first);
     const auto count = static_cast<std::uint32_t>(end - next_);
-    if (skip > 0) drop_duplicates(line, skip);
+    if (skip > 0) {
+        show_copy(line, first, skip, blocks, sink);
+        drop_duplicates(line, skip);
+    }
     lines_[line].counters[LineCounter::first] += count;
+    if (watched_ == 0 || watched_ > next_ || next_ - watched_ >= kWatchedFor) {
+        watched_ = next_;
+        watched_line_ = line;
+        watched_at_ = received_at;
+    }
     const MessageRun run{next_, count, skip, blocks, received_at};
     next_ = end;
     if (gap_ != nullptr && next_ > gap_->missing.last) {

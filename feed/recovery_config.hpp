@@ -47,11 +47,23 @@ enum class SuspectPolicy : std::uint8_t {
 }
 
 struct QualityConfig {
-    Nanoseconds quiet_ns = 3'000'000'000;  // without a packet a line is silent, all lines: books are stale; 0: never
+    Nanoseconds quiet_ns = 0;  // without a packet a line is silent, all lines: books are stale; 0: never
     SuspectPolicy suspect = SuspectPolicy::quarantine;
-    bool crossed = true;  // a crossed or locked book in continuous trading is suspect
+    bool crossed = false;  // a crossed or locked book in continuous trading is suspect
     // Recent messages of which the second copy is compared with the first, rounded up to a power of two; 0: none.
-    std::uint32_t compare_messages = 32'768;
+    std::uint32_t compare_messages = 0;
+    // One packet alone neither begins a session in its middle nor puts the stream far ahead, and a line that
+    // brings old messages only for a second is in a stream that began anew under the same session.
+    bool doubt_outliers = false;
+
+    // What a live feed wants. A replay takes captures as they are.
+    [[nodiscard]] static QualityConfig live() {
+        QualityConfig config;
+        config.quiet_ns = 3'000'000'000;
+        config.compare_messages = 32'768;
+        config.doubt_outliers = true;
+        return config;
+    }
 };
 
 }  // namespace millrace

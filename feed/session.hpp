@@ -14,11 +14,13 @@
 
 #include "millrace/core/planted.hpp"
 #include "millrace/feed/book_context.hpp"
+#include "millrace/feed/copy_compare.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/framing/frame.hpp"
 #include "millrace/feed/gap_recovery.hpp"
 #include "millrace/feed/handler.hpp"
 #include "millrace/feed/line_arbiter.hpp"
+#include "millrace/feed/line_watch.hpp"
 #include "millrace/feed/message_log.hpp"
 #include "millrace/feed/packet.hpp"
 #include "millrace/feed/session_config.hpp"
@@ -39,7 +41,11 @@ class Session {
         : store_(config.limits), directory_(config.symbols, config.limits.books), arbiter_(config),
           context_(store_, directory_, handler, config.limits.books), builder_(context_), handler_(handler),
           config_(config), recovery_(config.recovery),
-          log_(recovery_.has_snapshots() ? config.recovery.backlog_bytes : 0) {}
+          log_(recovery_.has_snapshots() ? config.recovery.backlog_bytes : 0),
+          watch_(config.lines, config.quality.quiet_ns),
+          copies_(config.lines > 1 || config.recovery.enabled() ? config.quality.compare_messages : 0) {
+        context_.watch_crossed(config.quality.crossed);
+    }
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
@@ -94,6 +100,11 @@ class Session {
     void on_snapshot_failed(std::uint32_t id);
 
     [[nodiscard]] const RecoveryCounters& recovery() const { return recovery_.counters(); }
+    // The feed contradicted itself, and the policy says that nothing is applied any more.
+    [[nodiscard]] bool stopped() const { return stopped_; }
+    // Whether a line has been quiet for too long, while it was looked at, and how often.
+    [[nodiscard]] bool silent(LineId line) const { return watch_.silent(line); }
+    [[nodiscard]] std::uint64_t silences(LineId line) const { return watch_.silences(line); }
     // Messages are missing that are being fetched, or a snapshot is.
     [[nodiscard]] bool recovering() const { return arbiter_.overdue() || repair_ != Repair::none; }
 
@@ -130,12 +141,16 @@ class Session {
   private:
     using Walker = typename Venue::Framing::Walker;
     using Builder = typename Venue::template Builder<Handler>;
+    static constexpr bool kHasKeys = requires(std::span<const std::uint8_t> m) { Builder::key_of(m); };
 
     struct Sink {
         Session& session;
         void on_run(const MessageRun& run) { session.apply_run(run); }
         void on_given_up(SequenceRange missing) { session.give_up(missing); }
         void on_new_session() { session.begin_session(); }
+        void on_copy(LineId, SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks) {
+            if (session.copies_.enabled()) session.compare_all(first, count, blocks);
+        }
         void on_contradiction() {
             session.context_.fault(FaultCounter::stream_offset);
         }
@@ -156,9 +171,11 @@ class Session {
         repair_ = Repair::none;
         join_at_ = 0;
         recovery_.reset();
+        copies_.forget();
         builder_.reset();
         if (!planted(Bug::books_survive_session)) context_.reset_books();
     }
+    void watch_gap(Timestamp now, Sink& sink);
     void begin_repair(Repair repair, SequenceNumber from);
     void repair_suspects();
     void repair_more(SequenceNumber from) {
@@ -179,25 +196,44 @@ class Session {
         const OrderBook* book = book_named_by(message);
         return book != nullptr && context_.in_repair(*book);
     }
-    // Venues without snapshots need not tell.
+    // The book a message is about. Venues without snapshots need not tell.
     [[nodiscard]] const OrderBook* book_named_by(std::span<const std::uint8_t> message) const {
-        if constexpr (requires { builder_.book_named_by(message); }) return builder_.book_named_by(message);
+        if constexpr (kHasKeys) return builder_.book_of_key(Builder::key_of(message));
+        else if constexpr (requires { builder_.book_named_by(message); }) return builder_.book_named_by(message);
         else return nullptr;
     }
+
+    // Compares a copy of a message with the first one, or remembers it as that.
+    void compare(SequenceNumber sequence, std::span<const std::uint8_t> message) {
+        std::uint16_t key = 0;
+        if constexpr (kHasKeys) key = Builder::key_of(message);
+        if (!copies_.same(sequence, message, key)) [[unlikely]] lines_differ(key);
+    }
+    void compare_all(SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks) {
+        Walker walker(blocks);
+        for (std::uint32_t i = 0; i < count; ++i) compare(first + i, walker.next());
+    }
+    // Nobody knows which copy is right: what either is about is suspect.
+    void lines_differ(std::uint16_t key);
 
     void on_frame(LineId line, Timestamp received_at, const Frame& frame) {
         arbiter_.line(line)[LineCounter::messages] += frame.count;
         arbiter_.line(line)[LineCounter::heartbeats] += frame.count == 0 ? 1 : 0;
         messages_[MessageCounter::decoded] += frame.count;
+        watch_.heard();
+        if (told_ == Quality::stale) tell();
         Sink sink{*this};
         arbiter_.on_frame(line, received_at, frame, sink);
-        if (told_recovering_ && !arbiter_.overdue()) tell_overdue(false);
+        if (told_ != Quality::live) tell();
         if (join_at_ != 0) join_snapshot();
+        if (context_.suspects() != 0) stopped_ = config_.quality.suspect == SuspectPolicy::stop;
     }
-    // Nothing is delivered while something is overdue, so that it is told in time.
-    void tell_overdue(bool overdue) {
-        told_recovering_ = overdue;
-        context_.set_overlay(overdue ? Quality::recovering : Quality::live);
+    // Tells what holds for all books. Nothing is delivered while something is overdue, nor in silence, so
+    // that it is told in time.
+    void tell() {
+        told_ = worst(arbiter_.overdue() ? Quality::recovering : Quality::live,
+                      watch_.all_silent() && !arbiter_.ended() ? Quality::stale : Quality::live);
+        context_.set_overlay(told_);
     }
 
     void apply_run(const MessageRun& run) {
@@ -237,7 +273,8 @@ class Session {
                                              const typename Builder::Hint& hint, SequenceNumber sequence,
                                              bool last_in_packet) {
         ++by_type_[Venue::type_index(message)];
-        if (sequence > config_.last_sequence) {
+        if (copies_.enabled()) compare(sequence, message);
+        if (sequence > config_.last_sequence || stopped_) {
             ++messages_[MessageCounter::filtered];
             return;
         }
@@ -277,7 +314,12 @@ class Session {
     SequenceNumber join_at_ = 0;         // the snapshot that is complete holds everything before this one
     std::uint64_t first_gap_ = 0;        // of the gap log, that the repair makes good
     std::uint64_t suspects_repaired_ = 0;
-    bool told_recovering_ = false;
+    LineWatch watch_;
+    CopyCompare copies_;
+    Quality told_ = Quality::live;  // of the feed as a whole
+    bool stopped_ = false;
+    std::uint64_t gap_seen_ = 0;    // number of the gap that is open, ...
+    Timestamp gap_seen_at_ = 0;     // ... and when next_request first saw it
     MessageCounters messages_;
     std::array<std::uint64_t, 256> by_type_{};
     // Of the window being applied; here, so that no packet has to clear them.
@@ -285,140 +327,6 @@ class Session {
     std::array<typename Builder::Hint, kLookWindow> hints_;
 };
 
-template <class Venue, BookHandler Handler>
-std::optional<RecoveryRequest> Session<Venue, Handler>::next_request(Timestamp now) {
-    Sink sink{*this};
-    std::optional<RecoveryRequest> request;
-    while (arbiter_.overdue()) {
-        RecoveryRequest ask;
-        const auto advice = recovery_.retransmit(arbiter_.session(), arbiter_.missing(), now, ask);
-        if (advice == GapRecovery::Advice::give_up) {
-            arbiter_.give_up_missing(sink);
-            continue;
-        }
-        if (advice == GapRecovery::Advice::ask) request = ask;
-        break;
-    }
-    if (!arbiter_.overdue()) recovery_.gap_ended();
-    if (arbiter_.overdue() != told_recovering_) tell_overdue(arbiter_.overdue());
-    if (join_at_ != 0) join_snapshot();
-    repair_suspects();
-    if (!request) ask_again(now, request);
-    return request;
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::ask_again(Timestamp now, std::optional<RecoveryRequest>& request) {
-    RecoveryRequest ask;
-    switch (recovery_.ask_snapshot(repair_from_, now, ask)) {
-        case GapRecovery::Advice::ask: request = ask; break;
-        case GapRecovery::Advice::give_up: join_at_ = 0; break;
-        case GapRecovery::Advice::wait: break;
-    }
-}
-
-// From here on the books concerned wait for a snapshot that holds everything before `from`.
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::begin_repair(Repair repair, SequenceNumber from) {
-    drop_log();
-    if (repair_ == Repair::some && repair == Repair::all) {
-        // What has been taken of the snapshot so far is too little.
-        join_at_ = 0;
-        recovery_.want_another_snapshot();
-    }
-    repair_ = std::max(repair, repair_);
-    repair_from_ = from;
-    if (join_at_ != 0 && join_at_ < from) {
-        join_at_ = 0;
-        recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
-    }
-    suspects_repaired_ = context_.suspects();
-    static_cast<void>(context_.begin_repair(repair == Repair::all));
-    recovery_.want_snapshot();
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::repair_suspects() {
-    if (repair_ != Repair::none || context_.suspects() == suspects_repaired_) return;
-    if (!recovery_.has_snapshots() || config_.quality.suspect != SuspectPolicy::quarantine) return;
-    begin_repair(Repair::some, arbiter_.next_expected());
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::log_message(std::span<const std::uint8_t> message, SequenceNumber sequence,
-                                          bool last_in_packet) {
-    if (log_.push({sequence, context_.header.received_at, last_in_packet, message})) return;
-    // No room: a snapshot has to reach beyond this message too.
-    ++recovery_.counters()[RecoveryCounter::backlog_full];
-    ++messages_[MessageCounter::superseded];
-    begin_repair(repair_, sequence + 1);
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::on_snapshot_begin(std::uint32_t id) {
-    if (repair_ == Repair::none || !recovery_.snapshot_begins(id)) return;
-    context_.header = {};
-    context_.header.from_snapshot = true;
-    context_.last_in_packet = false;
-    if constexpr (requires { builder_.forget_incomplete([](const OrderBook&) { return true; }); }) {
-        builder_.forget_incomplete([this](const OrderBook& book) { return context_.in_repair(book); });
-    }
-    context_.clear_for_snapshot();
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<const std::uint8_t> message) {
-    if (!recovery_.snapshot_loads(id)) return;
-    recovery_.snapshot_progressed();
-    const OrderBook* book = book_named_by(message);
-    if (repair_ == Repair::some && (book == nullptr || !context_.in_repair(*book))) return;
-    context_.header = {};
-    context_.header.from_snapshot = true;
-    context_.last_in_packet = false;
-    const Applied applied = builder_.apply(message, {});
-    const bool good = applied == Applied::delivered || applied == Applied::filtered;
-    ++recovery_.counters()[good ? RecoveryCounter::snapshot_messages : RecoveryCounter::snapshot_malformed];
-    if (applied == Applied::malformed) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::on_snapshot_end(std::uint32_t id, SequenceNumber next) {
-    if (!recovery_.snapshot_loads(id)) return;
-    if (next < repair_from_) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
-    join_at_ = next;
-    recovery_.snapshot_waits();
-    join_snapshot();
-}
-
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::on_snapshot_failed(std::uint32_t id) {
-    if (recovery_.snapshot_current(id)) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
-}
-
-// A snapshot may be ahead of the lines: it is joined when these have come as far.
-template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::join_snapshot() {
-    if (arbiter_.next_expected() < join_at_) return;
-    if (repair_ == Repair::all && join_at_ > repair_from_) handler_.on_gap({repair_from_, join_at_ - 1});
-    context_.note_snapshot(join_at_);
-    while (log_.size() != 0 && log_.front().sequence < join_at_) {
-        ++messages_[MessageCounter::superseded];
-        log_.pop_front();
-    }
-    const bool all = std::exchange(repair_, Repair::none) == Repair::all;
-    join_at_ = 0;
-    while (log_.size() != 0) {
-        const MessageLog::Entry entry = log_.front();
-        context_.header = {};
-        context_.header.sequence = entry.sequence;
-        context_.header.received_at = entry.received_at;
-        context_.last_in_packet = entry.last_in_packet;
-        count(builder_.apply(entry.message, {}));
-        log_.pop_front();
-    }
-    context_.end_repair();
-    recovery_.snapshot_joined();
-    if (all) arbiter_.heal_gaps(first_gap_);
-}
-
 }  // namespace millrace
+
+#include "millrace/feed/session_recovery.hpp"  // IWYU pragma: export

@@ -41,6 +41,7 @@ class Feed {
         config.reorder_window_packets = 4;
         config.reorder_window_ns = 1000;
         config.datagram_bytes_max = 300;
+        config.quality.doubt_outliers = true;
         return config;
     }
 
@@ -218,6 +219,69 @@ TEST_CASE("LineArbiter: a new session starts at one, and stragglers of the old o
     CHECK(feed.sink.new_sessions == 1);
     CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2, 3, 4});
     CHECK(feed.count(1, LineCounter::duplicate) == 4);
+}
+
+TEST_CASE("LineArbiter: one packet alone does not begin a session in its middle, another one has to say the same") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(0, 4, 2, 0, 'X');
+    feed.packet(0, 4, 2, 0, 'X');
+    feed.packet(1, 4, 2);
+    CHECK(feed.sink.new_sessions == 0);
+    CHECK(feed.sink.delivered == numbers(1, 5));
+    feed.packet(0, 40, 2, 0, 'T');
+    feed.packet(1, 40, 2, 0, 'T');
+    CHECK(feed.sink.new_sessions == 1);
+}
+
+TEST_CASE("LineArbiter: one packet alone does not put the stream far ahead") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(0, 5'000'004, 1);
+    feed.packet(0, 5'000'004, 1);
+    CHECK_FALSE(feed.arbiter.gap_open());
+    feed.packet(0, 4, 1);
+    CHECK(feed.sink.delivered == numbers(1, 4));
+    feed.packet(0, 9'000'000, 1);
+    feed.packet(1, 9'000'000, 1);
+    CHECK(feed.arbiter.gap_open());
+}
+
+TEST_CASE("LineArbiter: a line that begins anew under the same session is followed after a second") {
+    constexpr Timestamp kTenth = 100'000'000;
+    Feed feed;
+    feed.packet(0, 1, 50, kTenth);
+    Timestamp now = 2 * kTenth;
+    for (SequenceNumber n = 1; n <= 10; ++n, now += kTenth) feed.packet(0, n, 1, now);
+    CHECK(feed.sink.new_sessions == 0);
+    CHECK(feed.sink.delivered == numbers(1, 50));
+    feed.packet(0, 11, 1, now);
+    CHECK(feed.sink.new_sessions == 1);
+    CHECK(feed.arbiter.restarts() == 1);
+    CHECK(feed.arbiter.missing() == SequenceRange{1, 10});
+}
+
+TEST_CASE("LineArbiter: old packets that come late, between new ones, begin nothing") {
+    constexpr Timestamp kSecond = 1'000'000'000;
+    Feed feed;
+    for (SequenceNumber n = 1; n <= 20; ++n) {
+        feed.packet(0, n, 1, static_cast<Timestamp>(n) * kSecond);
+        if (n > 2) feed.packet(0, n - 2, 1, static_cast<Timestamp>(n) * kSecond);
+    }
+    CHECK(feed.sink.new_sessions == 0);
+    CHECK(feed.sink.delivered == numbers(1, 20));
+}
+
+TEST_CASE("LineArbiter: by how much a line is ahead is sampled") {
+    Feed feed;
+    for (SequenceNumber n = 1; n <= 10; ++n) {
+        feed.packet(0, n, 1, static_cast<Timestamp>(n) * 1000);
+        feed.packet(1, n, 1, static_cast<Timestamp>(n) * 1000 + static_cast<Timestamp>(n));
+    }
+    CHECK(feed.arbiter.lead(0).samples == 10);
+    CHECK(feed.arbiter.lead(0).sum_ns == 55);
+    CHECK(feed.arbiter.lead(0).max_ns == 10);
+    CHECK(feed.arbiter.lead(1).samples == 0);
 }
 
 TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what no line brought") {

@@ -92,10 +92,12 @@ class BookBuilder {
         }
     }
 
-    // The book a message is about, as far as its locate tells; null when it has none.
-    [[nodiscard]] const OrderBook* book_named_by(Bytes m) const {
-        if (m.size() < kLocateEnd) return nullptr;
-        const std::uint32_t entry = by_locate_[wire::u16be{{m[1], m[2]}}.value()];
+    // What a message is about, as far as its locate tells, and the book of that; null when it has none.
+    [[nodiscard]] static std::uint16_t key_of(Bytes m) {
+        return m.size() < kLocateEnd ? std::uint16_t{0} : wire::u16be{{m[1], m[2]}}.value();
+    }
+    [[nodiscard]] OrderBook* book_of_key(std::uint16_t key) const {
+        const std::uint32_t entry = by_locate_[key];
         return entry < kFirstBook ? nullptr : &book_of(entry);
     }
 

@@ -1,0 +1,173 @@
+// What a session does to get back what it missed, and to find out whether it can be trusted: the part of
+// Session that is seldom at work. Included by session.hpp alone.
+#pragma once
+
+#include "millrace/feed/session.hpp"
+
+namespace millrace {
+
+template <class Venue, BookHandler Handler>
+std::optional<RecoveryRequest> Session<Venue, Handler>::next_request(Timestamp now) {
+    Sink sink{*this};
+    std::optional<RecoveryRequest> request;
+    watch_gap(now, sink);
+    while (arbiter_.overdue()) {
+        RecoveryRequest ask;
+        const auto advice = recovery_.retransmit(arbiter_.session(), arbiter_.missing(), now, ask);
+        if (advice == GapRecovery::Advice::give_up) {
+            arbiter_.give_up_missing(sink);
+            continue;
+        }
+        if (advice == GapRecovery::Advice::ask) request = ask;
+        break;
+    }
+    if (!arbiter_.overdue()) recovery_.gap_ended();
+    watch_.look(now, [&](LineId line) { return arbiter_.line(line)[LineCounter::arbitrated]; });
+    tell();
+    if (join_at_ != 0) join_snapshot();
+    repair_suspects();
+    if (!request) ask_again(now, request);
+    return request;
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::ask_again(Timestamp now, std::optional<RecoveryRequest>& request) {
+    RecoveryRequest ask;
+    switch (recovery_.ask_snapshot(repair_from_, now, ask)) {
+        case GapRecovery::Advice::ask: request = ask; break;
+        case GapRecovery::Advice::give_up: join_at_ = 0; break;
+        case GapRecovery::Advice::wait: break;
+    }
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::lines_differ(std::uint16_t key) {
+    context_.count(FaultCounter::lines_differ);
+    if constexpr (kHasKeys) {
+        for (const std::uint16_t either : {copies_.first_key(), key}) {
+            if (OrderBook* book = builder_.book_of_key(either)) context_.suspect(*book);
+        }
+    } else {
+        context_.distrust_all(Quality::suspect);
+    }
+}
+
+// Packets' times may stand still or go back, when the host's clock is set: a gap does not wait for them.
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::watch_gap(Timestamp now, Sink& sink) {
+    if (!arbiter_.gap_open() || arbiter_.overdue()) return;
+    if (gap_seen_ != arbiter_.gaps().total()) {
+        gap_seen_ = arbiter_.gaps().total();
+        gap_seen_at_ = now;
+    }
+    if (now - gap_seen_at_ <= 2 * config_.reorder_window_ns) return;
+    if (config_.recovery.enabled()) arbiter_.declare_overdue();
+    else arbiter_.give_up_missing(sink);
+}
+
+// From here on the books concerned wait for a snapshot that holds everything before `from`.
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::begin_repair(Repair repair, SequenceNumber from) {
+    drop_log();
+    if (repair_ == Repair::some && repair == Repair::all) {
+        // What has been taken of the snapshot so far is too little.
+        join_at_ = 0;
+        recovery_.want_another_snapshot();
+    }
+    repair_ = std::max(repair, repair_);
+    repair_from_ = from;
+    if (join_at_ != 0 && join_at_ < from) {
+        join_at_ = 0;
+        recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
+    }
+    suspects_repaired_ = context_.suspects();
+    static_cast<void>(context_.begin_repair(repair == Repair::all));
+    recovery_.want_snapshot();
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::repair_suspects() {
+    if (repair_ != Repair::none || context_.suspects() == suspects_repaired_) return;
+    if (!recovery_.has_snapshots() || config_.quality.suspect != SuspectPolicy::quarantine) return;
+    begin_repair(Repair::some, arbiter_.next_expected());
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::log_message(std::span<const std::uint8_t> message, SequenceNumber sequence,
+                                          bool last_in_packet) {
+    if (log_.push({sequence, context_.header.received_at, last_in_packet, message})) return;
+    // No room: a snapshot has to reach beyond this message too.
+    ++recovery_.counters()[RecoveryCounter::backlog_full];
+    ++messages_[MessageCounter::superseded];
+    begin_repair(repair_, sequence + 1);
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::on_snapshot_begin(std::uint32_t id) {
+    if (repair_ == Repair::none || !recovery_.snapshot_begins(id)) return;
+    context_.header = {};
+    context_.header.from_snapshot = true;
+    context_.last_in_packet = false;
+    if constexpr (requires { builder_.forget_incomplete([](const OrderBook&) { return true; }); }) {
+        builder_.forget_incomplete([this](const OrderBook& book) { return context_.in_repair(book); });
+    }
+    context_.clear_for_snapshot();
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<const std::uint8_t> message) {
+    if (!recovery_.snapshot_loads(id)) return;
+    recovery_.snapshot_progressed();
+    const OrderBook* book = book_named_by(message);
+    if (repair_ == Repair::some && (book == nullptr || !context_.in_repair(*book))) return;
+    context_.header = {};
+    context_.header.from_snapshot = true;
+    context_.last_in_packet = false;
+    const Applied applied = builder_.apply(message, {});
+    const bool good = applied == Applied::delivered || applied == Applied::filtered;
+    ++recovery_.counters()[good ? RecoveryCounter::snapshot_messages : RecoveryCounter::snapshot_malformed];
+    if (applied == Applied::malformed) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::on_snapshot_end(std::uint32_t id, SequenceNumber next) {
+    if (!recovery_.snapshot_loads(id)) return;
+    if (next < repair_from_) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
+    join_at_ = next;
+    recovery_.snapshot_waits();
+    join_snapshot();
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::on_snapshot_failed(std::uint32_t id) {
+    if (recovery_.snapshot_current(id)) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
+}
+
+// A snapshot may be ahead of the lines: it is joined when these have come as far.
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::join_snapshot() {
+    if (arbiter_.next_expected() < join_at_) return;
+    if (repair_ == Repair::all && join_at_ > repair_from_) handler_.on_gap({repair_from_, join_at_ - 1});
+    context_.note_snapshot(join_at_);
+    while (log_.size() != 0 && log_.front().sequence < join_at_) {
+        ++messages_[MessageCounter::superseded];
+        log_.pop_front();
+    }
+    const bool all = std::exchange(repair_, Repair::none) == Repair::all;
+    join_at_ = 0;
+    while (log_.size() != 0) {
+        const MessageLog::Entry entry = log_.front();
+        context_.header = {};
+        context_.header.sequence = entry.sequence;
+        context_.header.received_at = entry.received_at;
+        context_.last_in_packet = entry.last_in_packet;
+        count(builder_.apply(entry.message, {}));
+        log_.pop_front();
+    }
+    if constexpr (HasOnPacketEnd<Handler>) handler_.on_packet_end();
+    context_.end_repair();
+    recovery_.snapshot_joined();
+    if (all) arbiter_.heal_gaps(first_gap_);
+}
+
+}  // namespace millrace

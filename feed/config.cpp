@@ -185,6 +185,10 @@ class Parser {
         check_feed(table, feed);
         feed.session.lines = feed.lines.size();
         feed.session.datagram_bytes_max = feed.receive.buffer_bytes;
+        feed.session.recovery.retransmit_servers =
+            static_cast<std::uint8_t>(feed.recovery.retransmit.size());
+        feed.session.recovery.snapshot_servers =
+            static_cast<std::uint8_t>(feed.recovery.glimpse.size());
     }
 
     // The line just read against those before it.
@@ -192,6 +196,14 @@ class Parser {
         const LineConfig& line = feed.lines.back();
         if (feed.lines.size() > kLinesMax) {
             fail(table, "feed.line: a feed has at most " + std::to_string(kLinesMax) + " lines");
+        }
+        if (line.soup && (!line.groups.empty() || !line.interface.empty())) {
+            fail(table, "feed.line.soup: a line comes by TCP or by groups; write one of them");
+        }
+        for (const auto& [key, missing] : {std::pair{"groups", line.groups.empty()},
+                                           std::pair{"interface", line.interface.empty()}}) {
+            if (missing && !line.soup)
+                fail(table, "feed.line." + std::string(key) + ": missing; or write soup");
         }
         for (std::size_t i = 0; i + 1 < feed.lines.size(); ++i) {
             if (feed.lines[i].name == line.name)
@@ -210,6 +222,13 @@ class Parser {
         for (std::size_t i = 0; i + 1 < config_.feeds.size(); ++i) {
             if (config_.feeds[i].name == feed.name)
                 fail(*table.get("name"), "feed.name: two feeds are called " + feed.name);
+        }
+        for (const auto& [key, servers] : {std::pair{"retransmit", &feed.recovery.retransmit},
+                                           std::pair{"glimpse", &feed.recovery.glimpse}}) {
+            constexpr std::size_t kServersMax = 16;
+            if (servers->size() > kServersMax)
+                fail(*table.at_path("recovery").node(),
+                     "feed.recovery." + std::string(key) + ": at most 16 servers");
         }
         const std::size_t cpus = feed.threads.receivers.size();
         if (cpus != 0 && cpus != feed.lines.size()) {

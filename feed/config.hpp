@@ -13,11 +13,14 @@
 namespace millrace {
 
 struct FeedConfig {
+    FeedConfig() { session.quality = QualityConfig::live(); }
+
     std::string name;
     std::string venue;  // an id of the venue list
     std::vector<LineConfig> lines;
     ReceiveConfig receive;
     ThreadsConfig threads;
+    RecoveryServers recovery;
     SessionConfig session;  // its lines and datagram size follow from the above
 };
 

@@ -147,17 +147,19 @@ bool parse_group(const std::string& text, GroupConfig& group) {
     return problem == std::errc{} && last == end && group.port != 0;
 }
 
-ConfigKey groups_key() {
-    ConfigKey key{
-        "feed.line",
-        "groups",
-        "list of text",
-        "address:port, as \"239.255.0.1:26477\" or \"[ff05::1]:26477\"",
-        "Multicast groups that carry this line; a unicast address of this host works too.",
-        true,
-        {},
-        {}};
-    key.set = [](Target target, const ConfigValue& value) {
+// A list of address:port; `get` finds it in a target.
+template <class Get>
+ConfigKey endpoints_key(std::string_view table, std::string_view name, std::string_view meaning,
+                        bool required, Get get) {
+    ConfigKey key{table,
+                  name,
+                  "list of text",
+                  "address:port, as \"239.255.0.1:26477\" or \"[ff05::1]:26477\"",
+                  meaning,
+                  required,
+                  {},
+                  {}};
+    key.set = [get](Target target, const ConfigValue& value) {
         if (value.type != Type::text_list || value.texts.empty()) return false;
         std::vector<GroupConfig> groups;
         for (const std::string& text : value.texts) {
@@ -167,10 +169,45 @@ ConfigKey groups_key() {
                 return false;
             groups.push_back(group);
         }
-        target.line.groups = groups;
+        get(target) = groups;
         return true;
     };
     key.show = [](Target) { return std::string("[]"); };
+    return key;
+}
+
+ConfigKey soup_key() {
+    ConfigKey key{"feed.line",
+                  "soup",
+                  "text",
+                  "address:port",
+                  "A SoupBinTCP server that sends this line by TCP, instead of groups.",
+                  false,
+                  {},
+                  {}};
+    key.set = [](Target target, const ConfigValue& value) {
+        GroupConfig server;
+        if (value.type != Type::text || value.text.empty() || !parse_group(value.text, server))
+            return false;
+        target.line.soup = server;
+        return true;
+    };
+    key.show = [](Target) { return std::string("\"\""); };
+    return key;
+}
+
+// Text of at most `most` characters that may be empty.
+template <class Get>
+ConfigKey short_text_key(std::string_view table, std::string_view name, std::size_t most,
+                         std::string_view meaning, Get get) {
+    ConfigKey key = text_key(table, name, meaning, get);
+    key.required = false;
+    key.allowed = "at most " + std::to_string(most) + " characters";
+    key.set = [=](Target target, const ConfigValue& value) {
+        if (value.type != Type::text || value.text.size() > most) return false;
+        get(target) = value.text;
+        return true;
+    };
     return key;
 }
 
@@ -264,6 +301,81 @@ void add_limit_keys(std::vector<ConfigKey>& keys) {
                                [](Target t) -> auto& { return t.feed.session.limits.levels; }));
 }
 
+void add_recovery_keys(std::vector<ConfigKey>& keys) {
+    constexpr std::int64_t kMs = 1'000'000;
+    const auto servers = [](auto member) {
+        return [member](Target t) -> auto& { return t.feed.recovery.*member; };
+    };
+    const auto numbers = [](auto member) {
+        return [member](Target t) -> auto& { return t.feed.session.recovery.*member; };
+    };
+    const auto key = [&](std::string_view name, std::int64_t low, std::int64_t high,
+                         std::string_view meaning, auto member, std::int64_t unit = 1) {
+        keys.push_back(
+            integer_key("feed.recovery", name, low, high, meaning, numbers(member), unit));
+    };
+    using R = RecoveryConfig;
+    keys.push_back(endpoints_key("feed.recovery", "retransmit",
+                                 "MoldUDP64 request servers, asked in turn.", false,
+                                 servers(&RecoveryServers::retransmit)));
+    keys.push_back(endpoints_key("feed.recovery", "glimpse",
+                                 "GLIMPSE snapshot servers, asked in turn.", false,
+                                 servers(&RecoveryServers::glimpse)));
+    keys.push_back(short_text_key("feed.recovery", "username", 6, "For the snapshot servers.",
+                                  servers(&RecoveryServers::username)));
+    keys.push_back(short_text_key("feed.recovery", "password", 10, "For the snapshot servers.",
+                                  servers(&RecoveryServers::password)));
+    key("request_messages", 1, 65'534, "Messages asked for at once.", &R::request_messages_max);
+    key("gap_messages", 1, std::int64_t{1} << 40,
+        "A longer gap goes straight to the snapshot, where there is one.", &R::gap_messages_max);
+    key("attempts", 1, 1'000, "Requests without an answer, of each server, before it is enough.",
+        &R::attempts);
+    key("answer_timeout_ms", 1, 60'000, "After that the next server is asked.",
+        &R::answer_timeout_ns, kMs);
+    key("request_interval_us", 0, 60'000'000, "Between two requests, at least.",
+        &R::request_interval_ns, 1'000);
+    key("retransmit_ms", 1, 3'600'000, "For retransmitting one gap, all told.", &R::retransmit_ns,
+        kMs);
+    key("hold_bytes", 4'096, std::int64_t{1} << 40, "Of packets that wait behind a gap.",
+        &R::hold_bytes);
+    key("snapshot_timeout_ms", 1, 3'600'000, "For a snapshot, without progress.",
+        &R::snapshot_timeout_ns, kMs);
+    key("snapshot_retry_ms", 1, 3'600'000, "Pause after a snapshot that failed; doubles.",
+        &R::snapshot_retry_ns, kMs);
+    key("snapshot_retry_max_ms", 1, 3'600'000, "The longest such pause.",
+        &R::snapshot_retry_max_ns, kMs);
+    key("backlog_bytes", 4'096, std::int64_t{1} << 40,
+        "Of live messages that wait for a snapshot.", &R::backlog_bytes);
+}
+
+void add_quality_keys(std::vector<ConfigKey>& keys) {
+    const auto quality = [](auto member) {
+        return [member](Target t) -> auto& { return t.feed.session.quality.*member; };
+    };
+    using Q = QualityConfig;
+    keys.push_back(integer_key(
+        "feed.quality", "quiet_ms", 0, 86'400'000,
+        "A line without a packet for so long is silent; where all are, books are stale. 0: never.",
+        quality(&Q::quiet_ns), 1'000'000));
+    keys.push_back(choice_key(
+        "feed.quality", "suspect",
+        std::array{SuspectPolicy::keep, SuspectPolicy::quarantine, SuspectPolicy::stop},
+        "A book that the feed contradicts goes on flagged, stands still until a snapshot makes it "
+        "anew, or ends the feed.",
+        quality(&Q::suspect)));
+    keys.push_back(boolean_key("feed.quality", "crossed",
+                               "A crossed or locked book in continuous trading is suspect.",
+                               quality(&Q::crossed)));
+    keys.push_back(boolean_key("feed.quality", "doubt_outliers",
+                               "One packet alone neither begins a session in its middle nor puts "
+                               "the stream far ahead.",
+                               quality(&Q::doubt_outliers)));
+    keys.push_back(
+        integer_key("feed.quality", "compare_messages", 0, 1 << 24,
+                    "Recent messages of which the second copy is compared with the first; 0: none.",
+                    quality(&Q::compare_messages)));
+}
+
 std::vector<ConfigKey> make_keys() {
     std::vector<ConfigKey> keys;
     keys.push_back(text_key("feed", "name",
@@ -273,10 +385,21 @@ std::vector<ConfigKey> make_keys() {
     keys.push_back(symbols_key());
     keys.push_back(text_key("feed.line", "name", "What the line is called in reports.",
                             [](Target t) -> auto& { return t.line.name; }));
-    keys.push_back(groups_key());
+    keys.push_back(endpoints_key(
+        "feed.line", "groups",
+        "Multicast groups that carry this line; a unicast address of this host works too. Needed "
+        "but with soup.",
+        false, [](Target t) -> auto& { return t.line.groups; }));
     keys.push_back(text_key("feed.line", "interface",
-                            "Name or address of the interface to join the groups on.",
+                            "Name or address of the interface to join the groups on. Needed "
+                            "but with soup.",
                             [](Target t) -> auto& { return t.line.interface; }));
+    keys.back().required = false;
+    keys.push_back(soup_key());
+    keys.push_back(short_text_key("feed.line", "username", 6, "For the SoupBinTCP server.",
+                                  [](Target t) -> auto& { return t.line.username; }));
+    keys.push_back(short_text_key("feed.line", "password", 10, "For the SoupBinTCP server.",
+                                  [](Target t) -> auto& { return t.line.password; }));
     add_receive_keys(keys);
     keys.push_back(receivers_key());
     keys.push_back(integer_key(
@@ -284,10 +407,12 @@ std::vector<ConfigKey> make_keys() {
         "Where the thread runs that arbitrates, decodes and calls the handler; -1: not pinned.",
         [](Target t) -> auto& { return t.feed.threads.decoder; }));
     add_limit_keys(keys);
+    add_recovery_keys(keys);
+    add_quality_keys(keys);
     return keys;
 }
 
-constexpr std::array<ConfigTable, 6> kTables{{
+constexpr std::array<ConfigTable, 8> kTables{{
     {"feed", "[[feed]]",
      "A feed: one numbered stream of messages, on one or more lines. One table for each."},
     {"feed.line", "[[feed.line]]",
@@ -298,6 +423,9 @@ constexpr std::array<ConfigTable, 6> kTables{{
      "How long a gap may stay open before its messages are given up."},
     {"feed.limits", "[feed.limits]",
      "How much memory is taken at the start. Reaching a limit is counted and reported."},
+    {"feed.recovery", "[feed.recovery]",
+     "Who is asked for messages that no line brought, and how hard (docs/recovery.md)."},
+    {"feed.quality", "[feed.quality]", "When a book is no longer trusted, and what then."},
 }};
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "millrace/feed/config.hpp"
 #include "millrace/feed/handler.hpp"
 #include "millrace/feed/net/receiver_thread.hpp"
+#include "millrace/feed/net/recovery_client.hpp"
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 
@@ -72,7 +73,9 @@ class FeedHandler {
     template <class Tap>
     std::size_t poll(Tap&& tap) {
         if (session_ == nullptr) start();
-        return receiver_ != nullptr ? poll_receiver(tap) : poll_threads(tap);
+        const std::size_t taken = receiver_ != nullptr ? poll_receiver(tap) : poll_threads(tap);
+        if (taken == 0 || ++busy_polls_ % kLookEvery == 0) return taken + recover(tap);
+        return taken;
     }
 
     // For a thread whose poll found nothing: spins, yields or sleeps, as configured.
@@ -93,11 +96,14 @@ class FeedHandler {
     [[nodiscard]] std::size_t socket_buffer_bytes() const {
         return receiver_ != nullptr ? receiver_->socket_buffer_bytes() : threads_.front()->socket_buffer_bytes();
     }
-    // On the thread that polls.
+    // On the thread that polls. Behind the config's lines, where there are servers to ask, what these sent
+    // as a line "recovery".
     [[nodiscard]] std::vector<LineStats> lines() const;
 
   private:
     static constexpr std::size_t kBatch = 32;
+    // How many polls pass, when they all find packets, between two looks at what recovery needs.
+    static constexpr std::uint32_t kLookEvery = 64;
     // Between the kernel stamping a datagram and its socket showing it.
     static constexpr Nanoseconds kStampSlack = 1'000'000;
 
@@ -107,6 +113,16 @@ class FeedHandler {
     std::size_t poll_threads(Tap& tap);
     template <class Tap>
     std::size_t drain(Tap& tap);
+    // Asks for what is missing, and takes what has come of it.
+    template <class Tap>
+    std::size_t recover(Tap& tap) {
+        const auto request = session_->next_request(MonotonicClock::now());
+        if (recovery_ == nullptr) return 0;
+        if (request) recovery_->ask(*request);
+        return recovery_->deliver(*session_, [&](const net::Received& received, std::span<const std::uint8_t> bytes) {
+            handle(received, bytes, tap);
+        });
+    }
     template <class Tap>
     void handle(const net::Received& received, std::span<const std::uint8_t> bytes, Tap& tap) {
         const Packet packet{received.line, received.received_at, bytes};
@@ -121,7 +137,9 @@ class FeedHandler {
     std::unique_ptr<Session<Venue, Handler>> session_;
     std::unique_ptr<net::Receiver> receiver_;                   // run to completion
     std::vector<std::unique_ptr<net::ReceiverThread>> threads_;  // one a line
+    std::unique_ptr<net::RecoveryClient> recovery_;             // where there are servers to ask
     std::array<net::Received, kBatch> batch_{};
+    std::uint32_t busy_polls_ = 0;
     bool stopped_ = false;
 };
 
@@ -136,6 +154,8 @@ void FeedHandler<Venue, Handler>::start() {
     SessionConfig session = config_.session;
     session.lines = config_.lines.size();
     session.datagram_bytes_max = config_.receive.buffer_bytes;
+    session.recovery.retransmit_servers = static_cast<std::uint8_t>(config_.recovery.retransmit.size());
+    session.recovery.snapshot_servers = static_cast<std::uint8_t>(config_.recovery.glimpse.size());
     auto made = std::make_unique<Session<Venue, Handler>>(session, handler_);
     if (threads) {
         for (std::size_t i = 0; i < config_.lines.size(); ++i) {
@@ -149,6 +169,12 @@ void FeedHandler<Venue, Handler>::start() {
                                                     backend_.backend);
         receiver_->start();
     }
+    if (config_.recovery.any()) {
+        RecoveryServers servers = config_.recovery;
+        servers.backend = backend_.backend;
+        recovery_ = std::make_unique<net::RecoveryClient>(servers, session.recovery, made->recovery_line(),
+                                                          config_.receive.buffer_bytes);
+    }
     session_ = std::move(made);
 }
 
@@ -158,7 +184,7 @@ std::size_t FeedHandler<Venue, Handler>::poll_receiver(Tap& tap) {
     const Timestamp before = SystemClock::now();
     const std::size_t taken = receiver_->poll([&](const net::Received& received) {
         ++receiver_->counters(received.line)[net::ReceiveCounter::handed_over];
-        handle(received, net::payload(receiver_->arena(), received), tap);
+        handle(received, receiver_->bytes(received), tap);
         receiver_->release(received.buffer);
     });
     if (taken == 0) session_->on_time(before - kStampSlack);
@@ -211,7 +237,10 @@ void FeedHandler<Venue, Handler>::stop(Tap&& tap) {
     if (session_ == nullptr || stopped_) return;
     stopped_ = true;
     for (auto& thread : threads_) thread->stop();
+    if (recovery_ != nullptr) recovery_->stop();
     while (drain(tap) > 0) {
+    }
+    while (recover(tap) > 0) {
     }
     session_->finish();
 }
@@ -219,16 +248,20 @@ void FeedHandler<Venue, Handler>::stop(Tap&& tap) {
 template <class Venue, BookHandler Handler>
 std::vector<LineStats> FeedHandler<Venue, Handler>::lines() const {
     std::vector<LineStats> out;
-    for (std::size_t i = 0; i < config_.lines.size(); ++i) {
-        const auto line = static_cast<LineId>(i);
+    const auto add = [&](const std::string& name, const net::ReceiveCounters& received) {
         LineStats stats;
-        stats.name = config_.lines[i].name;
-        stats.decoded = session_->arbiter().line(line);
-        stats.received = receiver_ != nullptr ? receiver_->counters(line) : threads_[i]->counters();
-        stats.in_flight = stats.received[net::ReceiveCounter::handed_over] -
+        stats.name = name;
+        stats.decoded = session_->arbiter().line(static_cast<LineId>(out.size()));
+        stats.received = received;
+        stats.in_flight = received[net::ReceiveCounter::handed_over] -
                           (stats.decoded[LineCounter::arbitrated] + stats.decoded[LineCounter::malformed]);
         out.push_back(stats);
+    };
+    for (std::size_t i = 0; i < config_.lines.size(); ++i) {
+        add(config_.lines[i].name,
+            receiver_ != nullptr ? receiver_->counters(static_cast<LineId>(i)) : threads_[i]->counters());
     }
+    if (recovery_ != nullptr) add("recovery", recovery_->counters());
     return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct LineConfig {
     std::string name;
     std::vector<GroupConfig> groups;
     std::string interface;  // name or address
+    std::optional<GroupConfig> soup;  // instead of groups: a SoupBinTCP server, and who logs in there
+    std::string username;
+    std::string password;
 };
 
 enum class Backend : std::uint8_t { automatic, io_uring, recvmmsg };
@@ -45,6 +49,17 @@ struct ReceiveConfig {
     std::uint32_t queue = 4096;  // packets between a receiver and the decoder
     Idle idle = Idle::automatic;
     bool huge_pages = true;
+};
+
+// Who is asked for what was missed (feed/recovery_config.hpp says how).
+struct RecoveryServers {
+    std::vector<GroupConfig> retransmit;  // MoldUDP64 request servers
+    std::vector<GroupConfig> glimpse;     // GLIMPSE snapshot servers
+    std::string username;
+    std::string password;
+    Backend backend = Backend::recvmmsg;  // how TCP is received; follows from the feed's
+
+    [[nodiscard]] bool any() const { return !retransmit.empty() || !glimpse.empty(); }
 };
 
 struct ThreadsConfig {

@@ -43,12 +43,19 @@ Receiver::Receiver(const std::vector<LineConfig>& lines, LineId first_line, std:
                    const ReceiveConfig& config, Backend backend)
     : arena_(buffer_count(config, lines.size()), (config.buffer_bytes + kBufferHead + 63) / 64 * 64,
              config.huge_pages ? HugePages::best : HugePages::off),
-      backend_(make(backend, arena_, open(lines, first_line, config.socket_buffer_bytes), line_count)) {}
+      backend_(make(backend, arena_, open(lines, first_line, config.socket_buffer_bytes), line_count)),
+      soup_(lines, first_line, line_count, config.buffer_bytes, backend), soup_lines_(line_count) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        soup_lines_[first_line + i] = lines[i].soup.has_value();
+        datagrams_ = datagrams_ || !lines[i].soup;
+    }
+}
 
 std::vector<ReceivingSocket> Receiver::open(const std::vector<LineConfig>& lines, LineId first_line,
                                             std::size_t socket_buffer_bytes) {
     std::vector<ReceivingSocket> sockets;
     for (std::size_t i = 0; i < lines.size(); ++i) {
+        if (lines[i].soup) continue;
         lines_.push_back(open_line(lines[i], socket_buffer_bytes));
         const std::size_t granted = lines_.back().buffer_bytes;
         socket_buffer_bytes_ = socket_buffer_bytes_ == 0 ? granted : std::min(socket_buffer_bytes_, granted);

@@ -9,6 +9,7 @@
 #include "millrace/feed/net/receive_config.hpp"
 #include "millrace/feed/net/recvmmsg_receiver.hpp"
 #include "millrace/feed/net/socket.hpp"
+#include "millrace/feed/net/soup_receiver.hpp"
 
 namespace millrace::net {
 
@@ -32,18 +33,30 @@ class Receiver {
     }
     template <class Sink>
     std::size_t poll(Sink&& sink) {
-        return std::visit([&](auto& backend) { return backend.poll(sink); }, backend_);
+        std::size_t taken = 0;
+        if (datagrams_) taken = std::visit([&](auto& backend) { return backend.poll(sink); }, backend_);
+        if (soup_.any()) taken += soup_.poll(sink);
+        return taken;
     }
     void wait() {
-        std::visit([](auto& backend) { backend.wait(); }, backend_);
+        if (datagrams_) std::visit([](auto& backend) { backend.wait(); }, backend_);
+        else soup_.wait();
     }
     void release(std::uint32_t buffer) {
+        if (SoupReceiver::owns(buffer)) return soup_.release(buffer);
         std::visit([buffer](auto& backend) { backend.release(buffer); }, backend_);
     }
     [[nodiscard]] ReceiveCounters& counters(LineId line) {
+        if (soup_lines_[line]) return soup_.counters(line);
         return std::visit([line](auto& backend) -> ReceiveCounters& { return backend.counters(line); }, backend_);
     }
-    [[nodiscard]] const PacketArena& arena() const { return arena_; }
+    [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
+        return SoupReceiver::owns(received.buffer) ? soup_.bytes(received) : payload(arena_, received);
+    }
+    // How many buffers may be out at once.
+    [[nodiscard]] std::size_t buffers() const {
+        return arena_.buffers() + (soup_.any() ? std::size_t{SoupReceiver::kBuffers} : 0);
+    }
     // The smallest receive buffer the kernel granted a socket.
     [[nodiscard]] std::size_t socket_buffer_bytes() const { return socket_buffer_bytes_; }
 
@@ -55,6 +68,9 @@ class Receiver {
     std::vector<LineSockets> lines_;
     std::size_t socket_buffer_bytes_ = 0;
     std::variant<IoUringReceiver, RecvmmsgReceiver> backend_;
+    SoupReceiver soup_;
+    std::vector<bool> soup_lines_;  // by line
+    bool datagrams_ = false;        // there is a line that is not SoupBinTCP
 };
 
 }  // namespace millrace::net

@@ -9,7 +9,7 @@ namespace millrace::net {
 ReceiverThread::ReceiverThread(const LineConfig& line, LineId id, std::size_t line_count, const ReceiveConfig& config,
                                Backend backend, int cpu, Idle idle)
     : line_(id), idle_(idle), receiver_({line}, id, line_count, config, backend), out_(config.queue),
-      back_(receiver_.arena().buffers()) {
+      back_(receiver_.buffers()) {
     thread_ = start_thread("millrace-rx-" + line.name, cpu, [this] { run(); });
     state_.wait(0);
     if (state_.load() == 2) {

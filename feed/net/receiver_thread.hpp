@@ -34,7 +34,7 @@ class ReceiverThread {
         static_cast<void>(pushed);
     }
     [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
-        return payload(receiver_.arena(), received);
+        return receiver_.bytes(received);
     }
     // No datagram received by the kernel before this moment is still to come (ns since the epoch).
     // acquire: pairs with the store in run(); what was pushed before it can be popped.

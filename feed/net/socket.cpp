@@ -163,6 +163,41 @@ Interface find_interface(const std::string& name_or_address) {
                                                  name_or_address, fmt::join(names, ", ")));
 }
 
+Socket connect_to(const GroupConfig& to, int type) {
+    Address address;
+    if (!parse_address(to.address, to.port, address)) {
+        errno = EINVAL;
+        return {};
+    }
+    const int family = address.any.sa_family;
+    Socket socket(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (socket.fd() < 0) return {};
+    const socklen_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    if (connect(socket.fd(), &address.any, size) != 0 && errno != EINPROGRESS) {
+        const int problem = errno;
+        socket = {};
+        errno = problem;
+    }
+    return socket;
+}
+
+Socket listen_at(const GroupConfig& at, int type) {
+    const std::string what = "listen at " + at.text();
+    Address address;
+    if (!parse_address(at.address, at.port, address)) {
+        throw Error(ExitCode::config, what + ": no IPv4 or IPv6 address; write it in numbers");
+    }
+    const int family = address.any.sa_family;
+    Socket socket(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (socket.fd() < 0) throw_errno(ExitCode::resource, what, errno, "raise the limit on open files");
+    set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR, 1, what);
+    const socklen_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    if (bind(socket.fd(), &address.any, size) != 0 || (type == SOCK_STREAM && listen(socket.fd(), 16) != 0)) {
+        throw_errno(ExitCode::resource, what, errno, "choose another address or port");
+    }
+    return socket;
+}
+
 LineSockets open_line(const LineConfig& line, std::size_t socket_buffer_bytes) {
     const Interface interface = find_interface(line.interface);
     LineSockets out;

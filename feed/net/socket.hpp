@@ -33,6 +33,12 @@ struct Interface {
 // By name or by one of its addresses. Throws Error(interface) that names those there are.
 [[nodiscard]] Interface find_interface(const std::string& name_or_address);
 
+// A socket of type SOCK_DGRAM or SOCK_STREAM that never blocks, on its way to `to`: a stream may still be
+// connecting. Without a file descriptor, and errno set, when it cannot be had.
+[[nodiscard]] Socket connect_to(const GroupConfig& to, int type);
+// One that waits for datagrams or connections at `at`. Throws Error(resource, config).
+[[nodiscard]] Socket listen_at(const GroupConfig& at, int type);
+
 struct LineSockets {
     std::vector<Socket> sockets;
     std::size_t buffer_bytes = 0;  // the receive buffer the kernel granted each

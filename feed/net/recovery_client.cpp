@@ -1,0 +1,206 @@
+#include "millrace/feed/net/recovery_client.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "millrace/core/clock.hpp"
+#include "millrace/core/cpu.hpp"
+#include "millrace/core/error.hpp"
+#include "millrace/feed/framing/moldudp64.hpp"
+
+namespace millrace::net {
+
+namespace {
+constexpr int kNapMs = 1;
+// Buffers kept back for retransmissions, so that a long snapshot does not starve them.
+constexpr std::size_t kBuffersForPackets = 64;
+}  // namespace
+
+RecoveryClient::RecoveryClient(const RecoveryServers& servers, const RecoveryConfig& config, LineId line,
+                               std::uint32_t buffer_bytes)
+    : servers_(servers), line_(line), timeout_ns_(config.snapshot_timeout_ns),
+      arena_(kBuffers, (std::max(buffer_bytes, 2'048U) + kBufferHead + 63) / 64 * 64, HugePages::off), requests_(64),
+      answers_(std::size_t{kBuffers} + 64), back_(kBuffers) {
+    for (std::uint32_t i = kBuffers; i > 0; --i) free_.push_back(i - 1);
+    for (const GroupConfig& server : servers.retransmit) {
+        udp_.push_back(connect_to(server, SOCK_DGRAM));
+        if (udp_.back().fd() < 0) {
+            throw_errno(ExitCode::resource, "retransmission server " + server.text(), errno,
+                        "check the address and that it can be reached from here");
+        }
+    }
+    thread_ = start_thread("recovery", kNotPinned, [this] { run(); });
+}
+
+void RecoveryClient::stop() {
+    stop_.store(true, std::memory_order_relaxed);
+    if (thread_.joinable()) thread_.join();
+}
+
+void RecoveryClient::run() {
+    std::vector<pollfd> polled;
+    while (!stop_.load(std::memory_order_relaxed)) {
+        std::uint32_t buffer = 0;
+        while (back_.pop(buffer)) free_.push_back(buffer);
+        const Timestamp now = MonotonicClock::now();
+        take_requests(now);
+        receive_packets();
+        go_on_with_snapshot(now);
+        published_.publish(counters_);
+        polled.clear();
+        for (const Socket& socket : udp_) polled.push_back({socket.fd(), POLLIN, 0});
+        if (tcp_ != nullptr && free_.size() > kBuffersForPackets) polled.push_back({tcp_->fd(), POLLIN, 0});
+        ::poll(polled.data(), polled.size(), kNapMs);
+    }
+}
+
+void RecoveryClient::take_requests(Timestamp now) {
+    RecoveryRequest request;
+    while (requests_.pop(request)) {
+        if (request.kind == RecoveryRequest::Kind::retransmit) send_request(request);
+        else begin_snapshot(request, now);
+    }
+}
+
+void RecoveryClient::send_request(const RecoveryRequest& request) {
+    if (request.server >= udp_.size()) return;
+    MoldUdp64Request packet{};
+    std::memcpy(packet.session.raw.data(), request.session.text.data(), packet.session.raw.size());
+    packet.sequence_number.set(request.first);
+    packet.message_count.set(request.count);
+    // One that does not get out counts as one that is not answered.
+    static_cast<void>(::send(udp_[request.server].fd(), &packet, sizeof(packet), MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+void RecoveryClient::receive_packets() {
+    for (const Socket& socket : udp_) {
+        while (!free_.empty()) {
+            const std::uint32_t buffer = free_.back();
+            const std::size_t room = arena_.buffer_bytes() - kBufferHead;
+            const long size = recv(socket.fd(), arena_[buffer] + kBufferHead, room, MSG_DONTWAIT | MSG_TRUNC);
+            if (size < 0) break;  // nothing there, or nobody listens there
+            ++counters_[ReceiveCounter::received];
+            counters_[ReceiveCounter::bytes] += static_cast<std::uint64_t>(size);
+            if (static_cast<std::size_t>(size) > room) {
+                ++counters_[ReceiveCounter::truncated];
+                continue;
+            }
+            Answer answer;
+            answer.received = {SystemClock::now(), buffer, static_cast<std::uint16_t>(size), line_, 0};
+            if (!answers_.push(answer)) {
+                ++counters_[ReceiveCounter::queue_full];
+                continue;
+            }
+            ++counters_[ReceiveCounter::handed_over];
+            free_.pop_back();
+        }
+    }
+}
+
+void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp now) {
+    if (filling_ != kNoBuffer) free_.push_back(std::exchange(filling_, kNoBuffer));
+    filled_ = 0;
+    snapshot_id_ = request.id;
+    SoupClientConfig login;
+    login.username = servers_.username;
+    login.password = servers_.password;
+    login.timeout_ns = timeout_ns_;
+    glimpse_ = std::make_unique<GlimpseClient>(login);
+    tcp_ = std::make_unique<TcpStream>(servers_.glimpse[request.server % servers_.glimpse.size()], servers_.backend);
+    glimpse_->on_connecting(now);
+    begun_ = false;
+}
+
+// Told with the first message, so that books are not emptied for a server that is not there.
+void RecoveryClient::tell_begin() {
+    if (begun_) return;
+    begun_ = true;
+    Answer begin;
+    begin.kind = Answer::Kind::begin;
+    begin.id = snapshot_id_;
+    static_cast<void>(answers_.push(begin));
+}
+
+bool RecoveryClient::enough_buffers() {
+    // A read brings at most 64 KiB, and as many buffers of messages as that fills.
+    return free_.size() > kBuffersForPackets + 65'536 / (arena_.buffer_bytes() - kBufferHead) * 2;
+}
+
+// What a snapshot brings, on its way into buffers.
+struct SnapshotMessages {
+    RecoveryClient& client;
+    std::optional<SequenceNumber> next;
+    void on_snapshot_message(std::span<const std::uint8_t> message) { client.add_message(message); }
+    void on_snapshot_end(SequenceNumber number) { next = number; }
+};
+
+void RecoveryClient::go_on_with_snapshot(Timestamp now) {
+    if (glimpse_ == nullptr) return;
+    SnapshotMessages messages{*this, std::nullopt};
+    const auto before = tcp_->state();
+    if (before == TcpStream::State::open && glimpse_->connecting()) glimpse_->on_connected(now);
+    if (before == TcpStream::State::open) {
+        glimpse_->sent(tcp_->send(glimpse_->output()), now);
+        while (enough_buffers() && glimpse_->state() == GlimpseClient::State::going) {
+            const auto bytes = tcp_->receive();
+            if (bytes.empty()) break;
+            glimpse_->on_bytes(bytes, now, messages);
+        }
+    }
+    if (tcp_->state() == TcpStream::State::closed) glimpse_->on_closed();
+    glimpse_->on_time(now);
+    flush_messages();
+    if (glimpse_->state() == GlimpseClient::State::done) end_snapshot(Answer::Kind::end, messages.next.value_or(0));
+    else if (glimpse_->state() == GlimpseClient::State::failed) end_snapshot(Answer::Kind::failed, 0);
+}
+
+void RecoveryClient::end_snapshot(Answer::Kind kind, SequenceNumber next) {
+    if (kind == Answer::Kind::end) tell_begin();
+    Answer answer;
+    answer.kind = kind;
+    answer.id = snapshot_id_;
+    answer.next = next;
+    static_cast<void>(answers_.push(answer));
+    glimpse_.reset();
+    tcp_.reset();
+}
+
+void RecoveryClient::add_message(std::span<const std::uint8_t> message) {
+    tell_begin();
+    const std::size_t need = message.size() + 2;
+    const std::size_t room = arena_.buffer_bytes() - kBufferHead;
+    if (need > room) {
+        glimpse_->on_closed();  // no message of a venue is as long: this is no snapshot
+        return;
+    }
+    if (filling_ != kNoBuffer && filled_ + need > room) flush_messages();
+    if (filling_ == kNoBuffer) {
+        MILLRACE_VERIFY(!free_.empty());  // enough_buffers() saw to that
+        filling_ = free_.back();
+        free_.pop_back();
+        filled_ = 0;
+    }
+    std::uint8_t* at = arena_[filling_] + kBufferHead + filled_;
+    at[0] = static_cast<std::uint8_t>(message.size() >> 8);
+    at[1] = static_cast<std::uint8_t>(message.size());
+    if (!message.empty()) std::memcpy(at + 2, message.data(), message.size());
+    filled_ += static_cast<std::uint32_t>(need);
+}
+
+void RecoveryClient::flush_messages() {
+    if (filling_ == kNoBuffer) return;
+    Answer answer;
+    answer.kind = Answer::Kind::messages;
+    answer.id = snapshot_id_;
+    answer.received = {0, filling_, static_cast<std::uint16_t>(filled_), line_, 0};
+    if (!answers_.push(answer)) free_.push_back(filling_);
+    filling_ = kNoBuffer;
+}
+
+}  // namespace millrace::net

@@ -1,0 +1,118 @@
+// Fetches what a session asks for, on a thread of its own: retransmissions by UDP, snapshots by TCP. The
+// thread that drives the session makes no system call for it: requests and answers travel through rings,
+// answers in buffers taken at the start.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "millrace/core/packet_arena.hpp"
+#include "millrace/core/published.hpp"
+#include "millrace/core/spsc_ring.hpp"
+#include "millrace/feed/framing/frame.hpp"
+#include "millrace/feed/gap_recovery.hpp"
+#include "millrace/feed/glimpse_client.hpp"
+#include "millrace/feed/net/received.hpp"
+#include "millrace/feed/net/receive_config.hpp"
+#include "millrace/feed/net/socket.hpp"
+#include "millrace/feed/net/tcp_stream.hpp"
+
+namespace millrace::net {
+
+class RecoveryClient {
+  public:
+    // Starts the thread. Throws Error(memory, resource, config).
+    RecoveryClient(const RecoveryServers& servers, const RecoveryConfig& config, LineId line,
+                   std::uint32_t buffer_bytes);
+    ~RecoveryClient() { stop(); }
+    RecoveryClient(const RecoveryClient&) = delete;
+    RecoveryClient& operator=(const RecoveryClient&) = delete;
+
+    // ---- the thread that drives the session ----
+
+    // A request that finds no room counts as one that is not answered.
+    void ask(const RecoveryRequest& request) { static_cast<void>(requests_.push(request)); }
+    // Feeds what has come to the session; `handle` gets the packets. Returns how many answers that were.
+    template <class Session, class Handle>
+    std::size_t deliver(Session& session, Handle&& handle);
+
+    // ---- any thread ----
+
+    [[nodiscard]] ReceiveCounters counters() const { return published_.read(); }
+    void stop();
+
+  private:
+    struct Answer {
+        enum class Kind : std::uint8_t { packet, begin, messages, end, failed };
+        Kind kind = Kind::packet;
+        std::uint32_t id = 0;      // of the snapshot
+        SequenceNumber next = 0;   // end
+        Received received;         // packet, messages: where its bytes are
+    };
+    static constexpr std::uint32_t kBuffers = 1024;
+    static constexpr std::uint32_t kNoBuffer = ~std::uint32_t{0};
+
+    void run();
+    void take_requests(Timestamp now);
+    void send_request(const RecoveryRequest& request);
+    void receive_packets();
+    void begin_snapshot(const RecoveryRequest& request, Timestamp now);
+    void go_on_with_snapshot(Timestamp now);
+    void tell_begin();
+    void end_snapshot(Answer::Kind kind, SequenceNumber next);
+    [[nodiscard]] bool enough_buffers();
+    // The snapshot's messages, from the client below.
+    friend struct SnapshotMessages;
+    void add_message(std::span<const std::uint8_t> message);
+    void flush_messages();
+
+    RecoveryServers servers_;
+    LineId line_;
+    Nanoseconds timeout_ns_;
+    PacketArena arena_;
+    std::vector<Socket> udp_;                        // by server; the thread's
+    std::unique_ptr<TcpStream> tcp_;                 // the thread's, as is what follows
+    std::unique_ptr<GlimpseClient> glimpse_;
+    std::uint32_t snapshot_id_ = 0;
+    bool begun_ = false;
+    std::uint32_t filling_ = kNoBuffer;              // the buffer that takes messages
+    std::uint32_t filled_ = 0;
+    std::vector<std::uint32_t> free_;
+    ReceiveCounters counters_;
+    SpscRing<RecoveryRequest> requests_;             // driver -> thread
+    SpscRing<Answer> answers_;                       // thread -> driver
+    SpscRing<std::uint32_t> back_;                   // driver -> thread: buffers to use again
+    Published<ReceiveCounters> published_;           // thread writes, any reads
+    std::atomic<bool> stop_{false};                  // any thread sets, the thread reads
+    std::thread thread_;
+};
+
+template <class Session, class Handle>
+std::size_t RecoveryClient::deliver(Session& session, Handle&& handle) {
+    Answer answer;
+    std::size_t taken = 0;
+    while (answers_.pop(answer)) {
+        ++taken;
+        switch (answer.kind) {
+            case Answer::Kind::packet: handle(answer.received, payload(arena_, answer.received)); break;
+            case Answer::Kind::begin: session.on_snapshot_begin(answer.id); break;
+            case Answer::Kind::messages: {
+                BlockWalker<wire::ByteOrder::big> walker(payload(arena_, answer.received));
+                while (walker.has_next()) session.on_snapshot_message(answer.id, walker.next());
+                break;
+            }
+            case Answer::Kind::end: session.on_snapshot_end(answer.id, answer.next); break;
+            case Answer::Kind::failed: session.on_snapshot_failed(answer.id); break;
+        }
+        const bool has_buffer = answer.kind == Answer::Kind::packet || answer.kind == Answer::Kind::messages;
+        if (has_buffer) static_cast<void>(back_.push(answer.received.buffer));
+    }
+    return taken;
+}
+
+}  // namespace millrace::net

@@ -78,6 +78,8 @@ void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals)
         const Timestamp now = MonotonicClock::now();
         if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration)
             return;
+        const auto stopped = [](const auto& feed) { return feed->stopped(); };
+        if (std::any_of(feeds.begin(), feeds.end(), stopped)) return;
         const bool ended =
             options.until_end && std::all_of(feeds.begin(), feeds.end(),
                                              [](const auto& feed) { return feed->ended(); });
@@ -106,6 +108,12 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
     for (const auto& feed : feeds) {
         const std::string recording = feed->recording();
         if (!recording.empty()) fmt::print(stderr, "millrace: {}\n", recording);
+    }
+    for (const auto& feed : feeds) {
+        if (!feed->stopped()) continue;
+        throw Error(ExitCode::failure, feed->name() +
+                                           ": stopped, since the feed contradicted itself (faults "
+                                           "above); quality.suspect = \"quarantine\" goes on");
     }
     const bool balanced = std::all_of(summary.feeds.begin(), summary.feeds.end(),
                                       [](const FeedSummary& feed) { return feed.balance() == 0; });

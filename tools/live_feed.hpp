@@ -31,6 +31,8 @@ class LiveFeed {
     [[nodiscard]] virtual std::string description() const = 0;
     // The session's end was announced and nothing is missing.
     [[nodiscard]] virtual bool ended() const = 0;
+    // The feed contradicted itself, and quality.suspect says to stop then.
+    [[nodiscard]] virtual bool stopped() const = 0;
     [[nodiscard]] virtual BookPage turn_page() = 0;
     // Joins the decoder thread. Then, and not before, the two below may be called.
     virtual void stop() = 0;
@@ -70,6 +72,9 @@ class LiveVenueFeed final : public LiveFeed {
                ", socket buffer " + std::to_string(feed_.socket_buffer_bytes()) + " bytes";
     }
     [[nodiscard]] bool ended() const override { return ended_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool stopped() const override {
+        return stopped_.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] BookPage turn_page() override { return handler_.turn_page(); }
     void stop() override { join(); }
 
@@ -89,6 +94,12 @@ class LiveVenueFeed final : public LiveFeed {
         FeedSummary feed = summarise(config_.name, feed_.session(), std::move(lines));
         feed.backend = millrace::name(feed_.backend().backend);
         feed.latency = summarise(handler_.latency());
+        if (config_.recovery.any()) {
+            for (std::size_t i = 0; i < kRecoveryCounters.size(); ++i) {
+                feed.recovery.emplace_back(kRecoveryCounters[i].name,
+                                           feed_.session().recovery()[static_cast<RecoveryCounter>(i)]);
+            }
+        }
         return feed;
     }
 
@@ -111,8 +122,15 @@ class LiveVenueFeed final : public LiveFeed {
     [[nodiscard]] std::vector<replay::RecordedLine> recorded_lines() const {
         std::vector<replay::RecordedLine> lines;
         for (const LineConfig& line : config_.lines) {
-            lines.push_back(
-                {line.name, endpoint_of(line.groups.front().address, line.groups.front().port)});
+            const GroupConfig& group = line.soup ? *line.soup : line.groups.front();
+            lines.push_back({line.name, endpoint_of(group.address, group.port)});
+        }
+        // What was asked for again, as a line of its own, so that a replay finds it.
+        const auto& servers = config_.recovery.retransmit;
+        if (config_.recovery.any()) {
+            lines.push_back({"recovery", servers.empty() ? lines.front().destination
+                                                         : endpoint_of(servers.front().address,
+                                                                       servers.front().port)});
         }
         return lines;
     }
@@ -134,9 +152,8 @@ class LiveVenueFeed final : public LiveFeed {
             if (packets > 0) note_time();
             if (packets > 0 && ++busy % kServeEvery != 0) continue;
             handler_.serve_page(feed_.session());
-            ended_.store(
-                feed_.session().arbiter().ended() && !feed_.session().arbiter().gap_open(),
-                std::memory_order_relaxed);
+            stopped_.store(feed_.session().stopped(), std::memory_order_relaxed);
+            ended_.store(has_ended(), std::memory_order_relaxed);
             if (packets == 0) feed_.idle();
         }
         feed_.stop(tap);
@@ -146,6 +163,16 @@ class LiveVenueFeed final : public LiveFeed {
         } catch (...) {
             recording_problem_ = std::current_exception();
         }
+    }
+    // The end was announced, and nothing is missing or it is long past hope.
+    [[nodiscard]] bool has_ended() {
+        constexpr Nanoseconds kHope = 15'000'000'000;
+        const auto& session = feed_.session();
+        if (!session.arbiter().ended()) return false;
+        const Timestamp now = MonotonicClock::now();
+        if (announced_at_ == 0) announced_at_ = now;
+        return (!session.arbiter().gap_open() && !session.recovering()) ||
+               now - announced_at_ >= kHope;
     }
     void note_time() {
         last_at_ = MonotonicClock::now();
@@ -164,7 +191,9 @@ class LiveVenueFeed final : public LiveFeed {
     std::exception_ptr recording_problem_;        // decoder writes, main reads after the join
     Timestamp first_at_ = 0;                      // likewise, as is last_at_; monotonic
     Timestamp last_at_ = 0;
-    std::atomic<bool> ended_{false};  // decoder writes, main reads
+    Timestamp announced_at_ = 0;      // of the session's end; decoder only
+    std::atomic<bool> ended_{false};    // decoder writes, main reads
+    std::atomic<bool> stopped_{false};  // likewise
     std::atomic<bool> stop_{false};   // main writes, decoder reads
     std::thread thread_;
 };

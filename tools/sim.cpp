@@ -1,20 +1,24 @@
 // millrace sim: an exchange of our own, to multicast, to a capture, or to a BinaryFILE.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
 #include "endpoint_text.hpp"
+#include "millrace/core/clock.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/capture_writer.hpp"
 #include "millrace/replay/simulator/exchange.hpp"
 #include "millrace/replay/simulator/publisher.hpp"
+#include "millrace/replay/simulator/servers.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
 
@@ -33,6 +37,10 @@ struct SimOptions {
     bool lose_on_all = false;
     std::string capture;
     std::string binaryfile;
+    std::vector<std::string> serve;
+    std::string username;
+    std::string password;
+    double linger = 2;
     bool json = false;
 };
 
@@ -59,6 +67,35 @@ replay::ExchangeConfig exchange_config(const SimOptions& options) {
         config.lines[i].duplicate = for_line(options.duplicate, i, "--duplicate");
         config.lines[i].reorder = for_line(options.reorder, i, "--reorder");
         config.lines[i].burst = for_line(options.burst_loss, i, "--burst-loss");
+    }
+    return config;
+}
+
+// "retransmit=127.0.0.1:17000" and the like.
+std::optional<replay::ServersConfig> servers_config(const SimOptions& options) {
+    if (options.serve.empty()) return std::nullopt;
+    replay::ServersConfig config;
+    config.session = options.exchange.session;
+    config.packet_bytes_max = options.exchange.packet_bytes_max;
+    config.username = options.username;
+    config.password = options.password;
+    for (const std::string& text : options.serve) {
+        const std::size_t equals = text.find('=');
+        const std::string what = text.substr(0, equals);
+        const std::size_t colon = text.rfind(':');
+        std::optional<GroupConfig>* server = what == "retransmit" ? &config.retransmit
+                                             : what == "glimpse"  ? &config.glimpse
+                                             : what == "soup"     ? &config.soup
+                                                                  : nullptr;
+        if (server == nullptr || equals == std::string::npos || colon == std::string::npos ||
+            colon < equals) {
+            throw Error(ExitCode::usage,
+                        "--serve " + text +
+                            ": give retransmit=ADDRESS:PORT, glimpse=ADDRESS:PORT or "
+                            "soup=ADDRESS:PORT");
+        }
+        const replay::Endpoint endpoint = parse_endpoint(text.substr(equals + 1));
+        *server = GroupConfig{text.substr(equals + 1, colon - equals - 1), endpoint.port};
     }
     return config;
 }
@@ -156,14 +193,19 @@ nlohmann::ordered_json summary(const std::string& venue, const replay::Exchange&
 }
 
 ExitCode run_sim(const SimOptions& options) {
-    if (options.multicast.empty() && options.capture.empty() && options.binaryfile.empty()) {
+    if (options.multicast.empty() && options.capture.empty() && options.binaryfile.empty() &&
+        options.serve.empty()) {
         throw Error(ExitCode::usage,
-                    "sim: nowhere to send; give --multicast GROUP:PORT, --capture FILE or "
-                    "--binaryfile FILE");
+                    "sim: nowhere to send; give --multicast GROUP:PORT, --capture FILE, "
+                    "--binaryfile FILE or --serve soup=ADDRESS:PORT");
     }
     StopSignals signals;
     const replay::ExchangeConfig config = exchange_config(options);
     Output output(options, config.lines.size());
+    std::unique_ptr<replay::SimulatedServers> servers;
+    if (const auto serve = servers_config(options)) {
+        servers = std::make_unique<replay::SimulatedServers>(*serve);
+    }
     bool going = true;
     const auto keep_on = [&] { return going = going && !signals.stopped(); };
     replay::Exchange exchange(
@@ -171,7 +213,10 @@ ExitCode run_sim(const SimOptions& options) {
         [&](const replay::SimulatedPacket& packet) {
             going = going && output.send(packet, keep_on);
         },
-        [&](replay::Exchange::Message message) { going = going && output.record(message); });
+        [&](replay::Exchange::Message message) {
+            going = going && output.record(message);
+            if (servers) servers->append(message);
+        });
     Progress progress("sim");
     std::uint64_t steps = 0;
     while (going && exchange.step()) {
@@ -182,7 +227,19 @@ ExitCode run_sim(const SimOptions& options) {
     }
     progress.clear();
     output.close(keep_on);
-    const nlohmann::ordered_json json = summary(config.venue, exchange, config.lines.size(), output);
+    if (servers) {
+        // Whoever is behind can still ask.
+        servers->end();
+        const Timestamp until = MonotonicClock::now() + static_cast<Timestamp>(options.linger * 1e9);
+        while (keep_on() && MonotonicClock::now() < until) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+    }
+    nlohmann::ordered_json json = summary(config.venue, exchange, config.lines.size(), output);
+    if (servers) {
+        json["retransmissions"] = servers->retransmissions();
+        json["snapshots"] = servers->snapshots();
+    }
     if (options.json) fmt::print("{}\n", json.dump());
     else fmt::print(stderr, "{}\n", json.dump(2));
     return ExitCode::ok;
@@ -258,6 +315,15 @@ void add_sim(CLI::App& app, Run& run) {
                       "let a message be lost on every line");
     command->add_flag("--repacketise", options->exchange.repacketise,
                       "line B cuts its packets differently");
+    command->add_option("--serve", options->serve,
+                        "answer at retransmit=ADDRESS:PORT (MoldUDP64 requests), "
+                        "glimpse=ADDRESS:PORT (snapshots) or soup=ADDRESS:PORT (the feed by TCP)");
+    command->add_option("--username", options->username, "that clients of the TCP servers give");
+    command->add_option("--password", options->password, "that clients of the TCP servers give");
+    command
+        ->add_option("--linger", options->linger, "seconds that the servers outlive the feed")
+        ->check(CLI::Range(0.0, 3600.0))
+        ->capture_default_str();
     CLI::Option* pace =
         command
             ->add_option("--pace", options->pace, "1 as the market's clock says, 2 twice as fast")

@@ -18,11 +18,17 @@ Json object_of(const std::vector<Named>& numbers) {
 }
 
 Json json_of(const LineSummary& line) {
+    const LineLead& lead = line.lead;
+    const auto samples = static_cast<Nanoseconds>(lead.samples);
     return {{"name", line.name},
             {"received", line.received},
             {"lost", line.counters[LineCounter::lost]},
             {"duplicate", line.counters[LineCounter::duplicate]},
-            {"malformed", line.counters[LineCounter::malformed]}};
+            {"malformed", line.counters[LineCounter::malformed]},
+            {"first", line.counters[LineCounter::first]},
+            {"ahead_ns_mean", samples == 0 ? 0 : lead.sum_ns / samples},
+            {"ahead_ns_max", lead.max_ns},
+            {"silences", line.silences}};
 }
 
 Json json_of(const FeedSummary& feed) {
@@ -46,6 +52,7 @@ Json json_of(const FeedSummary& feed) {
              {"balance", feed.balance()},
              {"quality", object_of(feed.quality)},
              {"digest", feed.digest.text()}};
+    if (!feed.recovery.empty()) out["recovery"] = object_of(feed.recovery);
     if (!feed.backend.empty()) out["backend"] = feed.backend;
     if (feed.latency) {
         out["latency_ns"] = object_of(feed.latency->percentiles_ns);
@@ -113,6 +120,7 @@ std::string text_of(const FeedSummary& feed) {
     }
     text += fmt::format("messages  {}\n          {}\n", feed.messages, listed(feed.by_type));
     text += gaps_text(feed);
+    if (!feed.recovery.empty()) text += fmt::format("recovery  {}\n", listed(feed.recovery));
     text += fmt::format("drops     {}\n", listed(feed.drops()));
     std::vector<Named> faults;
     for (std::size_t i = 0; i < kFaultCounters.size(); ++i) {

@@ -28,6 +28,8 @@ struct LineSummary {
     std::uint64_t no_buffers =
         0;  // times that reception paused for want of buffers; in no balance
     LineCounters counters;
+    LineLead lead;
+    std::uint64_t silences = 0;
 };
 
 // From the kernel's receipt of a packet to the callback for its last message that changed a book.
@@ -51,7 +53,8 @@ struct FeedSummary {
     std::array<std::uint64_t, kGapEndNames.size()> gaps_ended{};  // of all gaps, by GapEnd
     std::vector<Named> quality;                                   // books by state
     Digest digest;
-    std::string backend;  // live only
+    std::vector<Named> recovery;  // what it did; live only, with servers to ask
+    std::string backend;          // live only
     std::optional<LatencySummary> latency;
 
     [[nodiscard]] std::uint64_t packets() const;
@@ -82,7 +85,10 @@ template <class Venue, class Handler>
     feed.name = std::move(name);
     feed.venue = Venue::kId;
     for (std::size_t i = 0; i < lines.size(); ++i) {
-        lines[i].counters = session.arbiter().line(static_cast<LineId>(i));
+        const auto line = static_cast<LineId>(i);
+        lines[i].counters = session.arbiter().line(line);
+        lines[i].lead = session.arbiter().lead(line);
+        if (line < kLinesMax) lines[i].silences = session.silences(line);
     }
     feed.lines = std::move(lines);
     std::uint64_t named = 0;

@@ -1,0 +1,135 @@
+// Recovery as users meet it: `millrace sim` loses messages on all lines and plays the servers, `millrace live`
+// gets them back, and its books are those of every message that was sent.
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/command.hpp"
+
+using namespace millrace::test;
+using Json = nlohmann::json;
+
+namespace {
+
+struct Net {
+    Net() {
+        std::random_device random;
+        const std::string net = "239.254." + std::to_string(random() % 254 + 1) + ".";
+        const auto port = [&](unsigned from) { return std::to_string(from + random() % 2'000); };
+        a = net + "1:" + port(20'000);
+        b = net + "2:" + port(22'000);
+        retransmit = "127.0.0.1:" + port(12'000);
+        glimpse = "127.0.0.1:" + port(14'000);
+        soup = "127.0.0.1:" + port(16'000);
+    }
+    std::string a, b, retransmit, glimpse, soup;
+};
+
+std::string multicast_line(const std::string& name, const std::string& group) {
+    return "[[feed.line]]\nname = \"" + name + "\"\ninterface = \"lo\"\ngroups = [\"" + group + "\"]\n";
+}
+std::string config_text(const std::string& lines, const std::string& recovery, const std::string& receive = "") {
+    return "[[feed]]\nname = \"f\"\nvenue = \"nasdaq-itch50\"\n" + lines + "[feed.receive]\n" + receive +
+           "[feed.reorder]\nwindow_ms = 20\n[feed.recovery]\n" + recovery +
+           "snapshot_retry_ms = 100\n[feed.limits]\ninstruments = 64\norders = 100000\nlevels = 50000\n";
+}
+
+// What a day looked like to `millrace live`, and the digest of all that was sent.
+struct Day {
+    Json seen;
+    std::string truth;
+};
+
+Day run(const std::string& config_of_feed, std::vector<std::string> sim_arguments, bool late = false) {
+    const TempFile config("recovery.toml");
+    const TempFile ready("recovery.ready");
+    const TempFile everything("recovery-everything.bin");
+    std::ofstream(config.path()) << config_of_feed;
+    const std::vector<std::string> live_arguments{"live", config.path(), "--ready-file", ready.path(),
+                                                  "--until-end", "--json"};
+    sim_arguments.insert(sim_arguments.begin(), {"sim", "--seconds", "3", "--rate", "8000", "--seed", "77",
+                                                 "--binaryfile", everything.path(), "--linger", "6"});
+    std::unique_ptr<Command> sim;
+    if (late) {
+        sim = std::make_unique<Command>(sim_arguments, "recovery-sim");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1'200));
+    }
+    Command live(live_arguments, "recovery-live");
+    if (!live.wait_for_file(ready.path())) {
+        const Outcome refused = live.wait();
+        FAIL(refused.err);
+    }
+    if (!late) sim = std::make_unique<Command>(sim_arguments, "recovery-sim");
+    const Outcome outcome = live.wait();
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const Outcome exchange = sim->wait();
+    INFO(exchange.err);
+    REQUIRE(exchange.code == 0);
+    const Outcome replayed = run_command({"replay", everything.path(), "--venue", "nasdaq-itch50", "--json",
+                                          "--orders", "100000", "--levels", "50000"});
+    INFO(replayed.err);
+    REQUIRE(replayed.code == 0);
+    Day day{Json::parse(outcome.out), Json::parse(replayed.out)["digest"]};
+    INFO(day.seen["recovery"]);
+    CHECK(day.seen["balance"] == 0);
+    CHECK(day.seen["quality"]["live"] == 20);
+    CHECK(day.seen["digest"] == day.truth);
+    return day;
+}
+
+std::size_t gaps_ended(const Json& seen, const std::string& how) {
+    std::size_t count = 0;
+    for (const Json& gap : seen["gaps"]) count += gap["ended"] == how ? 1U : 0U;
+    return count;
+}
+
+std::vector<std::string> lossy(const Net& net, std::vector<std::string> servers) {
+    servers.insert(servers.begin(), {"--multicast", net.a, "--multicast", net.b, "--loss", "0.05", "--burst-loss",
+                                     "0.4", "--duplicate", "0.01", "--reorder", "0.02", "--lose-on-all"});
+    return servers;
+}
+
+}  // namespace
+
+TEST_CASE("recovery live: what neither line brings is retransmitted") {
+    const Net net;
+    for (const std::string receive : {"mode = \"threads\"\n", "mode = \"run_to_completion\"\n"}) {
+        const Day day = run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b),
+                                        "retransmit = [\"" + net.retransmit + "\"]\n", receive),
+                            lossy(net, {"--serve", "retransmit=" + net.retransmit}));
+        CHECK(gaps_ended(day.seen, "retransmitted") > 0);
+        CHECK(gaps_ended(day.seen, "given_up") == 0);
+    }
+}
+
+TEST_CASE("recovery live: where nothing is retransmitted a snapshot is joined") {
+    const Net net;
+    const Day day = run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b),
+                                    "glimpse = [\"" + net.glimpse + "\"]\n"),
+                        lossy(net, {"--serve", "glimpse=" + net.glimpse}));
+    CHECK(gaps_ended(day.seen, "snapshot") > 0);
+    CHECK(gaps_ended(day.seen, "given_up") == 0);
+}
+
+TEST_CASE("recovery live: who joins late takes a snapshot, with a login") {
+    const Net net;
+    const Day day = run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b),
+                                    "retransmit = [\"" + net.retransmit + "\"]\nglimpse = [\"" + net.glimpse +
+                                        "\"]\ngap_messages = 500\nusername = \"user\"\npassword = \"secret\"\n"),
+                        lossy(net, {"--serve", "retransmit=" + net.retransmit, "--serve", "glimpse=" + net.glimpse,
+                                    "--username", "user", "--password", "secret"}),
+                        true);
+    CHECK(day.seen["recovery"]["snapshots_joined"] >= 1);
+}
+
+TEST_CASE("recovery live: a feed by SoupBinTCP, on io_uring and without") {
+    for (const std::string backend : {"io_uring", "recvmmsg"}) {
+        const Net net;
+        const Day day = run(config_text("[[feed.line]]\nname = \"T\"\nsoup = \"" + net.soup + "\"\n", "",
+                                        "backend = \"" + backend + "\"\n"),
+                            {"--serve", "soup=" + net.soup});
+        CHECK(day.seen["gaps"].empty());
+    }
+}

@@ -284,7 +284,7 @@ inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level
     level.quantity -= quantity;
     --book.order_count_;
     orders_.erase(slot);
-    if (--level.orders == 0) drop_level(book, side, level_slot);
+    if (--level.orders == 0 && !planted(Bug::empty_level_stays)) drop_level(book, side, level_slot);
 }
 
 template <BookDetail Detail>
@@ -308,10 +308,10 @@ inline void BookStore::set_quantity(OrderBook& book, const Located& at, std::uin
     const Side side = side_of(level);
     const std::uint32_t before = orders_.quantity(at.slot);
     orders_.set_quantity(at.slot, quantity);
-    level.quantity = level.quantity - before + quantity;
+    level.quantity = level.quantity - before + quantity + (planted(Bug::level_total_drifts) ? 1 : 0);
     if constexpr (Detail == BookDetail::full) {
         const OrderId id = orders_.id(at.slot);
-        book.digest_.content +=
+        if (!planted(Bug::digest_drifts)) book.digest_.content +=
             digest::of_order(id, level.price, quantity, side) - digest::of_order(id, level.price, before, side);
     }
     change = {side, book.ladder(side).best() == at.level, level.price, quantity, before};

@@ -8,13 +8,28 @@ namespace millrace {
 
 enum class Bug : std::uint8_t {
     none,
+    // line arbiter
+    gap_skipped, window_never_ends, window_at_once, straggler_restarts, session_keeps_sequence, held_dropped,
+    held_never_released, drop_counted_twice, lost_one_short, first_counted_short,
     // session
     gap_without_quality, gap_untold, sequence_off_by_one, run_skips_one_less, books_survive_session,
+    log_survives_session, lines_swapped, packet_counted_twice, decoded_one_short, malformed_ignored,
+    // recovery
+    same_server_again, request_storm, request_off_by_one, snapshot_asked_once, stale_snapshot_accepted,
+    snapshot_joined_early, join_skips_one, join_repeats_one, difference_ignored,
+    log_forgotten, snapshot_on_top, repair_does_not_wait,
+    recovering_for_ever,
     // what venues share
-    fault_without_quality, quality_untold, ghost_level_after_reset, update_without_sequence,
+    fault_without_quality, stray_message_ignored, quality_untold, state_survives_session, update_without_sequence,
+    halt_ignored, top_change_untold,
     // book builder
-    execution_twice, replace_keeps_old, replace_on_other_side, state_survives_session, cancel_sets,
-    printable_ignored,
+    execution_twice, cancel_sets, printable_ignored, unprinted_execution_ignored, trade_side_flipped,
+    any_side_is_ask,
+    // book store
+    ghost_level_after_reset, replace_keeps_old, replace_on_other_side, level_total_drifts, digest_drifts,
+    empty_level_stays, asks_upside_down,
+    // consumer ring
+    ring_off_by_one_at_wrap, ring_drop_counted_twice, ring_resync_untold, conflated_keeps_older,
 };
 
 #ifdef MILLRACE_PLANTED_BUGS

@@ -9,6 +9,7 @@
 
 #include "millrace/core/level_pool.hpp"
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/planted.hpp"
 #include "millrace/core/types.hpp"
 
 namespace millrace {
@@ -66,7 +67,7 @@ class PriceLadder {
 
     // Higher keys are better on both sides.
     [[nodiscard]] static std::int64_t key(Side side, Price price) {
-        return side == Side::bid ? value(price) : -value(price);
+        return side == Side::bid || planted(Bug::asks_upside_down) ? value(price) : -value(price);
     }
 
     struct Place {

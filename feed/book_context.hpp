@@ -86,7 +86,8 @@ class BookContext {
 
     void status(OrderBook& book, TradingStatus status) {
         static_cast<EventHeader&>(status) = header;
-        if (status.what == TradingStatus::What::trading) store_.set_trading_state(book, status.state);
+        const bool deaf = planted(Bug::halt_ignored) && status.state == TradingState::halted;
+        if (status.what == TradingStatus::What::trading && !deaf) store_.set_trading_state(book, status.state);
         handler_.on_status(book, status);
     }
 
@@ -129,6 +130,7 @@ class BookContext {
     // Which book is contradicted is not known: it may be any.
     void fault(FaultCounter cause) {
         ++faults_[cause];
+        if (planted(Bug::stray_message_ignored)) return;
         if (new_books_ != Quality::recovering) distrust_all(Quality::suspect);
     }
     void fault(OrderBook& book, BookStatus status) {
@@ -181,7 +183,7 @@ class BookContext {
             if (!in_repair(book)) continue;
             trust_of(book).own = Quality::live;
             refresh(book);
-            empty(book);
+            if (!planted(Bug::snapshot_on_top)) empty(book);
         }
     }
     // The snapshot that the books in repair were made from holds everything before `next`.
@@ -278,7 +280,7 @@ class BookContext {
         static_cast<EventHeader&>(update) = header;
         update.action = action;
         update.side = change.side;
-        update.top_changed = change.top_changed;
+        update.top_changed = change.top_changed && !planted(Bug::top_change_untold);
         update.last_in_packet = last_in_packet;
         update.last_in_event = last_in_event;
         update.order = now.id;

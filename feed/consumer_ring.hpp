@@ -21,6 +21,7 @@
 #include <thread>
 #include <type_traits>
 
+#include "millrace/core/planted.hpp"
 #include "millrace/core/published.hpp"
 #include "millrace/core/spsc_ring.hpp"
 #include "millrace/core/types.hpp"
@@ -72,7 +73,8 @@ class ConsumerRing {
     void push(const Event& event) {
         const std::uint64_t position = produced_.load(std::memory_order_relaxed);
         if (policy_ == FullPolicy::block && !wait_for_room(position)) return;
-        slots_[position & mask_].write(position, event);
+        const bool wraps = planted(Bug::ring_off_by_one_at_wrap) && (position & mask_) == mask_;
+        slots_[wraps ? 0 : position & mask_].write(position, event);
         // release: pairs with the acquire loads of produced_; the slot is visible before its number.
         produced_.store(position + 1, std::memory_order_release);
     }
@@ -80,7 +82,9 @@ class ConsumerRing {
     void push(const Event& event, std::uint32_t key) {
         if (policy_ != FullPolicy::conflate || key >= keys_max_) return push(event);
         Latest& latest = latest_[key];
-        latest.value.publish(event);
+        if (!latest.waiting.load(std::memory_order_relaxed) || !planted(Bug::conflated_keeps_older)) {
+            latest.value.publish(event);
+        }
         // acq_rel: pairs with the exchange in pop_latest(); whoever clears the flag sees the value above.
         const bool waits = latest.waiting.exchange(true, std::memory_order_acq_rel);
         add(waits ? conflated_ : keyed_, 1);
@@ -185,8 +189,9 @@ class ConsumerRing {
             if (position != expected) {
                 // The events up to here are gone; the next call reads on from here.
                 lost_ = position - expected;
-                add(dropped_, lost_);
+                add(dropped_, planted(Bug::ring_drop_counted_twice) ? 2 * lost_ : lost_);
                 consumed_.store(position, std::memory_order_release);
+                if (planted(Bug::ring_resync_untold)) return pop_slot(event);
                 return Popped::resync;
             }
             if (slots_[position & mask_].read(position, event)) {

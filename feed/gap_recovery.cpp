@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "millrace/core/planted.hpp"
+
 namespace millrace {
 
 void GapRecovery::begin_gap(Timestamp now) {
@@ -23,6 +25,7 @@ bool GapRecovery::answer_is_late(SequenceRange missing, Timestamp now) {
     asked_ = false;
     ++unanswered_;
     ++counters_[RecoveryCounter::unanswered];
+    if (planted(Bug::same_server_again)) return true;
     server_ = static_cast<std::uint8_t>((server_ + 1U) % config_.retransmit_servers);
     return true;
 }
@@ -40,13 +43,15 @@ GapRecovery::Advice GapRecovery::retransmit(const SessionKey& session, SequenceR
         gap_ended();
         return Advice::give_up;
     }
-    if (ever_asked_ && now - asked_at_ < config_.request_interval_ns) return Advice::wait;
+    const Nanoseconds pause = planted(Bug::request_storm) ? 0 : config_.request_interval_ns;
+    if (ever_asked_ && now - asked_at_ < pause) return Advice::wait;
     asked_ = ever_asked_ = true;
     asked_at_ = now;
     asked_from_ = missing.first;
     const auto most = std::min<std::uint64_t>(config_.request_messages_max, 65'534);
     request = {RecoveryRequest::Kind::retransmit, server_,
-               static_cast<std::uint16_t>(std::min<std::uint64_t>(missing.size(), most)), 0, missing.first, session};
+               static_cast<std::uint16_t>(std::min<std::uint64_t>(missing.size(), most)), 0,
+               planted(Bug::request_off_by_one) ? missing.first + 1 : missing.first, session};
     ++counters_[RecoveryCounter::requests];
     return Advice::ask;
 }
@@ -86,7 +91,7 @@ void GapRecovery::snapshot_failed(RecoveryCounter why) {
     if (snapshot_ == Snapshot::none || snapshot_ == Snapshot::wanted) return;
     ++counters_[why];
     ++failures_;
-    snapshot_ = Snapshot::wanted;
+    snapshot_ = planted(Bug::snapshot_asked_once) ? Snapshot::none : Snapshot::wanted;
     snapshot_server_ = static_cast<std::uint8_t>((snapshot_server_ + 1U) % config_.snapshot_servers);
     const std::uint32_t doublings = std::min(failures_ - 1, 16U);
     paused_until_ =

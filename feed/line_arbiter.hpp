@@ -14,6 +14,7 @@
 #include <limits>
 #include <vector>
 
+#include "millrace/core/planted.hpp"
 #include "millrace/core/types.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/framing/frame.hpp"
@@ -177,7 +178,7 @@ class LineArbiter {
     // Whether the stream really is that far ahead: another packet has to say so.
     [[nodiscard]] bool believe_jump(LineId line, SequenceNumber first);
     void drop_duplicates(LineId line, std::uint64_t messages) {
-        messages_duplicate_ += messages;
+        messages_duplicate_ += planted(Bug::drop_counted_twice) ? 2 * messages : messages;
         lines_[line].counters[LineCounter::duplicate] += messages;
     }
     // Messages before `until` are missing, from next_ on. Does nothing while a gap is open.
@@ -240,7 +241,8 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     now_ = std::max(now_, received_at);
     if (!in_session_ || frame.session != session_) {
         // What was asked for again may come when nobody wants it any more.
-        const bool straggler = in_session_ && frame.session == previous_session_;
+        const bool straggler =
+            in_session_ && frame.session == previous_session_ && !planted(Bug::straggler_restarts);
         if (straggler || is_recovery_line(line) || !believe_session(line, frame)) {
             return drop_duplicates(line, frame.count);
         }
@@ -261,6 +263,7 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     count_on_line(line, first, end);
     known_end_ = std::max(known_end_, first);
     if (frame.kind == FrameKind::end_of_session) ended_ = true;
+    if (first > next_ && frame.count != 0 && planted(Bug::gap_skipped)) next_ = first;
     while (first > next_) {
         note_gap(line, first, now_);
         if (frame.count == 0) return;
@@ -311,7 +314,7 @@ template <ArbiterSink Sink>
 void LineArbiter::end_stream(Sink& sink) {
     finish(sink);
     ended_ = false;
-    next_ = 1;
+    next_ = planted(Bug::session_keeps_sequence) ? next_ : 1;
     known_end_ = 1;
     offset_ = {};
     sink.on_new_session();
@@ -327,7 +330,7 @@ void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber fir
         show_copy(line, first, skip, blocks, sink);
         drop_duplicates(line, skip);
     }
-    lines_[line].counters[LineCounter::first] += count;
+    lines_[line].counters[LineCounter::first] += planted(Bug::first_counted_short) ? 1 : count;
     if (watched_ == 0 || watched_ > next_ || next_ - watched_ >= kWatchedFor) {
         watched_ = next_;
         watched_line_ = line;
@@ -350,7 +353,11 @@ void LineArbiter::drain(Sink& sink) {
     while (!held_.empty() && held_.front().first <= next_) {
         const HeldPackets::Entry held = held_.front();
         const std::uint64_t count = held.end - held.first;
-        messages_held_ -= count;
+        if (!planted(Bug::held_never_released)) messages_held_ -= count;
+        if (planted(Bug::held_dropped)) {
+            held_.pop_front();
+            continue;
+        }
         if (held.end <= next_) {
             drop_duplicates(held.line, count);
         } else {
@@ -371,7 +378,7 @@ void LineArbiter::drain(Sink& sink) {
 template <ArbiterSink Sink>
 void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
     const SequenceRange missing{next_, until - 1};
-    messages_lost_ += missing.size();
+    messages_lost_ += missing.size() - (planted(Bug::lost_one_short) ? 1 : 0);
     if (missing.first == 1) forgive_late_join(missing);
     gap_->missing = missing;
     end_gap(why, 0);
@@ -383,7 +390,8 @@ void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
 
 template <ArbiterSink Sink>
 void LineArbiter::expire(Sink& sink, SequenceNumber arrived) {
-    while (gap_ != nullptr && arrived > next_ && now_ - gap_->opened_at > window_ns_) {
+    while (gap_ != nullptr && arrived > next_ && now_ - gap_->opened_at > (planted(Bug::window_at_once) ? 0 : window_ns_)) {
+        if (planted(Bug::window_never_ends)) return;
         if (recovers_) return declare_overdue();
         give_up(std::min({known_end_, first_held(), arrived}), GapEnd::given_up, sink);
     }

@@ -52,7 +52,8 @@ class Session {
     // One datagram of one line. `packet.line` must be below SessionConfig::lines, or recovery_line() for
     // what a retransmission server sent.
     void on_packet(const Packet& packet) {
-        LineCounters& line = arbiter_.line(packet.line);
+        const bool swapped = planted(Bug::lines_swapped) && packet.line < 2;
+        LineCounters& line = arbiter_.line(swapped ? static_cast<LineId>(1 - packet.line) : packet.line);
         line[LineCounter::bytes] += packet.bytes.size();
         const Frame frame = Venue::Framing::parse(packet.bytes);
         if (frame.kind == FrameKind::malformed ||
@@ -60,7 +61,7 @@ class Session {
             ++line[LineCounter::malformed];
             return;
         }
-        ++line[LineCounter::arbitrated];
+        line[LineCounter::arbitrated] += planted(Bug::packet_counted_twice) ? 2U : 1U;
         on_frame(packet.line, packet.received_at, frame);
     }
 
@@ -167,7 +168,7 @@ class Session {
         begin_repair(Repair::all, missing.last + 1);
     }
     void begin_session() {
-        drop_log();
+        if (!planted(Bug::log_survives_session)) drop_log();
         repair_ = Repair::none;
         join_at_ = 0;
         recovery_.reset();
@@ -192,7 +193,7 @@ class Session {
     }
     void log_message(std::span<const std::uint8_t> message, SequenceNumber sequence, bool last_in_packet);
     [[nodiscard]] bool waits_for_snapshot(std::span<const std::uint8_t> message) const {
-        if (repair_ == Repair::all) return true;
+        if (repair_ == Repair::all) return !planted(Bug::repair_does_not_wait);
         const OrderBook* book = book_named_by(message);
         return book != nullptr && context_.in_repair(*book);
     }
@@ -219,7 +220,7 @@ class Session {
     void on_frame(LineId line, Timestamp received_at, const Frame& frame) {
         arbiter_.line(line)[LineCounter::messages] += frame.count;
         arbiter_.line(line)[LineCounter::heartbeats] += frame.count == 0 ? 1 : 0;
-        messages_[MessageCounter::decoded] += frame.count;
+        messages_[MessageCounter::decoded] += planted(Bug::decoded_one_short) ? frame.count / 2 : frame.count;
         watch_.heard();
         if (told_ == Quality::stale) tell();
         Sink sink{*this};
@@ -233,7 +234,7 @@ class Session {
     void tell() {
         told_ = worst(arbiter_.overdue() ? Quality::recovering : Quality::live,
                       watch_.all_silent() && !arbiter_.ended() ? Quality::stale : Quality::live);
-        context_.set_overlay(told_);
+        if (!planted(Bug::recovering_for_ever) || told_ != Quality::live) context_.set_overlay(told_);
     }
 
     void apply_run(const MessageRun& run) {
@@ -295,7 +296,7 @@ class Session {
             case Applied::malformed:
                 // Which book it was about, and what it did to it, is not known.
                 ++messages_[MessageCounter::malformed];
-                context_.distrust_all(Quality::suspect);
+                if (!planted(Bug::malformed_ignored)) context_.distrust_all(Quality::suspect);
                 break;
         }
     }

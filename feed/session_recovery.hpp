@@ -44,6 +44,7 @@ template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::lines_differ(std::uint16_t key) {
     context_.count(FaultCounter::lines_differ);
     if constexpr (kHasKeys) {
+        if (planted(Bug::difference_ignored)) return;
         for (const std::uint16_t either : {copies_.first_key(), key}) {
             if (OrderBook* book = builder_.book_of_key(either)) context_.suspect(*book);
         }
@@ -132,7 +133,8 @@ void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<co
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::on_snapshot_end(std::uint32_t id, SequenceNumber next) {
     if (!recovery_.snapshot_loads(id)) return;
-    if (next < repair_from_) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
+    const bool too_old = next < repair_from_ && !planted(Bug::stale_snapshot_accepted);
+    if (too_old) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
     join_at_ = next;
     recovery_.snapshot_waits();
     join_snapshot();
@@ -146,13 +148,16 @@ void Session<Venue, Handler>::on_snapshot_failed(std::uint32_t id) {
 // A snapshot may be ahead of the lines: it is joined when these have come as far.
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::join_snapshot() {
-    if (arbiter_.next_expected() < join_at_) return;
+    if (arbiter_.next_expected() < join_at_ && !planted(Bug::snapshot_joined_early)) return;
     if (repair_ == Repair::all && join_at_ > repair_from_) handler_.on_gap({repair_from_, join_at_ - 1});
     context_.note_snapshot(join_at_);
-    while (log_.size() != 0 && log_.front().sequence < join_at_) {
+    const SequenceNumber covered = join_at_ + (planted(Bug::join_skips_one) ? 1 : 0) -
+                                   (planted(Bug::join_repeats_one) ? 1 : 0);
+    while (log_.size() != 0 && log_.front().sequence < covered) {
         ++messages_[MessageCounter::superseded];
         log_.pop_front();
     }
+    if (planted(Bug::log_forgotten)) drop_log();
     const bool all = std::exchange(repair_, Repair::none) == Repair::all;
     join_at_ = 0;
     while (log_.size() != 0) {

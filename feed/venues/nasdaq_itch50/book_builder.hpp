@@ -142,7 +142,9 @@ class BookBuilder {
     }
     [[nodiscard]] static std::uint16_t locate(Bytes m) { return wire::view<OrderDelete>(m).stock_locate.value(); }
     [[nodiscard]] static Side side_of(char code) { return code == 'B' ? Side::bid : Side::ask; }
-    [[nodiscard]] static bool is_side(char code) { return code == 'B' || code == 'S'; }
+    [[nodiscard]] static bool is_side(char code) {
+        return code == 'B' || code == 'S' || planted(Bug::any_side_is_ask);
+    }
     static constexpr std::uint32_t kPriceMax = 2'000'000'000;  // 200,000.0000: section 3, "Price (4)"
     [[nodiscard]] OrderBook& book_of(std::uint32_t entry) const {
         return context_.store().books()[entry - kFirstBook];
@@ -200,12 +202,13 @@ class BookBuilder {
     // An execution: the trade first, so that the last event of a message is the change of the book.
     void execute(OrderBook& book, OrderId id, Quantity shares, millrace::Trade trade) {
         BookChange change;
+        if (!trade.printable && planted(Bug::unprinted_execution_ignored)) return;
         const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change, hint_);
         if (status != BookStatus::ok) return context_.fault(book, status);
         if (shares == 100 && planted(Bug::execution_twice)) {
             static_cast<void>(context_.store().template reduce<kDetail>(book, id, shares, change, hint_));
         }
-        trade.side = change.side;
+        trade.side = planted(Bug::trade_side_flipped) ? opposite(change.side) : change.side;
         trade.order = id;
         trade.quantity = shares;
         if (trade.kind == TradeKind::execution) trade.price = change.price;

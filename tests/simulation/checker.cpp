@@ -1,5 +1,7 @@
 #include "tests/simulation/checker.hpp"
 
+#include <array>
+
 namespace millrace::sim {
 
 namespace {
@@ -86,6 +88,7 @@ void Checker::on_book(const OrderBook& book, const BookUpdate& update) {
     log_.add(value(update.order) ^ update.quantity << 40 ^ symbol << 8);
     log_.add(book.digest().content ^ book.digest().queue);
     Seen& seen = notice(book, symbol);
+    for (Consumer& consumer : consumers) consumer.tell(symbol);
     say("{} {} order {} {}@{}", update.sequence, book.symbol().view(), value(update.order), update.quantity,
         value(update.price));
     if (update.action == BookAction::clear) {
@@ -98,12 +101,28 @@ void Checker::on_book(const OrderBook& book, const BookUpdate& update) {
     const Event& event = day_->event(update.sequence);
     if (book.quality() == Quality::live) {
         check_update(book, update, event);
+        expect(update.top_changed || same_top(symbol, update.sequence), book, update.sequence, "top_changed");
         const Truth& before = day_->truth(symbol, update.sequence - 1);
         expect(!seen.unbroken || seen.last_change == before.sequence, book, update.sequence, "event before it");
     }
     expect(book.sequence() == update.sequence, book, update.sequence, "stated sequence number");
     seen.last_change = update.sequence;
     verify(book, symbol, update.sequence);
+}
+
+bool Checker::same_top(std::uint32_t symbol, SequenceNumber sequence) const {
+    const auto top = [](const Truth& truth) {
+        std::array<std::uint64_t, 6> best{};  // price, quantity and orders of bid and ask
+        for (const Row& row : truth.rows) {
+            std::uint64_t* side = &best[row.bid ? 0 : 3];
+            if (side[2] != 0 && side[0] != row.price) continue;
+            side[0] = row.price;
+            side[1] += row.quantity;
+            ++side[2];
+        }
+        return best;
+    };
+    return top(day_->truth(symbol, sequence - 1)) == top(day_->truth(symbol, sequence));
 }
 
 void Checker::check_update(const OrderBook& book, const BookUpdate& update, const Event& event) {
@@ -127,6 +146,7 @@ void Checker::on_trade(const OrderBook& book, const Trade& trade) {
     const std::uint32_t symbol = symbol_of(book);
     log_.add(trade.sequence << 8 | 0x80 | static_cast<std::uint64_t>(trade.kind));
     log_.add(trade.match_number ^ trade.quantity << 40);
+    for (Consumer& consumer : consumers) consumer.tell();
     if (!in_order(book, notice(book, symbol), trade)) return;
     if (book.quality() != Quality::live) return;
     const Event& event = day_->event(trade.sequence);

@@ -3,22 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "millrace/feed/handler.hpp"
+#include "tests/simulation/consumers.hpp"
 #include "tests/simulation/exchange.hpp"
 
 namespace millrace::sim {
-
-// A broken promise. Thrown out of a callback; the simulation of the seed ends there.
-struct Violation : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
 
 struct Tally {
     std::uint64_t events = 0;
@@ -27,11 +23,6 @@ struct Tally {
     std::uint64_t flagged = 0;
     std::uint64_t wrong = 0;
 };
-
-template <class... Args>
-[[noreturn]] void violate(fmt::format_string<Args...> text, Args&&... args) {
-    throw Violation(fmt::format(text, std::forward<Args>(args)...));
-}
 
 // A hash of everything that happened, equal on every compiler.
 class EventLog {
@@ -67,6 +58,8 @@ class Checker {
     void between(std::span<const OrderBook> books, SequenceNumber next, bool all);
     // So many messages the arbiter has given up, ever; what is named beyond these is in a snapshot.
     std::function<std::uint64_t()> lost;
+    // Told of every book and trade.
+    std::deque<Consumer> consumers;
     [[nodiscard]] const Tally& tally() const { return tally_; }
     [[nodiscard]] EventLog& log() { return log_; }
 
@@ -89,6 +82,8 @@ class Checker {
     void compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at);
     void recompute_digest(const OrderBook& book) const;
     void expect(bool holds, const OrderBook& book, SequenceNumber sequence, const char* what);
+    // Whether the message left the best prices, their totals and numbers of orders as they were.
+    [[nodiscard]] bool same_top(std::uint32_t symbol, SequenceNumber sequence) const;
     void check_update(const OrderBook& book, const BookUpdate& update, const Event& event);
     template <class... Args>
     void say(fmt::format_string<Args...> text, Args&&... args) const {

@@ -26,6 +26,9 @@ class Simulation {
           checker_(exchange_, options.verbose),
           config_(make_config()), session_(std::make_unique<FeedSession>(config_, checker_)) {
         checker_.before_event = [this] { enter_day(); };
+        checker_.consumers.emplace_back(FullPolicy::drop_oldest, 4096, exchange_.symbols());
+        checker_.consumers.emplace_back(FullPolicy::drop_oldest, 16, exchange_.symbols());
+        checker_.consumers.emplace_back(FullPolicy::conflate, 16, exchange_.symbols());
         checker_.lost = [this] { return session_->arbiter().messages_lost(); };
     }
 
@@ -164,6 +167,7 @@ class Simulation {
             clock_step_ += forwards ? much * 1000 : -much / 10;
         }
         if (strikes(Fault::full_ring)) stalled_until_ = now_ + much;
+        if (strikes(Fault::slow_consumer)) slow_until_ = now_ + 4 * much;
     }
     void count(Fault fault) { ++outcome_.faults[static_cast<std::size_t>(fault)]; }
 
@@ -192,12 +196,28 @@ class Simulation {
                 after_step(false);
             }
             recover();
+            consume();
         }
+    }
+    // The first consumer keeps up; the others do, but for a while.
+    void consume() {
+        checker_.consumers[0].work(~std::uint64_t{0});
+        for (Consumer& consumer : checker_.consumers) {
+            if (now_ >= slow_until_) consumer.work(~std::uint64_t{0});
+            consumer.check(false);
+        }
+        const std::uint64_t missed = checker_.consumers[1].missed() + checker_.consumers[2].missed();
+        if (missed != missed_ && now_ < slow_until_) count(Fault::slow_consumer);
+        missed_ = missed;
+        if (checker_.consumers[0].missed() != 0) violate("a consumer that keeps up misses events");
     }
     // What the I/O side does every few moments.
     void recover() {
         if constexpr (Venue::kRecovers) {
-            if (const auto request = session_->next_request(now_)) servers_.ask(*request, now_);
+            if (const auto request = session_->next_request(now_)) {
+                if (request->kind == RecoveryRequest::Kind::retransmit) check_request(*request);
+                servers_.ask(*request, now_);
+            }
             servers_.advance(now_, [this](Datagram d) { arrive(std::move(d)); }, *session_);
             after_step(false);
         }
@@ -215,6 +235,7 @@ class Simulation {
     void decode() {
         for (const Datagram& d : ring_) {
             hand_over(d);
+            ++behind_packets_;
             session_->on_packet({d.line, d.due, d.bytes});
             after_step(false);
         }
@@ -241,6 +262,23 @@ class Simulation {
     }
 
     // ---- what must hold ----
+
+    // What is asked for is missing; not too often, and not twice in a row of a server that does not answer.
+    void check_request(const RecoveryRequest& request) {
+        const SequenceRange missing = session_->arbiter().missing();
+        if (request.first != missing.first || request.count == 0 || request.count > missing.size()) {
+            violate("{} messages from {} asked for, missing are {}-{}", request.count, request.first,
+                    missing.first, missing.last);
+        }
+        const bool again = request.first == asked_.first && request.session == asked_.session;
+        const bool soon = asked_at_ != 0 && now_ - asked_at_ < config_.recovery.request_interval_ns;
+        if (soon) violate("messages from {} asked for {} ns after the last request", request.first, now_ - asked_at_);
+        if (again && config_.recovery.retransmit_servers > 1 && request.server == asked_.server) {
+            violate("server {} asked again for messages from {}", request.server, request.first);
+        }
+        asked_ = request;
+        asked_at_ = now_;
+    }
 
     // The day of the session key the arbiter is in; 0 before any.
     [[nodiscard]] std::uint32_t day_number() const {
@@ -270,6 +308,7 @@ class Simulation {
         checker_.between(session_->books(), next, all);
         no_false_alarm(day);
         no_standstill(next);
+        no_haste();
     }
     // Every sequence number that was passed has been applied or given up.
     void reconcile(const MessageCounters& m, std::uint32_t day, SequenceNumber next) {
@@ -287,6 +326,12 @@ class Simulation {
         if (passed != passed_before_ + next - 1) {
             violate("{} messages passed and {} accounted for", passed_before_ + next - 1, passed);
         }
+        if (logged != 0 && !session_->recovering()) violate("{} messages wait for no snapshot", logged);
+        std::uint64_t first = 0;
+        for (LineId line = 0; line < session_->arbiter().line_count(); ++line) {
+            first += session_->arbiter().line(line)[LineCounter::first];
+        }
+        if (first != passed - lost) violate("{} messages applied, {} brought first by a line", passed - lost, first);
         if (m[decoded] != decoded_) violate("{} messages decoded of {}", m[decoded], decoded_);
         for (LineId line = 0; line < session_->arbiter().line_count(); ++line) {
             const LineCounters& counters = session_->arbiter().line(line);
@@ -307,6 +352,21 @@ class Simulation {
             if (book.quality() != Quality::live) violate("{} is flagged for nothing", book.symbol().view());
         }
     }
+    // A gap is given up when the window's time or room is over, and not before.
+    void no_haste() {
+        const std::uint64_t lost = std::exchange(lost_seen_, session_->arbiter().messages_lost());
+        const bool hasty = lost != lost_seen_ && day_seen_ == day_before_ &&
+                           (!behind_ || (now_ - behind_since_ <= kWindow &&
+                                         behind_packets_ < config_.reorder_window_packets));
+        const bool comparable = !config_.recovery.enabled() && !plan_.has(Fault::clock_step) && !plan_.has(Fault::full_ring);
+        if (hasty && comparable) violate("a gap is given up {} ns after it was noticed", now_ - behind_since_);
+        if (!behind_ || !session_->arbiter().gap_open()) {
+            behind_since_ = now_;
+            behind_packets_ = 0;
+        }
+        behind_ = session_->arbiter().gap_open();
+        day_before_ = day_seen_;
+    }
     void no_standstill(SequenceNumber next) {
         const bool waiting = session_->arbiter().gap_open() && next == waiting_for_;
         if (!waiting) waiting_since_ = now_;
@@ -317,6 +377,10 @@ class Simulation {
 
     void finish() {
         after_step(true);
+        for (Consumer& consumer : checker_.consumers) {
+            consumer.work(~std::uint64_t{0});
+            consumer.check(true);
+        }
         const LineArbiter& arbiter = session_->arbiter();
         if (arbiter.gap_open() || arbiter.messages_held() != 0) violate("a gap is open at the end");
         if (day_number() != exchange_.today().number()) violate("not in the last session");
@@ -352,6 +416,8 @@ class Simulation {
     std::int64_t day_began_ = 0;
     std::int64_t clock_step_ = 0;
     std::int64_t stalled_until_ = 0;
+    std::int64_t slow_until_ = 0;
+    std::uint64_t missed_ = 0;
     bool healed_ = false;
     std::vector<Bytes> messages_;
     std::vector<Datagram> ring_;
@@ -368,6 +434,13 @@ class Simulation {
     std::uint64_t given_up_before_ = 0;
     SequenceNumber waiting_for_ = 0;
     std::int64_t waiting_since_ = 0;
+    bool behind_ = false;                     // a gap is open, without a break ...
+    std::int64_t behind_since_ = 0;           // ... since this moment ...
+    std::uint64_t behind_packets_ = 0;        // ... and so many packets
+    std::uint64_t lost_seen_ = 0;
+    std::uint32_t day_before_ = 0;
+    RecoveryRequest asked_;
+    std::int64_t asked_at_ = 0;
 };
 
 }  // namespace millrace::sim

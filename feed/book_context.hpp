@@ -30,7 +30,8 @@ class BookContext {
     [[nodiscard]] const FaultCounters& faults() const { return faults_; }
     // Of the feed as a whole: what a book is that has no trouble of its own.
     [[nodiscard]] Quality feed_quality() const {
-        return worst(worst(overlay_, new_books_), repairing_all_ ? Quality::recovering : Quality::live);
+        return worst(worst(overlay_, stopped_ ? Quality::suspect : new_books_),
+                     repairing_all_ ? Quality::recovering : Quality::live);
     }
 
     // The instrument's book, or null when nobody wants it.
@@ -141,6 +142,12 @@ class BookContext {
     // How many times a book became suspect; a change means that a repair is due.
     [[nodiscard]] std::uint64_t suspects() const { return suspects_; }
 
+    // Nothing is applied any more: from now on all books are suspect, whatever becomes of them.
+    void stop() {
+        stopped_ = true;
+        refresh_all();
+    }
+
     // Messages are missing, or lie: no book can be trusted until it is made anew.
     void distrust_all(Quality quality) {
         new_books_ = worst(new_books_, quality);
@@ -242,7 +249,7 @@ class BookContext {
     void refresh(OrderBook& book) {
         const Trust& trust = trust_of(book);
         const Quality quality =
-            worst(worst(trust.own, overlay_), trust.in_repair ? Quality::recovering : Quality::live);
+            worst(worst(stopped_ ? Quality::suspect : trust.own, overlay_), trust.in_repair ? Quality::recovering : Quality::live);
         if (book.quality() == quality) return;
         store_.set_quality(book, quality);
         if (!planted(Bug::quality_untold)) handler_.on_quality(book, quality);
@@ -299,6 +306,7 @@ class BookContext {
     Quality overlay_ = Quality::live;
     Quality new_books_ = Quality::live;  // what a book is held for that the feed names first from now on
     bool repairing_all_ = false;
+    bool stopped_ = false;
     bool watches_crossed_ = false;
     std::uint64_t suspects_ = 0;
     PagedArray<Trust> trust_;  // by instrument

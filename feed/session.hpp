@@ -221,13 +221,16 @@ class Session {
         arbiter_.line(line)[LineCounter::messages] += frame.count;
         arbiter_.line(line)[LineCounter::heartbeats] += frame.count == 0 ? 1 : 0;
         messages_[MessageCounter::decoded] += planted(Bug::decoded_one_short) ? frame.count / 2 : frame.count;
-        watch_.heard();
+        if (!arbiter_.is_recovery_line(line)) watch_.heard();
         if (told_ == Quality::stale) tell();
         Sink sink{*this};
         arbiter_.on_frame(line, received_at, frame, sink);
         if (told_ != Quality::live) tell();
         if (join_at_ != 0) join_snapshot();
-        if (context_.suspects() != 0) stopped_ = config_.quality.suspect == SuspectPolicy::stop;
+        if (context_.suspects() != 0 && !stopped_ && config_.quality.suspect == SuspectPolicy::stop) {
+            stopped_ = true;
+            context_.stop();
+        }
     }
     // Tells what holds for all books. Nothing is delivered while something is overdue, nor in silence, so
     // that it is told in time.

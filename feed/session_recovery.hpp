@@ -51,6 +51,8 @@ void Session<Venue, Handler>::lines_differ(std::uint16_t key) {
     } else {
         context_.distrust_all(Quality::suspect);
     }
+    // What waits for a snapshot may be the wrong copy: the snapshot has to reach beyond it.
+    if (repair_ != Repair::none) repair_more(arbiter_.next_expected());
 }
 
 // Packets' times may stand still or go back, when the host's clock is set: a gap does not wait for them.

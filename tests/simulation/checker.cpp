@@ -1,5 +1,6 @@
 #include "tests/simulation/checker.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace millrace::sim {
@@ -59,6 +60,22 @@ void Checker::handed(std::uint32_t day, std::uint64_t first, std::uint64_t count
     for (std::uint64_t i = 0; i < count; ++i) handed[first + i] = true;
 }
 
+void Checker::handed_wrong(std::uint32_t day, std::uint64_t sequence) {
+    wrong_.push_back({day, exchange_.days()[day - 1].event(sequence).symbol, sequence});
+}
+
+void Checker::taken(std::uint32_t day, std::uint64_t first, std::uint64_t count) {
+    std::erase_if(wrong_, [&](const Wrong& wrong) {
+        return wrong.day == day && wrong.sequence >= first && wrong.sequence < first + count;
+    });
+}
+
+bool Checker::excused(std::uint32_t symbol, SequenceNumber sequence) const {
+    return std::any_of(wrong_.begin(), wrong_.end(), [&](const Wrong& wrong) {
+        return wrong.day == day_->number() && wrong.symbol == symbol && wrong.sequence <= sequence;
+    });
+}
+
 bool Checker::in_order(const OrderBook& book, Seen& seen, const EventHeader& header) {
     ++tally_.events;
     if (header.from_snapshot) {
@@ -99,7 +116,9 @@ void Checker::on_book(const OrderBook& book, const BookUpdate& update) {
     }
     if (!in_order(book, seen, update)) return;
     const Event& event = day_->event(update.sequence);
-    if (book.quality() == Quality::live) {
+    const bool comparable = book.quality() == Quality::live && !excused(symbol, update.sequence);
+    if (!comparable) seen.unbroken = false;
+    if (comparable) {
         check_update(book, update, event);
         expect(update.top_changed || same_top(symbol, update.sequence), book, update.sequence, "top_changed");
         const Truth& before = day_->truth(symbol, update.sequence - 1);
@@ -148,7 +167,7 @@ void Checker::on_trade(const OrderBook& book, const Trade& trade) {
     log_.add(trade.match_number ^ trade.quantity << 40);
     for (Consumer& consumer : consumers) consumer.tell();
     if (!in_order(book, notice(book, symbol), trade)) return;
-    if (book.quality() != Quality::live) return;
+    if (book.quality() != Quality::live || excused(symbol, trade.sequence)) return;
     const Event& event = day_->event(trade.sequence);
     const bool hidden = event.kind == Kind::hidden_trade;
     const bool priced = event.kind == Kind::execute_priced;
@@ -167,7 +186,7 @@ void Checker::on_status(const OrderBook& book, const TradingStatus& status) {
     const std::uint32_t symbol = symbol_of(book);
     log_.add(status.sequence << 8 | 0x90 | static_cast<std::uint64_t>(status.state));
     if (!in_order(book, notice(book, symbol), status)) return;
-    if (book.quality() != Quality::live) return;
+    if (book.quality() != Quality::live || excused(symbol, status.sequence)) return;
     expect(status.code == day_->state(symbol, status.sequence), book, status.sequence, "trading state told");
     expect(day_->event(status.sequence).symbol == symbol, book, status.sequence, "book of a trading state");
 }
@@ -211,7 +230,7 @@ void Checker::on_gap(SequenceRange missing) {
 
 void Checker::verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) {
     ++tally_.books_checked;
-    if (book.quality() != Quality::live) {
+    if (book.quality() != Quality::live || excused(symbol, sequence)) {
         ++tally_.flagged;
         return;
     }
@@ -277,8 +296,9 @@ void Checker::between(std::span<const OrderBook> books, SequenceNumber next, boo
     for (std::size_t i = 0; i < books.size(); ++i) {
         const OrderBook& book = books[i];
         const std::uint32_t symbol = symbol_of(book);
-        const Seen& seen = notice(book, symbol);
-        if (book.quality() == Quality::live) {
+        Seen& seen = notice(book, symbol);
+        if (excused(symbol, next - 1)) seen.unbroken = false;
+        else if (book.quality() == Quality::live) {
             const SequenceNumber last = day_->truth(symbol, next - 1).sequence;
             // A book from a snapshot stands at the snapshot's end.
             const bool stated = book.sequence() == last || (!seen.unbroken && book.sequence() > last);

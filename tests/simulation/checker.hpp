@@ -53,6 +53,11 @@ class Checker {
     [[nodiscard]] const Day& day() const { return *day_; }
     // Message `sequence` of the day was handed to the session unharmed.
     void handed(std::uint32_t day, std::uint64_t first, std::uint64_t count);
+    // The session was handed a copy of this message that says something else, and cannot know it until it has
+    // been handed a good one. Until then the book may be wrong, and nobody can say so.
+    void handed_wrong(std::uint32_t day, std::uint64_t sequence);
+    // All of these, unharmed, have been taken in.
+    void taken(std::uint32_t day, std::uint64_t first, std::uint64_t count);
     // Between two packets: everything before `next` has been applied or given up. `all` compares every book
     // row by row, otherwise one of them in turn.
     void between(std::span<const OrderBook> books, SequenceNumber next, bool all);
@@ -77,6 +82,7 @@ class Checker {
     // False for what a snapshot tells, which stands at no number.
     bool in_order(const OrderBook& book, Seen& seen, const EventHeader& header);
     // Counts the book as flagged, or holds it against its state after `sequence`.
+    [[nodiscard]] bool excused(std::uint32_t symbol, SequenceNumber sequence) const;
     void verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at);
@@ -94,6 +100,12 @@ class Checker {
     bool verbose_;
     const Day* day_ = nullptr;
     std::vector<Seen> seen_;                  // by symbol
+    struct Wrong {
+        std::uint32_t day;
+        std::uint32_t symbol;
+        std::uint64_t sequence;
+    };
+    std::vector<Wrong> wrong_;                // copies whose good one has not come
     std::vector<std::vector<bool>> handed_;   // by day, by sequence number
     SequenceNumber given_up_to_ = 0;
     std::uint64_t given_up_ = 0;

@@ -156,11 +156,48 @@ bool ItchVenue::break_length(Bytes& packet, Rng& rng) {
     return true;
 }
 
-bool ItchVenue::break_type(Bytes& packet, Rng& rng) {
+std::uint32_t ItchVenue::index_of(const Bytes& packet, std::size_t message) {
+    std::uint32_t index = 0;
+    for (std::size_t at = kHeader; at + 2 != message; ++index) {
+        at += 2 + (std::size_t{packet[at]} << 8 | packet[at + 1]);
+    }
+    return index;
+}
+
+void ItchVenue::break_header(Bytes& packet, Rng& rng) {
+    // Several bytes, so that no two packets of a seed happen to agree.
+    const std::size_t at = rng.per_mille(500) ? 0 : 10;
+    for (std::size_t i = 0; i < 4; ++i) packet[at + i] ^= static_cast<std::uint8_t>(1 + rng.below(127));
+}
+
+std::optional<std::uint32_t> ItchVenue::break_type(Bytes& packet, Rng& rng) {
     const std::size_t at = pick(packet, rng);
-    if (at == 0) return false;
+    if (at == 0) return std::nullopt;
     packet[at] = static_cast<std::uint8_t>(0x80 | rng.below(0x80));
-    return true;
+    return index_of(packet, at);
+}
+
+std::optional<std::uint32_t> ItchVenue::falsify(Bytes& packet, Rng& rng) {
+    const std::size_t at = pick(packet, rng);
+    if (at == 0) return std::nullopt;
+    const bool first_way = rng.per_mille(500);
+    switch (static_cast<char>(packet[at])) {
+        case 'A':
+        case 'F':
+            // More shares, or another price.
+            if (first_way) packet[at + 22] ^= 0x10;
+            else packet[at + 35] ^= 0x01;
+            break;
+        case 'U':
+            if (first_way) packet[at + 29] ^= 0x10;
+            else packet[at + 34] ^= 0x01;
+            break;
+        case 'E':
+        case 'C':
+        case 'X': packet[at + 22] ^= 0x01; break;  // a share more or less
+        default: return std::nullopt;
+    }
+    return index_of(packet, at);
 }
 
 bool ItchVenue::break_range(Bytes& packet, Rng& rng) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -60,8 +61,12 @@ struct ItchVenue {
     static void break_framing(Bytes& packet, Rng& rng);
     // One message becomes shorter than its type; false where the packet has no such message.
     [[nodiscard]] static bool break_length(Bytes& packet, Rng& rng);
+    // The session is another one, or the sequence number lies far ahead.
+    static void break_header(Bytes& packet, Rng& rng);
+    // One message parses, and is wrong. Returns which of the packet's it is; no number where none can be.
+    [[nodiscard]] static std::optional<std::uint32_t> falsify(Bytes& packet, Rng& rng);
     // One message's type becomes one that does not exist.
-    [[nodiscard]] static bool break_type(Bytes& packet, Rng& rng);
+    [[nodiscard]] static std::optional<std::uint32_t> break_type(Bytes& packet, Rng& rng);
     // One message says something that cannot be: an order nobody has, no shares, no such side.
     [[nodiscard]] static bool break_range(Bytes& packet, Rng& rng);
 
@@ -80,6 +85,7 @@ struct ItchVenue {
     }
     // Where a random message of the packet that changes a book begins; 0 when there is none.
     [[nodiscard]] static std::size_t pick(const Bytes& packet, Rng& rng);
+    [[nodiscard]] static std::uint32_t index_of(const Bytes& packet, std::size_t message);
 };
 
 }  // namespace millrace::sim

@@ -13,7 +13,7 @@ namespace millrace::sim {
 using Bytes = std::vector<std::uint8_t>;
 
 // What was done to a datagram on its way.
-enum class Harm : std::uint8_t { none, framing, message };
+enum class Harm : std::uint8_t { none, framing, header, message, wrong };
 
 // A datagram on its way, with what it holds told apart from its bytes.
 struct Datagram {
@@ -25,6 +25,7 @@ struct Datagram {
     std::uint32_t day = 0;
     std::uint64_t first = 0;
     std::uint32_t count = 0;
+    std::uint64_t wrong = 0;    // for Harm::wrong: which message says something else than it should
     Bytes bytes;
 
     friend bool operator>(const Datagram& a, const Datagram& b) {
@@ -165,28 +166,36 @@ class Lines {
     }
     void corrupt(Datagram& d) {
         const bool framing = strikes(Fault::corrupt_framing);
-        const bool length = strikes(Fault::corrupt_length);
+        const bool header = strikes(Fault::corrupt_header);
         const bool type = strikes(Fault::corrupt_type);
+        const bool payload = strikes(Fault::wrong_payload);
+        const bool length = strikes(Fault::corrupt_length);
         const bool range = strikes(Fault::corrupt_range);
         if (framing) {
             Venue::break_framing(d.bytes, corruption_);
-            d.harm = Harm::framing;
-            return count(Fault::corrupt_framing);
+            return harm(d, Harm::framing, Fault::corrupt_framing);
+        }
+        // A damaged first packet of a session cannot be told from the first of another one.
+        if (header && d.first > 1) {
+            Venue::break_header(d.bytes, corruption_);
+            return harm(d, Harm::header, Fault::corrupt_header);
         }
         if (d.count == 0) return;
-        Fault done = Fault::corrupt_length;
-        bool harmed = length && Venue::break_length(d.bytes, corruption_);
-        if (!harmed && type) {
-            done = Fault::corrupt_type;
-            harmed = Venue::break_type(d.bytes, corruption_);
+        if (length && Venue::break_length(d.bytes, corruption_)) {
+            return harm(d, Harm::message, Fault::corrupt_length);
         }
-        if (!harmed && range) {
-            done = Fault::corrupt_range;
-            harmed = Venue::break_range(d.bytes, corruption_);
+        if (range && Venue::break_range(d.bytes, corruption_)) {
+            return harm(d, Harm::message, Fault::corrupt_range);
         }
-        if (!harmed) return;
-        d.harm = Harm::message;
-        count(done);
+        if (!type && !payload) return;
+        const auto which = type ? Venue::break_type(d.bytes, corruption_) : Venue::falsify(d.bytes, corruption_);
+        if (!which) return;
+        d.wrong = d.first + *which;
+        harm(d, Harm::wrong, type ? Fault::corrupt_type : Fault::wrong_payload);
+    }
+    void harm(Datagram& d, Harm harm, Fault fault) {
+        d.harm = harm;
+        count(fault);
     }
 
     const FaultPlan& plan_;

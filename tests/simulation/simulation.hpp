@@ -51,9 +51,10 @@ class Simulation {
     static constexpr std::int64_t kStep = 250'000;       // how often an idle receiver lets time pass
     static constexpr std::int64_t kWindow = 2'000'000;   // reorder_window_ns
     static constexpr std::int64_t kRetransmit = 6'000'000;
+    static constexpr std::int64_t kQuiet = 4'000'000;    // quality.quiet_ns
     // The longest that a feed may wait for a message, by what it may ask for; and the longest from the end of
     // the faults until every book is exact again.
-    static constexpr std::int64_t kGapBound = kWindow + 4 * kStep;
+    static constexpr std::int64_t kGapBound = 2 * kWindow + 4 * kStep;
     static constexpr std::int64_t kAskBound = kGapBound + kRetransmit + 2 * Servers<Venue>::kAnswerTimeout;
     static constexpr std::int64_t kRecoveryBound = kAskBound + 40'000'000;
 
@@ -63,6 +64,9 @@ class Simulation {
         config.reorder_window_packets = static_cast<std::uint32_t>(shape_.between(2, 24));
         config.reorder_window_ns = kWindow;
         config.datagram_bytes_max = 512;
+        config.quality.quiet_ns = kQuiet;
+        config.quality.compare_messages = 256;
+        config.quality.suspect = static_cast<SuspectPolicy>(shape_.below(3));
         if constexpr (Venue::kRecovers) configure_recovery(config);
         if (plan_.has(Fault::limits)) {
             count(Fault::limits);
@@ -90,7 +94,6 @@ class Simulation {
         recovery.snapshot_retry_ns = 500'000;
         recovery.snapshot_retry_max_ns = 4'000'000;
         recovery.backlog_bytes = shape_.between(500, 6000);
-        config.quality.suspect = shape_.per_mille(500) ? SuspectPolicy::keep : SuspectPolicy::quarantine;
     }
 
     // ---- the exchange's side ----
@@ -164,9 +167,17 @@ class Simulation {
         }
         if (strikes(Fault::clock_step)) {
             count(Fault::clock_step);
-            clock_step_ += forwards ? much * 1000 : -much / 10;
+            clock_step_ += forwards ? much * 1000 : -much * 1000;
         }
         if (strikes(Fault::full_ring)) stalled_until_ = now_ + much;
+        if (strikes(Fault::interface_flap)) {
+            count(Fault::interface_flap);
+            down_until_ = now_ + much;
+        }
+        if (strikes(Fault::silence)) {
+            count(Fault::silence);
+            advance(now_ + kQuiet + 2 * much);
+        }
         if (strikes(Fault::slow_consumer)) slow_until_ = now_ + 4 * much;
     }
     void count(Fault fault) { ++outcome_.faults[static_cast<std::size_t>(fault)]; }
@@ -213,16 +224,17 @@ class Simulation {
     }
     // What the I/O side does every few moments.
     void recover() {
+        const auto request = session_->next_request(now_);
         if constexpr (Venue::kRecovers) {
-            if (const auto request = session_->next_request(now_)) {
-                if (request->kind == RecoveryRequest::Kind::retransmit) check_request(*request);
-                servers_.ask(*request, now_);
-            }
+            if (request && request->kind == RecoveryRequest::Kind::retransmit) check_request(*request);
+            if (request) servers_.ask(*request, now_);
             servers_.advance(now_, [this](Datagram d) { arrive(std::move(d)); }, *session_);
-            after_step(false);
         }
+        after_step(false);
+        no_silence();
     }
     void arrive(Datagram d) {
+        if (now_ < down_until_ && !healed_) return;  // the interface is down
         if (d.oversize) {
             ++truncated_;
             return;
@@ -236,7 +248,11 @@ class Simulation {
         for (const Datagram& d : ring_) {
             hand_over(d);
             ++behind_packets_;
+            const std::uint32_t day_before = day_number();
             session_->on_packet({d.line, d.due, d.bytes});
+            note_begun(d, day_before);
+            if (d.harm == Harm::none) checker_.taken(d.day, d.first, d.count);
+            if (d.line < Lines<Venue>::kLines && d.harm != Harm::framing) heard_at_ = now_;
             after_step(false);
         }
         ring_.clear();
@@ -254,9 +270,20 @@ class Simulation {
         }
         ++arbitrated_[d.line];
         decoded_ += d.count;
-        if (d.harm == Harm::message) tainted_day_ = std::max(tainted_day_, d.day);
+        // Nobody can tell one of these from the beginning of another session, or from much that was lost.
+        if (d.harm == Harm::header) return;
+        if (d.harm == Harm::message || d.harm == Harm::wrong) tainted_day_ = std::max(tainted_day_, d.day);
         if (d.day < day_seen_) return;
+        if (d.day == day_number() || d.first <= 1) note_handed(d);
+    }
+    // Of a session that begins, the session may wait for a second packet before it believes it.
+    void note_begun(const Datagram& d, std::uint32_t day_before) {
+        if (d.harm == Harm::header || d.harm == Harm::framing || d.first <= 1) return;
+        if (d.day != day_before && d.day == day_number()) note_handed(d);
+    }
+    void note_handed(const Datagram& d) {
         checker_.handed(d.day, d.first, d.count);
+        if (d.harm == Harm::wrong) checker_.handed_wrong(d.day, d.wrong);
         if (handed_end_.size() <= d.day) handed_end_.resize(d.day + 1, 1);
         handed_end_[d.day] = std::max(handed_end_[d.day], d.first + d.count);
     }
@@ -345,11 +372,20 @@ class Simulation {
     }
     // Where nothing was given up and nothing contradicted itself, no book is flagged.
     void no_false_alarm(std::uint32_t day) const {
-        if (session_->recovering() || tainted_day_ >= day || plan_.has(Fault::limits)) return;
+        if (session_->recovering() || session_->stopped()) return;
+        if (tainted_day_ >= day || plan_.has(Fault::limits)) return;
+        if (now_ - heard_at_ >= kQuiet) return;
         const bool snapshots = config_.recovery.snapshot_servers != 0;
         if (!snapshots && session_->arbiter().messages_lost() != given_up_before_) return;
         for (const OrderBook& book : session_->books()) {
             if (book.quality() != Quality::live) violate("{} is flagged for nothing", book.symbol().view());
+        }
+    }
+    // A feed that was heard and is heard no more has no live book.
+    void no_silence() const {
+        if (now_ - heard_at_ < kQuiet + 3 * kStep || heard_at_ == 0 || session_->arbiter().ended()) return;
+        for (const OrderBook& book : session_->books()) {
+            if (book.quality() == Quality::live) violate("{} is live in silence", book.symbol().view());
         }
     }
     // A gap is given up when the window's time or room is over, and not before.
@@ -416,6 +452,8 @@ class Simulation {
     std::int64_t day_began_ = 0;
     std::int64_t clock_step_ = 0;
     std::int64_t stalled_until_ = 0;
+    std::int64_t down_until_ = 0;
+    std::int64_t heard_at_ = 0;               // when the last packet was handed over
     std::int64_t slow_until_ = 0;
     std::uint64_t missed_ = 0;
     bool healed_ = false;

@@ -56,7 +56,7 @@ class BookBuilder {
   private:
     [[nodiscard]] Applied on(const dbn::SymbolMapping& m) {
         const bool named = names_.name(m.instrument_id.value(), Symbol(m.stype_out_symbol.value()));
-        if (!named) context_.fault(FaultCounter::books_full);
+        if (!named) context_.count(FaultCounter::books_full);
         return Applied::delivered;
     }
 
@@ -70,7 +70,7 @@ class BookBuilder {
         bool wanted = false;
         OrderBook* book = book_of(m, wanted);
         if (book == nullptr) {
-            if (wanted) context_.fault(FaultCounter::books_full);
+            if (wanted) context_.count(FaultCounter::books_full);
             return wanted ? Applied::delivered : Applied::filtered;
         }
         settle_trade(*book, m);

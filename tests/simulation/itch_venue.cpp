@@ -166,8 +166,7 @@ std::uint32_t ItchVenue::index_of(const Bytes& packet, std::size_t message) {
 
 void ItchVenue::break_header(Bytes& packet, Rng& rng) {
     // Several bytes, so that no two packets of a seed happen to agree.
-    const std::size_t at = rng.per_mille(500) ? 0 : 10;
-    for (std::size_t i = 0; i < 4; ++i) packet[at + i] ^= static_cast<std::uint8_t>(1 + rng.below(127));
+    for (std::size_t i = 10; i < 14; ++i) packet[i] ^= static_cast<std::uint8_t>(1 + rng.below(127));
 }
 
 std::optional<std::uint32_t> ItchVenue::break_type(Bytes& packet, Rng& rng) {

@@ -61,7 +61,7 @@ struct ItchVenue {
     static void break_framing(Bytes& packet, Rng& rng);
     // One message becomes shorter than its type; false where the packet has no such message.
     [[nodiscard]] static bool break_length(Bytes& packet, Rng& rng);
-    // The session is another one, or the sequence number lies far ahead.
+    // The sequence number lies far ahead.
     static void break_header(Bytes& packet, Rng& rng);
     // One message parses, and is wrong. Returns which of the packet's it is; no number where none can be.
     [[nodiscard]] static std::optional<std::uint32_t> falsify(Bytes& packet, Rng& rng);

@@ -175,8 +175,7 @@ class Lines {
             Venue::break_framing(d.bytes, corruption_);
             return harm(d, Harm::framing, Fault::corrupt_framing);
         }
-        // A damaged first packet of a session cannot be told from the first of another one.
-        if (header && d.first > 1) {
+        if (header) {
             Venue::break_header(d.bytes, corruption_);
             return harm(d, Harm::header, Fault::corrupt_header);
         }

@@ -391,7 +391,6 @@ void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
 template <ArbiterSink Sink>
 void LineArbiter::expire(Sink& sink, SequenceNumber arrived) {
     while (gap_ != nullptr && arrived > next_ && now_ - gap_->opened_at > (planted(Bug::window_at_once) ? 0 : window_ns_)) {
-        if (planted(Bug::window_never_ends)) return;
         if (recovers_) return declare_overdue();
         give_up(std::min({known_end_, first_held(), arrived}), GapEnd::given_up, sink);
     }

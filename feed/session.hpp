@@ -171,6 +171,7 @@ class Session {
         if (!planted(Bug::log_survives_session)) drop_log();
         repair_ = Repair::none;
         join_at_ = 0;
+        differ_to_ = 0;
         recovery_.reset();
         copies_.forget();
         builder_.reset();
@@ -208,14 +209,14 @@ class Session {
     void compare(SequenceNumber sequence, std::span<const std::uint8_t> message) {
         std::uint16_t key = 0;
         if constexpr (kHasKeys) key = Builder::key_of(message);
-        if (!copies_.same(sequence, message, key)) [[unlikely]] lines_differ(key);
+        if (!copies_.same(sequence, message, key)) [[unlikely]] lines_differ(sequence, key);
     }
     void compare_all(SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks) {
         Walker walker(blocks);
         for (std::uint32_t i = 0; i < count; ++i) compare(first + i, walker.next());
     }
     // Nobody knows which copy is right: what either is about is suspect.
-    void lines_differ(std::uint16_t key);
+    void lines_differ(SequenceNumber sequence, std::uint16_t key);
 
     void on_frame(LineId line, Timestamp received_at, const Frame& frame) {
         arbiter_.line(line)[LineCounter::messages] += frame.count;
@@ -314,6 +315,7 @@ class Session {
     GapRecovery recovery_;
     MessageLog log_;
     Repair repair_ = Repair::none;
+    SequenceNumber differ_to_ = 0;       // the last message of which two copies are not the same
     SequenceNumber repair_from_ = 0;     // a snapshot has to hold everything before this one
     SequenceNumber join_at_ = 0;         // the snapshot that is complete holds everything before this one
     std::uint64_t first_gap_ = 0;        // of the gap log, that the repair makes good

@@ -41,10 +41,10 @@ void Session<Venue, Handler>::ask_again(Timestamp now, std::optional<RecoveryReq
 }
 
 template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::lines_differ(std::uint16_t key) {
+void Session<Venue, Handler>::lines_differ(SequenceNumber sequence, std::uint16_t key) {
+    differ_to_ = std::max(differ_to_, sequence);
     context_.count(FaultCounter::lines_differ);
     if constexpr (kHasKeys) {
-        if (planted(Bug::difference_ignored)) return;
         for (const std::uint16_t either : {copies_.first_key(), key}) {
             if (OrderBook* book = builder_.book_of_key(either)) context_.suspect(*book);
         }
@@ -78,8 +78,9 @@ void Session<Venue, Handler>::begin_repair(Repair repair, SequenceNumber from) {
         recovery_.want_another_snapshot();
     }
     repair_ = std::max(repair, repair_);
-    repair_from_ = from;
-    if (join_at_ != 0 && join_at_ < from) {
+    // A wrong copy may still be on its way to the books, out of what is held.
+    repair_from_ = std::max(from, differ_to_ + 1);
+    if (join_at_ != 0 && join_at_ < repair_from_) {
         join_at_ = 0;
         recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
     }

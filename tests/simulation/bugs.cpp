@@ -14,7 +14,6 @@ namespace {
 
 constexpr BugInfo kBugs[] = {
     {Bug::gap_skipped, "gap_skipped", "what is missing is passed over as if it had come"},
-    {Bug::window_never_ends, "window_never_ends", "a gap is waited for without end"},
     {Bug::window_at_once, "window_at_once", "a gap is given up before its window is over"},
     {Bug::straggler_restarts, "straggler_restarts",
      "a late packet of the last session starts that session again"},
@@ -57,7 +56,6 @@ constexpr BugInfo kBugs[] = {
     {Bug::join_skips_one, "join_skips_one", "the first message behind a snapshot is left out"},
     {Bug::join_repeats_one, "join_repeats_one",
      "the last message in a snapshot is applied again"},
-    {Bug::difference_ignored, "difference_ignored", "copies that differ change no quality"},
     {Bug::log_forgotten, "log_forgotten", "what waited for a snapshot is not applied after it"},
     {Bug::snapshot_on_top, "snapshot_on_top", "a snapshot is added to what a book held before"},
     {Bug::repair_does_not_wait, "repair_does_not_wait",

@@ -282,7 +282,7 @@ void Checker::recompute_digest(const OrderBook& book) const {
             bool first = true;
             for (const Order order : book.orders(side, depth)) {
                 digest.content += digest::of_order(order.id, order.price, order.quantity, side);
-                if (!first) digest.queue += digest::of_neighbours(ahead, order.id);
+                if (!first) digest.queue += digest::of_neighbours(tag_of(ahead), tag_of(order.id));
                 ahead = order.id;
                 first = false;
             }

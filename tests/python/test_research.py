@@ -152,7 +152,11 @@ def test_databentos_own_files_read_as_databento_reads_them(path: Path) -> None:
     names = [n for n in own.dtype.names if n in theirs.dtype.names and n != "length"]
     assert len(names) >= 8
     for name in names:
-        assert np.array_equal(own[name], theirs[name].astype(own[name].dtype)), name
+        expected = theirs[name].astype(own[name].dtype)
+        if own[name].dtype != theirs[name].dtype:  # of an older version: "no value" widens too
+            undefined = theirs[name] == np.iinfo(theirs[name].dtype).max
+            expected[undefined] = np.iinfo(own[name].dtype).max
+        assert np.array_equal(own[name], expected), name
 
 
 @pytest.mark.parametrize("path", samples("iex/*.pcap.gz"))

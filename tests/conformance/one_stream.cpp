@@ -100,7 +100,7 @@ class Day {
         FeedConfig config;
         config.name = "f";
         config.venue = Venue::kId;
-        config.lines = {{"A", {groups_.group(0)}, "lo"}, {"B", {groups_.group(1)}, "lo"}};
+        config.lines = {{"A", {groups_.group(0)}, "lo", {}, {}, {}}, {"B", {groups_.group(1)}, "lo", {}, {}, {}}};
         config.receive.backend = backend;
         config.receive.require_backend = true;
         config.receive.mode = mode;

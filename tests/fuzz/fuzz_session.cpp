@@ -30,7 +30,7 @@ void check(const OrderBook& book) {
             OrderId ahead{};
             for (const Order order : book.orders(side, depth)) {
                 content.content += digest::of_order(order.id, order.price, order.quantity, side);
-                if (count > 0) content.queue += digest::of_neighbours(ahead, order.id);
+                if (count > 0) content.queue += digest::of_neighbours(tag_of(ahead), tag_of(order.id));
                 ahead = order.id;
                 total += order.quantity;
                 ++count;

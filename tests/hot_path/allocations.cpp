@@ -110,7 +110,7 @@ FeedConfig live_config(Backend backend, ReceiveMode mode, const SomeGroups& grou
     FeedConfig config;
     config.name = "f";
     config.venue = "nasdaq-itch50";
-    config.lines = {{"A", {groups.group(0)}, "lo"}, {"B", {groups.group(1)}, "lo"}};
+    config.lines = {{"A", {groups.group(0)}, "lo", {}, {}, {}}, {"B", {groups.group(1)}, "lo", {}, {}, {}}};
     config.receive.backend = backend;
     config.receive.mode = mode;
     config.receive.idle = Idle::wait;

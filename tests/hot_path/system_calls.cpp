@@ -57,7 +57,7 @@ FeedConfig config_of(const Case& c, const SomeGroups& groups) {
     FeedConfig config;
     config.name = "f";
     config.venue = "nasdaq-itch50";
-    config.lines = {{"A", {groups.group(0)}, "lo"}, {"B", {groups.group(1)}, "lo"}};
+    config.lines = {{"A", {groups.group(0)}, "lo", {}, {}, {}}, {"B", {groups.group(1)}, "lo", {}, {}, {}}};
     config.receive.backend = c.backend;
     config.receive.mode = c.mode;
     config.receive.idle = c.idle;

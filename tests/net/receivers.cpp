@@ -37,7 +37,7 @@ ReceiveConfig small() {
 }
 
 LineConfig line_of(std::vector<GroupConfig> groups, const std::string& interface = "lo") {
-    return {"A", std::move(groups), interface};
+    return {"A", std::move(groups), interface, {}, {}, {}};
 }
 
 // A receiver of one or more lines that keeps the text of what it is handed.
@@ -50,7 +50,7 @@ class Listener {
 
     std::size_t poll() {
         return receiver_.poll([this](const Received& received) {
-            const auto bytes = payload(receiver_.arena(), received);
+            const auto bytes = receiver_.bytes(received);
             texts.emplace_back(bytes.begin(), bytes.end());
             lines.push_back(received.line);
             times.push_back(received.received_at);

@@ -129,12 +129,14 @@ SoupSource source_of(const MessageStore& store, const bool& ended) {
 
 // Carries bytes both ways until neither side has any.
 void exchange_bytes(SoupClient& client, SoupServer& server, Timestamp now, Collected& collected) {
+    Bytes up;
+    Bytes down;
     for (bool any = true; any;) {
-        const Bytes up(client.output().begin(), client.output().end());
+        up.assign(client.output().begin(), client.output().end());
         client.sent(up.size(), now);
         if (!up.empty()) server.on_bytes(up, now);
         server.on_time(now);
-        const Bytes down(server.output().begin(), server.output().end());
+        down.assign(server.output().begin(), server.output().end());
         server.sent(down.size());
         if (!down.empty()) client.on_bytes(down, now, collected);
         any = !up.empty() || !down.empty();

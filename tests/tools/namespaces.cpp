@@ -251,7 +251,7 @@ bool can_run() {
 }  // namespace
 
 TEST_CASE("namespaces: lines cut, links down, killed and started again, the books are those of the day",
-          "[no-sanitizer]") {
+          "[.long][no-sanitizer]") {
     if (!can_run()) return;
     const Namespaces namespaces;
     if (!namespaces.made) {

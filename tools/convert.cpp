@@ -11,13 +11,12 @@
 #include <vector>
 
 #include "command.hpp"
-#include "millrace/feed/session.hpp"
+#include "convert_csv.hpp"
 #include "millrace/feed/streams/dbn/gateway_records.hpp"
-#include "millrace/feed/streams/dbn/record_maker.hpp"
-#include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/replayer.hpp"
 #include "progress.hpp"
 #include "record_output.hpp"
+#include "record_replay.hpp"
 #include "schema_names.hpp"
 #include "signals.hpp"
 #include "venue_choice.hpp"
@@ -34,6 +33,8 @@ struct ConvertOptions {
     std::string date;
     bool nanoseconds = false;
     std::vector<std::string> symbols;
+    std::string dataset = "CSV";
+    std::string bad_rows = "stop";
     SessionConfig session;
 
     [[nodiscard]] dbn::TimeText times() const {
@@ -41,64 +42,41 @@ struct ConvertOptions {
     }
 };
 
-// YYYY-MM-DD, as a number YYYYMMDD; 0 for none. Throws Error(usage).
-std::uint32_t date_of(const std::string& text) {
-    std::uint32_t year = 0;
-    std::uint32_t month = 0;
-    std::uint32_t day = 0;
-    char tail = 0;
-    if (text.empty()) return 0;
-    const bool read = std::sscanf(text.c_str(), "%4u-%2u-%2u%c", &year, &month, &day, &tail) == 3;
-    const std::uint32_t date = year * 10'000 + month * 100 + day;
-    if (!read || dbn::new_york_midnight(date) == 0) {
-        throw Error(ExitCode::usage, fmt::format("--date {}: no date; write it as 2024-01-31", text));
+class OutputTaker final : public RecordTaker {
+  public:
+    explicit OutputTaker(RecordOutput& output) : output_(output) {}
+    void on_record(const dbn::MadeRecord&, const Symbol& symbol,
+                   std::span<const std::uint8_t> bytes) override {
+        output_.put(dbn::RecordView(bytes), symbol.view());
     }
-    return date;
-}
 
-struct OutputSink {
-    RecordOutput& output;
-    void on_record(const dbn::MadeRecord&, const Symbol& symbol, std::span<const std::uint8_t> bytes) {
-        output.put(dbn::RecordView(bytes), symbol.view());
-    }
-    void on_packet_end() {}
+  private:
+    RecordOutput& output_;
 };
 
 void report(const RecordOutput& output, const ConvertOptions& options) {
     fmt::print(stderr, "millrace: {}: {} records\n", options.output, output.records());
 }
 
-template <class Venue>
-ExitCode convert_venue(const ConvertOptions& options, dbn::MakerConfig config) {
+ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas) {
     StopSignals signals;
+    RecordReplay what{choose_venue(options.venue, options.files), options.date, schemas,
+                      options.session};
+    what.session.lines = kLinesMax;
+    for (const std::string& symbol : options.symbols) what.session.symbols.emplace_back(symbol);
     replay::Replayer::Readers readers;
     for (const std::string& file : options.files)
         readers.push_back(std::make_unique<replay::CaptureReader>(file));
-    config.date = date_of(options.date);
-    config.instruments = options.session.limits.books;
-    const bool no_day = std::any_of(readers.begin(), readers.end(), [](const auto& reader) {
-        return reader->format() == replay::CaptureFormat::binaryfile;
-    });
-    if (no_day && config.date == 0 && config.venue.time_origin != dbn::TimeOrigin::utc) {
-        throw Error(ExitCode::usage,
-                    fmt::format("{}: BinaryFILE does not tell the day of its messages; give it with "
-                                "--date YYYY-MM-DD",
-                                options.files.front()));
-    }
     replay::Replayer replayer(std::move(readers), {});
-    RecordOutput output(options.output, config.schemas.schema(), std::string(config.venue.dataset),
-                        options.times());
-    OutputSink sink{output};
-    dbn::DbnMaker<OutputSink> maker(config, sink);
-    SessionConfig session_config = options.session;
-    session_config.lines = kLinesMax;
-    for (const std::string& symbol : options.symbols) session_config.symbols.emplace_back(symbol);
-    Session<Venue, dbn::DbnMaker<OutputSink>> session(session_config, maker);
+    RecordOutput output(options.output, schemas.schema(),
+                        std::string(traits_of_venue(what.venue).dataset), options.times());
+    OutputTaker taker(output);
     Progress progress("convert");
-    replayer.run(session, [&] {
-        progress.update(replayer.bytes_read(), replayer.bytes_total(), output.records(), "records");
+    static_cast<void>(replay_records(what, replayer, taker, [&] {
+        progress.update(replayer.bytes_read(), replayer.bytes_total(), output.records(),
+                        "records");
         return !signals.stopped();
-    });
+    }));
     progress.clear();
     output.close();
     for (const auto& reader : replayer.readers()) {
@@ -117,7 +95,8 @@ class Names {
             for (const dbn::MappingInterval& interval : mapping.intervals) {
                 std::uint32_t id = 0;
                 const char* end = interval.symbol.data() + interval.symbol.size();
-                if (std::from_chars(interval.symbol.data(), end, id).ptr == end) by_id_[id] = mapping.raw_symbol;
+                if (std::from_chars(interval.symbol.data(), end, id).ptr == end)
+                    by_id_[id] = mapping.raw_symbol;
             }
         }
     }
@@ -138,32 +117,38 @@ ExitCode pass_on(const ConvertOptions& options, dbn::SchemaSet schemas) {
     StopSignals signals;
     replay::DbnFileReader reader{std::filesystem::path(options.files.front())};
     if (reader.metadata().ts_out) {
-        throw Error(ExitCode::usage, fmt::format("{}: records with send times (ts_out) are not converted",
-                                                 options.files.front()));
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: records with send times (ts_out) are not converted",
+                                options.files.front()));
     }
-    RecordOutput output(options.output, schemas.schema(), reader.metadata().dataset, options.times());
+    RecordOutput output(options.output, schemas.schema(), reader.metadata().dataset,
+                        options.times());
     Names names(reader.metadata());
     Progress progress("convert");
     dbn::RecordView record;
     while (reader.next_upgraded(record) && !signals.stopped()) {
         if (reader.records() % 4096 == 0) {
-            progress.update(reader.bytes_read(), reader.bytes_total(), output.records(), "records");
+            progress.update(reader.bytes_read(), reader.bytes_total(), output.records(),
+                            "records");
         }
         if (const auto* mapping = record.as<dbn::SymbolMapping>()) names.learn(*mapping);
         const auto wanted = [&](const dbn::SchemaInfo& info) {
-            return schemas.has(info.schema) && static_cast<std::uint8_t>(info.rtype) == record.rtype();
+            return schemas.has(info.schema) &&
+                   static_cast<std::uint8_t>(info.rtype) == record.rtype();
         };
         const wire::MessageLayout* layout = dbn::layout_of(record.rtype());
         if (layout == nullptr || !layout->fits(record.bytes())) continue;
         if (std::none_of(dbn::schemas().begin(), dbn::schemas().end(), wanted)) continue;
         const std::string_view symbol = names.of(record.header().instrument_id.value());
         const auto& asked = options.symbols;
-        if (!asked.empty() && std::find(asked.begin(), asked.end(), symbol) == asked.end()) continue;
+        if (!asked.empty() && std::find(asked.begin(), asked.end(), symbol) == asked.end())
+            continue;
         output.put(record, symbol);
     }
     progress.clear();
     output.close();
-    if (!reader.damage().empty()) fmt::print(stderr, "millrace: {}: {}\n", reader.title(), reader.damage());
+    if (!reader.damage().empty())
+        fmt::print(stderr, "millrace: {}: {}\n", reader.title(), reader.damage());
     report(output, options);
     return ExitCode::ok;
 }
@@ -180,17 +165,17 @@ bool holds(const std::string& file, dbn::SchemaSet schemas) {
 ExitCode run_convert(const ConvertOptions& options) {
     const dbn::SchemaSet schemas = schema_set(options.schemas);
     static_cast<void>(record_format_of(options.output));
-    if (options.files.size() == 1 && holds(options.files.front(), schemas)) return pass_on(options, schemas);
+    if (is_csv(options.files.front())) {
+        if (schemas.size() != 1 || options.files.size() != 1) {
+            throw Error(ExitCode::usage, "CSV is converted one file and one schema at a time");
+        }
+        return convert_csv({options.files.front(), options.output, schemas.schema(),
+                            options.dataset, options.bad_rows, options.times()});
+    }
+    if (options.files.size() == 1 && holds(options.files.front(), schemas))
+        return pass_on(options, schemas);
     check_made(schemas);
-    const std::string venue = choose_venue(options.venue, options.files);
-    ExitCode code = ExitCode::ok;
-    venues::with_venue(venue, [&]<class Venue>() {
-        dbn::MakerConfig config;
-        config.schemas = schemas;
-        config.venue = dbn::traits_of<Venue>();
-        code = convert_venue<Venue>(options, config);
-    });
-    return code;
+    return convert_captures(options, schemas);
 }
 
 }  // namespace
@@ -198,9 +183,12 @@ ExitCode run_convert(const ConvertOptions& options) {
 void add_convert(CLI::App& app, Run& run) {
     auto options = std::make_shared<ConvertOptions>();
     CLI::App* command = app.add_subcommand("convert", "Turn captures into DBN, CSV or JSON");
-    command->add_option("FILE", options->files, "pcap, pcapng, BinaryFILE or DBN; plain, gzip or zstd")
+    command
+        ->add_option("FILE", options->files,
+                     "pcap, pcapng, BinaryFILE, DBN or .csv; plain, gzip or zstd")
         ->required();
-    command->add_option("-o,--output", options->output, "FILE.dbn, .dbn.zst, .csv or .json")->required();
+    command->add_option("-o,--output", options->output, "FILE.dbn, .dbn.zst, .csv or .json")
+        ->required();
     command
         ->add_option("--schema", options->schemas,
                      "mbo, trades, tbbo, mbp-1, mbp-10, status, imbalance, definition, statistics")
@@ -212,12 +200,21 @@ void add_convert(CLI::App& app, Run& run) {
                         "the day, YYYY-MM-DD, of captures that do not tell it (BinaryFILE)");
     command->add_flag("--nanoseconds", options->nanoseconds,
                       "CSV and JSON: times as nanoseconds since 1970");
-    command->add_option("--symbols", options->symbols, "these alone, as AAPL,MSFT")->delimiter(',');
+    command
+        ->add_option("--bad-rows", options->bad_rows,
+                     "CSV in: stop or skip at rows that do not fit, or the file they go to")
+        ->capture_default_str();
+    command->add_option("--dataset", options->dataset, "CSV in: the name of the data set")
+        ->capture_default_str();
+    command->add_option("--symbols", options->symbols, "these alone, as AAPL,MSFT")
+        ->delimiter(',');
     command->add_option("--instruments", options->session.limits.books, "room for so many books")
         ->capture_default_str();
-    command->add_option("--orders", options->session.limits.orders, "room for so many resting orders")
+    command
+        ->add_option("--orders", options->session.limits.orders, "room for so many resting orders")
         ->capture_default_str();
-    command->add_option("--levels", options->session.limits.levels, "room for so many price levels")
+    command
+        ->add_option("--levels", options->session.limits.levels, "room for so many price levels")
         ->capture_default_str();
     command->callback([options, &run] { run = [options] { return run_convert(*options); }; });
 }

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "command.hpp"
+#include "millrace/feed/streams/edges.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 
 namespace millrace::tools {
@@ -14,6 +15,11 @@ ExitCode print_version() {
     fmt::print("millrace {}\ncompiler {}\nvenues\n", MILLRACE_VERSION, __VERSION__);
     venues::for_each_venue(
         []<class Venue>() { fmt::print("  {:<18} {}\n", Venue::kId, Venue::kTitle); });
+    fmt::print("streams\n");
+    for (const streams::EdgeComponent& edge : streams::edge_components()) {
+        fmt::print("  {:<18} {}{}\n", edge.scheme, edge.title,
+                   edge.built ? "" : fmt::format(" (not in this build: needs {})", edge.library));
+    }
     return ExitCode::ok;
 }
 

@@ -1,0 +1,202 @@
+// Every way out of the feed, in one frame: hot thread -> ring -> one thread an edge.
+//
+// The hot thread copies records into a ring and does nothing else. The sink's thread makes batches
+// of them, each a symbol's records in a complete DBN stream (or as text) behind an envelope, keeps
+// what is not acknowledged, and gives it to the edge: Kafka, Redis, ... When an edge cannot
+// follow, the policy decides, and what is left out is counted. Ledger, zero whenever the sink has
+// stopped: made = acknowledged + ring full + dropped + conflated + unsent.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "millrace/core/spsc_ring.hpp"
+#include "millrace/feed/streams/dbn/record_maker.hpp"
+#include "millrace/feed/streams/envelope.hpp"
+
+namespace millrace::streams {
+
+enum class Payload : std::uint8_t { dbn, json, csv };
+
+// What to do when the edge cannot follow.
+enum class WhenFull : std::uint8_t {
+    block,        // the feed waits: for replay only
+    drop_oldest,  // what waits longest is left out
+    conflate,  // of the book records that wait, only the newest of each symbol stay; trades stay
+};
+
+struct SinkConfig {
+    std::string feed = "feed";  // with the symbol, names a stream
+    std::string dataset;
+    dbn::Schema schema = dbn::Schema::mixed;
+    Payload payload = Payload::dbn;
+    WhenFull when_full = WhenFull::drop_oldest;
+    std::uint32_t instruments = 10'000;
+    std::size_t ring_records = 1 << 16;
+    std::size_t backlog_bytes = std::size_t{64}
+                                << 20;  // cap of what waits, with what is in flight
+    std::uint32_t batch_records = 256;
+    Nanoseconds linger = 5'000'000;            // how long a batch waits for more records
+    Nanoseconds stop_within = 30'000'000'000;  // how long stop() waits for acknowledgements
+    std::uint32_t epoch = 0;                   // 0: the second of the start
+    int cpu = -1;
+};
+
+struct Batch {
+    std::uint64_t id = 0;
+    Envelope envelope{};
+    Symbol symbol;
+    bool books_only = false;  // MBP records and nothing else: newer ones say all that these say
+    bool acknowledged = false;
+    std::vector<std::uint8_t> payload;
+};
+
+// Collects the ids of batches that the other side has.
+using Acks = std::vector<std::uint64_t>;
+
+// A way out; used by the sink's thread alone, hence virtual.
+class Edge {
+  public:
+    enum class Sent : std::uint8_t { accepted, full, failed };
+
+    virtual ~Edge() = default;
+    // True when batches can be sent. Else `problem` says why not, in one line without secrets.
+    [[nodiscard]] virtual bool connect(std::string& problem) = 0;
+    // The batch stays where it is until it was acknowledged, or disconnect() was called.
+    [[nodiscard]] virtual Sent send(const Batch& batch) = 0;
+    // Handles what came back, waiting for it at most so long. False when the connection is lost.
+    [[nodiscard]] virtual bool poll(int wait_ms, Acks& acks, std::string& problem) = 0;
+    // Forgets everything that was sent and not acknowledged.
+    virtual void disconnect() = 0;
+};
+
+enum class EdgeState : std::uint8_t { connecting, live, degraded, backoff, stopped };
+[[nodiscard]] std::string_view name(EdgeState state);
+
+struct SinkStats {
+    EdgeState state = EdgeState::connecting;
+    std::uint64_t made = 0;          // records that came from the feed
+    std::uint64_t acknowledged = 0;  // records that the other side has
+    std::uint64_t ring_full = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t conflated = 0;
+    std::uint64_t unsent = 0;   // given up at the stop
+    std::uint64_t batches = 0;  // sealed
+    std::uint64_t resent = 0;   // batches to be sent again after a connection was lost
+    std::uint64_t connects = 0;
+    std::uint64_t backlog_bytes = 0;
+    std::uint64_t backlog_bytes_max = 0;
+
+    [[nodiscard]] std::int64_t balance() const {
+        return static_cast<std::int64_t>(made) -
+               static_cast<std::int64_t>(acknowledged + ring_full + dropped + conflated + unsent);
+    }
+};
+
+// Models dbn::RecordSink.
+class StreamSink {
+  public:
+    StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge);
+    ~StreamSink();
+    StreamSink(const StreamSink&) = delete;
+    StreamSink& operator=(const StreamSink&) = delete;
+
+    // Hot thread.
+    void on_record(const dbn::MadeRecord& made, const Symbol& symbol,
+                   std::span<const std::uint8_t> bytes);
+    void on_packet_end() {}
+
+    // Any one thread, once, when the hot thread is done: sends what is left and joins.
+    void stop();
+
+    [[nodiscard]] SinkStats stats() const;
+    // The last problem of the edge; empty when there was none. After stop().
+    [[nodiscard]] const std::string& problem() const { return problem_; }
+
+  private:
+    // A record in the ring takes one cell or several.
+    struct Cell {
+        static constexpr std::size_t kBytes = 96;
+        std::uint32_t instrument;
+        std::uint16_t size;  // of the record; 0: a symbol is in `bytes`
+        std::uint8_t part;   // 0 for the first cell of a record
+        std::uint8_t quality;
+        std::uint64_t sequence;
+        std::uint64_t number;  // of the record in its stream
+        std::array<std::uint8_t, kBytes> bytes;
+    };
+    struct Stream {
+        Symbol symbol;
+        std::uint64_t id = 0;
+        Batch open;
+        Timestamp opened_at = 0;
+        std::uint32_t date = 0;  // that the metadata names
+        std::vector<std::uint8_t> metadata;
+    };
+
+    [[nodiscard]] bool push(const Cell* cells, std::size_t count);
+    void run();
+    [[nodiscard]] bool take_cells();
+    void take_record(const Cell& first);
+    void append(Stream& stream, std::span<const std::uint8_t> record);
+    void begin_batch(Stream& stream, std::uint32_t instrument, const Cell& cell);
+    void seal(std::uint32_t instrument);
+    void seal_due(Timestamp now, bool all);
+    void make_room();
+    void conflate();
+    void drop_waiting();
+    void recycle(Batch& batch);
+    void work_edge(Timestamp now);
+    void lose_connection(Timestamp now);
+    void handle_acks();
+    void update_gauges();
+
+    SinkConfig config_;
+    std::unique_ptr<Edge> edge_;
+    SpscRing<Cell> ring_;
+    std::vector<std::uint64_t> numbers_;  // hot thread: records made of each instrument
+    std::vector<bool> named_;             // hot thread: whose symbol went into the ring
+    std::vector<Cell> out_;               // hot thread: of the present record
+
+    // Sink thread only.
+    std::vector<Cell> in_;
+    std::size_t in_at_ = 0;
+    std::size_t in_size_ = 0;
+    std::vector<std::uint8_t> record_;  // being put together
+    std::vector<Stream> streams_;
+    std::vector<std::uint32_t> open_;  // instruments with an open batch
+    std::deque<Batch> backlog_;        // in flight, then waiting
+    std::size_t in_flight_ = 0;        // how many of the backlog were given to the edge
+    std::size_t bytes_ = 0;            // of the backlog and the open batches
+    std::uint64_t next_id_ = 1;
+    std::vector<std::vector<std::uint8_t>> pool_;
+    Acks acks_;
+    bool connected_ = false;
+    Timestamp retry_at_ = 0;
+    Nanoseconds backoff_ = 0;
+    std::uint64_t jitter_ = 1;
+    std::string problem_;  // others read it after the join
+
+    // The hot thread writes the first two, the sink thread the others; anyone reads.
+    alignas(kCacheLine) std::atomic<std::uint64_t> made_{0};
+    std::atomic<std::uint64_t> ring_full_{0};
+    alignas(kCacheLine) std::atomic<std::uint64_t> acknowledged_{0};
+    std::atomic<std::uint64_t> dropped_{0};
+    std::atomic<std::uint64_t> conflated_{0};
+    std::atomic<std::uint64_t> unsent_{0};
+    std::atomic<std::uint64_t> batches_{0};
+    std::atomic<std::uint64_t> resent_{0};
+    std::atomic<std::uint64_t> connects_{0};
+    std::atomic<std::uint64_t> backlog_bytes_{0};
+    std::atomic<std::uint64_t> backlog_bytes_max_{0};
+    std::atomic<EdgeState> state_{EdgeState::connecting};
+    std::atomic<bool> stop_{false};  // stop() sets, the sink thread reads
+    std::thread thread_;
+};
+
+}  // namespace millrace::streams

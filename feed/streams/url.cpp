@@ -1,0 +1,110 @@
+#include "millrace/feed/streams/url.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "millrace/core/error.hpp"
+
+namespace millrace::streams {
+
+namespace {
+
+std::string decoded(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        unsigned code = 0;
+        const char* at = text.data() + i + 1;
+        if (text[i] == '%' && i + 2 < text.size() &&
+            std::from_chars(at, at + 2, code, 16).ptr == at + 2) {
+            out.push_back(static_cast<char>(code));
+            i += 2;
+        } else {
+            out.push_back(text[i]);
+        }
+    }
+    return out;
+}
+
+template <class T>
+bool parse_number(std::string_view text, T& number) {
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return problem == std::errc{} && end == text.data() + text.size();
+}
+
+}  // namespace
+
+bool looks_like_url(std::string_view text) { return text.find("://") != std::string_view::npos; }
+
+Url parse_url(std::string_view text) {
+    Url url;
+    const std::size_t scheme = text.find("://");
+    if (scheme == std::string_view::npos || scheme == 0) {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: no URL; write it as kafka://host:port/topic", text));
+    }
+    url.scheme = text.substr(0, scheme);
+    text.remove_prefix(scheme + 3);
+    const std::size_t query = text.find('?');
+    std::string_view options = query == std::string_view::npos ? "" : text.substr(query + 1);
+    text = text.substr(0, query);
+    if (text.find('@') != std::string_view::npos) {
+        throw Error(ExitCode::usage, fmt::format("{}://: a user or password does not belong into "
+                                                 "a URL, where others see it; give it "
+                                                 "by environment (docs/streams.md)",
+                                                 url.scheme));
+    }
+    const std::size_t slash = text.find('/');
+    url.hosts = text.substr(0, slash);
+    if (slash != std::string_view::npos) url.path = decoded(text.substr(slash + 1));
+    while (!options.empty()) {
+        const std::size_t end = options.find('&');
+        const std::string_view pair = options.substr(0, end);
+        options = end == std::string_view::npos ? "" : options.substr(end + 1);
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string_view::npos) {
+            throw Error(ExitCode::usage,
+                        fmt::format("{}: option {} has no value", url.text(), pair));
+        }
+        url.options[decoded(pair.substr(0, equals))] = decoded(pair.substr(equals + 1));
+    }
+    return url;
+}
+
+std::string Url::take(const std::string& key, const std::string& otherwise) {
+    const auto found = options.find(key);
+    if (found == options.end()) return otherwise;
+    std::string value = found->second;
+    options.erase(found);
+    return value;
+}
+
+std::uint64_t Url::take_number(const std::string& key, std::uint64_t otherwise) {
+    const std::string value = take(key, "");
+    if (value.empty()) return otherwise;
+    std::uint64_t number = 0;
+    if (!parse_number(value, number)) {
+        throw Error(ExitCode::usage, fmt::format("{}: {} is no number", text(), key));
+    }
+    return number;
+}
+
+std::string Url::text() const {
+    return fmt::format("{}://{}{}{}", scheme, hosts, path.empty() ? "" : "/", path);
+}
+
+HostPort first_host(const Url& url, int default_port) {
+    const std::string first = url.hosts.substr(0, url.hosts.find(','));
+    HostPort out{first, default_port};
+    const std::size_t colon = first.rfind(':');
+    if (colon != std::string::npos) {
+        out.host = first.substr(0, colon);
+        if (!parse_number(std::string_view(first).substr(colon + 1), out.port)) out.port = 0;
+    }
+    if (out.host.empty() || out.port <= 0 || out.port > 65'535) {
+        throw Error(ExitCode::usage, fmt::format("{}: no host and port", url.text()));
+    }
+    return out;
+}
+
+}  // namespace millrace::streams

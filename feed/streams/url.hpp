@@ -1,0 +1,37 @@
+// Where an edge leads: "kafka://host:port,host:port/topic?key=value&key=value".
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace millrace::streams {
+
+struct Url {
+    std::string scheme;
+    std::string hosts;  // "host:port", or several behind commas
+    std::string path;   // without the slash before it
+    std::map<std::string, std::string> options;
+
+    // The option, or `otherwise`; marks it as understood by taking it out.
+    [[nodiscard]] std::string take(const std::string& key, const std::string& otherwise);
+    // The same as a number. Throws Error(usage).
+    [[nodiscard]] std::uint64_t take_number(const std::string& key, std::uint64_t otherwise);
+    // Without the options, for messages: they may hold secrets.
+    [[nodiscard]] std::string text() const;
+};
+
+[[nodiscard]] bool looks_like_url(std::string_view text);
+// %XX is decoded in the options. Throws Error(usage), also for a user or password in the URL,
+// which other users of the machine could see: those come by environment.
+[[nodiscard]] Url parse_url(std::string_view text);
+
+// host and port of the first of `hosts`. Throws Error(usage).
+struct HostPort {
+    std::string host;
+    int port = 0;
+};
+[[nodiscard]] HostPort first_host(const Url& url, int default_port);
+
+}  // namespace millrace::streams

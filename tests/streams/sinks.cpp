@@ -1,0 +1,285 @@
+// The frame of all sinks: batches, envelopes, policies and the ledger, with an edge in memory; and
+// the checker that a consumer runs.
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+#include "millrace/feed/streams/checker.hpp"
+#include "millrace/feed/streams/edges.hpp"
+#include "millrace/replay/dbn_file.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace millrace;
+using namespace millrace::streams;
+
+namespace {
+
+// What the test makes the other side do, and what arrived there.
+struct OtherSide {
+    std::mutex mutex;
+    bool up = true;
+    bool takes = true;  // false: answers "full"
+    bool acknowledges = true;
+    std::vector<std::pair<Envelope, std::vector<std::uint8_t>>> arrived;
+};
+
+class MemoryEdge final : public Edge {
+  public:
+    explicit MemoryEdge(OtherSide& other) : other_(other) {}
+    bool connect(std::string& problem) override {
+        const std::lock_guard lock(other_.mutex);
+        if (!other_.up) problem = "down";
+        return other_.up;
+    }
+    Sent send(const Batch& batch) override {
+        const std::lock_guard lock(other_.mutex);
+        if (!other_.up) return Sent::failed;
+        if (!other_.takes) return Sent::full;
+        other_.arrived.emplace_back(batch.envelope, batch.payload);
+        sent_.push_back(batch.id);
+        return Sent::accepted;
+    }
+    bool poll(int, Acks& acks, std::string& problem) override {
+        const std::lock_guard lock(other_.mutex);
+        if (!other_.up) {
+            problem = "lost";
+            return false;
+        }
+        if (!other_.acknowledges) return true;
+        acks.insert(acks.end(), sent_.begin(), sent_.end());
+        sent_.clear();
+        return true;
+    }
+    void disconnect() override { sent_.clear(); }
+
+  private:
+    OtherSide& other_;
+    std::vector<std::uint64_t> sent_;
+};
+
+SinkConfig config_of(WhenFull policy) {
+    SinkConfig config;
+    config.when_full = policy;
+    config.instruments = 8;
+    config.batch_records = 10;
+    config.linger = 1'000'000;
+    config.dataset = "TEST.SET";
+    config.epoch = 7;
+    config.stop_within = 2'000'000'000;
+    return config;
+}
+
+template <class M>
+void send(StreamSink& sink, M record, std::uint32_t instrument, std::uint64_t sequence) {
+    record.instrument_id.set(instrument + 1);
+    record.ts_event.set(1704205800000000000);
+    record.sequence.set(static_cast<std::uint32_t>(sequence));
+    const dbn::MadeRecord made{InstrumentId{instrument}, 0, sizeof(M), Quality::live, sequence};
+    const Symbol symbol(instrument == 0 ? "AAAA" : "BBBB");
+    sink.on_record(made, symbol, wire::bytes_of(record));
+}
+
+std::uint64_t records_in(std::span<const std::uint8_t> payload) {
+    replay::DbnFileReader reader(payload, "payload");
+    dbn::RecordView record;
+    while (reader.next(record)) {
+    }
+    return reader.records();
+}
+
+CheckedTotals check(const OtherSide& other) {
+    StreamChecker checker;
+    for (const auto& [envelope, payload] : other.arrived)
+        checker.on_batch(envelope, payload, records_in(payload));
+    return checker.totals();
+}
+
+template <class Done>
+bool wait_until(Done&& done) {
+    for (int i = 0; i < 2'000 && !done(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return done();
+}
+
+const dbn::Mbo kMbo = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+
+}  // namespace
+
+TEST_CASE("crc32c: the check value of the standard", "[streams]") {
+    const std::string_view digits = "123456789";
+    CHECK(crc32c({reinterpret_cast<const std::uint8_t*>(digits.data()), digits.size()}) ==
+          0xe3069283U);
+}
+
+TEST_CASE("StreamSink: every record arrives once, in complete DBN streams of one symbol",
+          "[streams]") {
+    OtherSide other;
+    StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 1'003; ++i) send(sink, kMbo, i % 2, i);
+    send(sink, dbn::make<dbn::Mbp10>(dbn::Rtype::mbp_10), 1, 1'004);  // takes several cells
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.acknowledged == 1'004);
+    const CheckedTotals totals = check(other);
+    CHECK(totals.records == 1'004);
+    CHECK(totals.missing == 0);
+    CHECK(totals.duplicates == 0);
+    CHECK(totals.damaged == 0);
+    for (const auto& [envelope, payload] : other.arrived) {
+        REQUIRE(envelope.epoch.value() == 7);
+        replay::DbnFileReader reader(payload, "payload");
+        REQUIRE(reader.metadata().version == 3);
+        REQUIRE(reader.metadata().symbols.size() == 1);
+        dbn::RecordView record;
+        std::uint64_t sequence = envelope.first_sequence.value();
+        while (reader.next(record)) {
+            const bool first_symbol = reader.metadata().symbols[0] == "AAAA";
+            REQUIRE(record.header().instrument_id.value() == (first_symbol ? 1U : 2U));
+            if (const auto* mbo = record.as<dbn::Mbo>())
+                REQUIRE(mbo->sequence.value() == sequence);
+            sequence += 2;
+        }
+    }
+}
+
+TEST_CASE("StreamSink: what was not acknowledged is sent again after the connection was lost",
+          "[streams]") {
+    OtherSide other;
+    other.acknowledges = false;
+    StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
+    REQUIRE(wait_until([&] {
+        const std::lock_guard lock(other.mutex);
+        return other.arrived.size() >= 10;
+    }));
+    {
+        const std::lock_guard lock(other.mutex);
+        other.up = false;
+    }
+    REQUIRE(wait_until([&] { return sink.stats().state == EdgeState::backoff; }));
+    {
+        const std::lock_guard lock(other.mutex);
+        other.up = true;
+        other.acknowledges = true;
+    }
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.acknowledged == 100);
+    CHECK(stats.resent > 0);
+    CHECK(stats.connects == 2);
+    const CheckedTotals totals = check(other);
+    CHECK(totals.records == 100);
+    CHECK(totals.missing == 0);
+    CHECK(totals.duplicates > 0);
+}
+
+TEST_CASE("StreamSink drop_oldest: the cap holds, and the checker misses exactly what was counted",
+          "[streams]") {
+    OtherSide other;
+    other.takes = false;
+    SinkConfig config = config_of(WhenFull::drop_oldest);
+    config.backlog_bytes = 64 << 10;
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 20'000; ++i) send(sink, kMbo, i % 2, i);
+    REQUIRE(wait_until([&] { return sink.stats().dropped > 15'000; }));
+    CHECK(sink.stats().state == EdgeState::degraded);
+    {
+        const std::lock_guard lock(other.mutex);
+        other.takes = true;
+    }
+    // So that what was dropped last shows as a hole before something.
+    for (std::uint64_t i = 20'001; i <= 20'002; ++i) send(sink, kMbo, i % 2, i);
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.unsent == 0);
+    CHECK(stats.backlog_bytes_max < (64 << 10) + 600 * 1'000);
+    const CheckedTotals totals = check(other);
+    CHECK(totals.records == stats.acknowledged);
+    CHECK(totals.missing == stats.dropped + stats.ring_full);
+    CHECK(totals.missing > 15'000);
+}
+
+TEST_CASE("StreamSink conflate: of the books only the newest remain, and all the trades",
+          "[streams]") {
+    OtherSide other;
+    other.takes = false;
+    SinkConfig config = config_of(WhenFull::conflate);
+    config.backlog_bytes = 96 << 10;
+    config.batch_records = 1;
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    dbn::Mbp1 quote = dbn::make<dbn::Mbp1>(dbn::Rtype::mbp_1);
+    quote.action.set('A');
+    dbn::Mbp1 trade = quote;
+    trade.action.set('T');
+    for (std::uint64_t i = 1; i <= 2'000; ++i) send(sink, i % 100 == 0 ? trade : quote, i % 2, i);
+    REQUIRE(wait_until([&] { return sink.stats().conflated > 1'000; }));
+    {
+        const std::lock_guard lock(other.mutex);
+        other.takes = true;
+    }
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.dropped == 0);
+    std::uint64_t trades = 0;
+    std::uint64_t last = 0;
+    for (const auto& [envelope, payload] : other.arrived) {
+        replay::DbnFileReader reader(payload, "payload");
+        dbn::RecordView record;
+        while (reader.next(record)) {
+            trades += record.as<dbn::Mbp1>()->action.value() == 'T' ? 1U : 0U;
+            last = record.as<dbn::Mbp1>()->sequence.value();
+        }
+    }
+    CHECK(trades == 20);
+    CHECK(last == 2'000);
+}
+
+TEST_CASE("StreamChecker: finds a batch removed, repeated or altered", "[streams]") {
+    OtherSide other;
+    StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
+    sink.stop();
+    const auto genuine = other.arrived;
+    REQUIRE(genuine.size() >= 10);
+    const std::uint64_t of_third = genuine[3].first.records.value();
+    other.arrived.erase(other.arrived.begin() + 3);
+    CHECK(check(other).missing == of_third);
+    other.arrived = genuine;
+    other.arrived.insert(other.arrived.begin() + 3, genuine[3]);
+    CHECK(check(other).duplicates == of_third);
+    CHECK(check(other).missing == 0);
+    other.arrived = genuine;
+    other.arrived[3].second.back() ^= 1;
+    CHECK(check(other).damaged == 1);
+    CHECK(check(other).missing == of_third);
+    StreamChecker checker;
+    // A record taken out of the middle of a batch, under the batch's own envelope.
+    other.arrived = genuine;
+    other.arrived[3].second.resize(other.arrived[3].second.size() - sizeof(dbn::Mbo));
+    CHECK(check(other).damaged == 1);
+}
+
+TEST_CASE("streams: URLs, and what is wrong with them", "[streams]") {
+    Url url = parse_url("kafka://a:1,b:2/md.trades?payload=json&x.y=a%3Db");
+    CHECK(url.scheme == "kafka");
+    CHECK(url.hosts == "a:1,b:2");
+    CHECK(url.path == "md.trades");
+    CHECK(url.take("payload", "") == "json");
+    CHECK(url.options == std::map<std::string, std::string>{{"x.y", "a=b"}});
+    CHECK(first_host(url, 9).port == 1);
+    CHECK_THROWS_AS(parse_url("md.trades"), Error);
+    CHECK_THROWS_AS(parse_url("kafka://a/t?payload"), Error);
+    try {
+        static_cast<void>(parse_url("kafka://me:secret@a/t"));
+        FAIL("a password in a URL was taken");
+    } catch (const Error& error) {
+        CHECK(std::string(error.what()).find("secret") == std::string::npos);
+    }
+    SinkConfig config;
+    CHECK_THROWS_AS(make_edge(parse_url("nats://a:1/t"), config), Error);
+    CHECK_THROWS_AS(make_edge(parse_url("kafka://a:1/t?payload=xml"), config), Error);
+}

@@ -1,0 +1,120 @@
+#include "convert_csv.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "millrace/feed/streams/csv/csv_reader.hpp"
+#include "millrace/replay/byte_source.hpp"
+#include "record_output.hpp"
+
+namespace millrace::tools {
+
+namespace {
+
+using streams::CsvSplitter;
+
+// The rows of a file, one after the other, with their bytes.
+class Rows {
+  public:
+    explicit Rows(const std::string& file) : source_(std::filesystem::path(file)) {}
+
+    // False at the end. `good` is false for a row whose quotes are wrong.
+    [[nodiscard]] bool next(bool& good) {
+        source_.consume(std::exchange(size_, 0));
+        for (std::size_t want = std::size_t{1} << 16;; want *= 2) {
+            const auto seen = source_.peek(std::min(want, replay::ByteSource::kPeekMax));
+            if (seen.empty()) return false;
+            text_ = {reinterpret_cast<const char*>(seen.data()), seen.size()};
+            const bool last = seen.size() < want;
+            const CsvSplitter::Step step = splitter_.next(text_, last, size_);
+            if (step == CsvSplitter::Step::need_more && !last) continue;
+            if (step == CsvSplitter::Step::need_more) size_ = text_.size();
+            good = step == CsvSplitter::Step::row;
+            ++number_;
+            return true;
+        }
+    }
+    [[nodiscard]] const std::vector<std::string>& cells() const { return splitter_.cells(); }
+    [[nodiscard]] std::string_view text() const { return text_.substr(0, size_); }
+    [[nodiscard]] std::uint64_t number() const { return number_; }
+    [[nodiscard]] const std::string& damage() const { return source_.damage(); }
+
+  private:
+    replay::ByteSource source_;
+    CsvSplitter splitter_;
+    std::string_view text_;
+    std::size_t size_ = 0;
+    std::uint64_t number_ = 0;
+};
+
+// Rows that do not fit.
+class BadRows {
+  public:
+    BadRows(const std::string& policy, const std::string& header) : policy_(policy) {
+        if (policy == "stop" || policy == "skip") return;
+        file_ = std::make_unique<replay::ByteSink>(policy);
+        put(header);
+    }
+    void take(const std::string& input, const Rows& rows, std::string_view why) {
+        ++count_;
+        if (policy_ == "stop") {
+            throw Error(ExitCode::format,
+                        fmt::format("{}: row {}: {}; mend it, or choose --bad-rows skip or a file",
+                                    input, rows.number(), why));
+        }
+        if (file_ != nullptr) put(rows.text());
+    }
+    void close() {
+        if (file_ != nullptr) file_->close();
+    }
+    [[nodiscard]] std::uint64_t count() const { return count_; }
+
+  private:
+    void put(std::string_view text) {
+        static_cast<void>(
+            file_->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
+    }
+    std::string policy_;
+    std::unique_ptr<replay::ByteSink> file_;
+    std::uint64_t count_ = 0;
+};
+
+}  // namespace
+
+bool is_csv(const std::string& file) {
+    std::filesystem::path path(file);
+    if (path.extension() == ".gz" || path.extension() == ".zst") path.replace_extension();
+    return path.extension() == ".csv";
+}
+
+ExitCode convert_csv(const CsvConversion& what) {
+    Rows rows(what.input);
+    bool good = false;
+    if (!rows.next(good) || !good) {
+        throw Error(ExitCode::format,
+                    fmt::format("{}: no first row that names the columns", what.input));
+    }
+    const auto rtype = dbn::schemas()[static_cast<std::size_t>(what.schema)].rtype;
+    streams::CsvRecords records(rtype, rows.cells(), what.input);
+    BadRows bad(what.bad_rows, std::string(rows.text()));
+    RecordOutput output(what.output, what.schema, what.dataset, what.times);
+    dbn::RecordView record;
+    while (rows.next(good)) {
+        if (!good) bad.take(what.input, rows, "quotes that do not match");
+        else if (records.parse(rows.cells(), record)) output.put(record, records.symbol());
+        else bad.take(what.input, rows, records.problem());
+    }
+    output.close();
+    bad.close();
+    if (!rows.damage().empty())
+        fmt::print(stderr, "millrace: {}: {}\n", what.input, rows.damage());
+    fmt::print(stderr, "millrace: {}: {} records, {} bad rows\n", what.output, output.records(),
+               bad.count());
+    return ExitCode::ok;
+}
+
+}  // namespace millrace::tools

@@ -28,7 +28,7 @@ class OrderBuilder : Notices<Handler> {
             case AddOrder::kType:
                 if (Step == 0) symbols_.prefetch(named.symbol);
                 if (Step == 0) static_cast<void>(store.look_at_order(id));
-                if (Step == 2) look_at_side(m);
+                if (Step == 2) look_at_side(named.symbol, static_cast<char>(m[1]));
                 break;
             case OrderDelete::kType:
             case OrderExecuted::kType:
@@ -61,11 +61,10 @@ class OrderBuilder : Notices<Handler> {
         const std::uint32_t number = symbols_.find(symbol);
         if (number != SymbolIndex::kNoBook) __builtin_prefetch(&context_.store().books()[number]);
     }
-    void look_at_side(Bytes m) const {
-        const auto& add = wire::view<AddOrder>(m);  // its side lies within what was checked
-        const std::uint32_t number = symbols_.find(add.symbol);
+    void look_at_side(const SymbolText& symbol, char side) const {
+        const std::uint32_t number = symbols_.find(symbol);
         if (number == SymbolIndex::kNoBook) return;
-        context_.store().look_at_side(context_.store().books()[number], side_of(add.second.value()));
+        context_.store().look_at_side(context_.store().books()[number], side_of(side));
     }
 
     [[nodiscard]] Applied on(const AddOrder& m) {

@@ -124,13 +124,21 @@ void conclude(benchmark::State& state, const Seen& seen, bool all, const std::st
     report(state, us(50));
 }
 
+[[nodiscard]] LineConfig line_of(const GroupConfig& group) {
+    LineConfig line;
+    line.name = "A";
+    line.groups = {group};
+    line.interface = "lo";
+    return line;
+}
+
 template <Backend kBackend, int kRate>
 void wire_to_book(benchmark::State& state) {
     for (auto _ : state) {
         const test::SomeGroups groups;
         FeedConfig config;
         config.name = "bench";
-        config.lines = {{"A", {groups.group(0)}, "lo"}};
+        config.lines = {line_of(groups.group(0))};
         config.receive.backend = kBackend;
         config.receive.mode = ReceiveMode::run_to_completion;
         config.receive.idle = Idle::spin;
@@ -156,7 +164,7 @@ template <int kRate>
 void bare_recv(benchmark::State& state) {
     for (auto _ : state) {
         const test::SomeGroups groups;
-        const net::LineSockets line = net::open_line({"A", {groups.group(0)}, "lo"}, std::size_t{8} << 20);
+        const net::LineSockets line = net::open_line(line_of(groups.group(0)), std::size_t{8} << 20);
         Seen seen;
         alignas(8) char control[128];
         char bytes[2048];

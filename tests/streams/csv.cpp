@@ -69,12 +69,13 @@ TEST_CASE("csv: a row that does not fit stops, is passed over, or is kept in a f
                                  "2024-01-02T14:30:01Z,one,10,AAPL\n"
                                  "2024-01-02T14:30:02Z,1.5,10\n"
                                  "2024-01-02T14:30:03.5Z,\"-1.25\",4294967295,\"A,B\"\n"
-                                 "2024-01-02T14:30:04Z,1.5,4294967296,AAPL\n";
+                                 "2024-01-02T14:30:04Z,1.5,4294967296,AAPL\n"
+                                 "2024-01-02T14:30:05Z,-,10,AAPL\n";
     const Outcome stopped = convert(csv, out, "trades");
     CHECK(stopped.code == static_cast<int>(ExitCode::format));
     CHECK(stopped.err.find("row 3") != std::string::npos);
     CHECK(stopped.err.find("price") != std::string::npos);
-    CHECK(convert(csv, out, "trades", {"--bad-rows", "skip"}).err.find("2 records, 3 bad rows") !=
+    CHECK(convert(csv, out, "trades", {"--bad-rows", "skip"}).err.find("2 records, 4 bad rows") !=
           std::string::npos);
     CHECK(convert(csv, out, "trades", {"--bad-rows", kept.path()}).code == 0);
     std::ostringstream text;
@@ -83,7 +84,8 @@ TEST_CASE("csv: a row that does not fit stops, is passed over, or is kept in a f
           "ts_event,price,size,symbol\n"
           "2024-01-02T14:30:01Z,one,10,AAPL\n"
           "2024-01-02T14:30:02Z,1.5,10\n"
-          "2024-01-02T14:30:04Z,1.5,4294967296,AAPL\n");
+          "2024-01-02T14:30:04Z,1.5,4294967296,AAPL\n"
+          "2024-01-02T14:30:05Z,-,10,AAPL\n");
     replay::DbnFileReader reader(out.path());
     dbn::RecordView record;
     REQUIRE(reader.next(record));

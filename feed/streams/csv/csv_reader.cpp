@@ -28,6 +28,7 @@ template <class T>
 [[nodiscard]] bool parse_price(std::string_view text, std::int64_t& price) {
     const bool negative = !text.empty() && text.front() == '-';
     if (negative) text.remove_prefix(1);
+    if (text.empty()) return false;
     const std::size_t point = text.find('.');
     std::string digits(text.substr(0, point));
     std::string_view fraction = point == std::string_view::npos ? "" : text.substr(point + 1);

@@ -68,11 +68,12 @@ ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas)
     for (const std::string& file : options.files)
         readers.push_back(std::make_unique<replay::CaptureReader>(file));
     replay::Replayer replayer(std::move(readers), {});
-    RecordOutput output(options.output, schemas.schema(),
-                        std::string(traits_of_venue(what.venue).dataset), options.times());
+    const dbn::MakerConfig config = maker_config(what, replayer);
+    RecordOutput output(options.output, schemas.schema(), std::string(config.venue.dataset),
+                        options.times());
     OutputTaker taker(output);
     Progress progress("convert");
-    static_cast<void>(replay_records(what, replayer, taker, [&] {
+    static_cast<void>(replay_records(what, config, replayer, taker, [&] {
         progress.update(replayer.bytes_read(), replayer.bytes_total(), output.records(),
                         "records");
         return !signals.stopped();
@@ -162,9 +163,29 @@ bool holds(const std::string& file, dbn::SchemaSet schemas) {
     return own == dbn::Schema::mixed || (schemas.size() == 1 && schemas.has(own));
 }
 
+// Throws Error(usage): inputs are read while the outputs are written.
+void check_apart(const ConvertOptions& options) {
+    std::vector<std::string> written_to{options.output};
+    if (is_csv(options.files.front())) written_to.push_back(options.bad_rows);
+    std::vector<std::string> taken = options.files;
+    for (const std::string& written : written_to) {
+        for (const std::string& other : taken) {
+            std::error_code not_there;
+            const bool same = std::filesystem::equivalent(written, other, not_there);
+            if (written != other && !same) continue;
+            throw Error(ExitCode::usage,
+                        fmt::format("{}: is read or written by this conversion already; choose "
+                                    "another name",
+                                    written));
+        }
+        taken.push_back(written);
+    }
+}
+
 ExitCode run_convert(const ConvertOptions& options) {
     const dbn::SchemaSet schemas = schema_set(options.schemas);
     static_cast<void>(record_format_of(options.output));
+    check_apart(options);
     if (is_csv(options.files.front())) {
         if (schemas.size() != 1 || options.files.size() != 1) {
             throw Error(ExitCode::usage, "CSV is converted one file and one schema at a time");

@@ -41,8 +41,7 @@ void check_day(const replay::Replayer& replayer, const dbn::MakerConfig& config)
     }
 }
 
-}  // namespace
-
+// Throws Error(usage) for an unknown venue.
 dbn::VenueTraits traits_of_venue(const std::string& venue) {
     dbn::VenueTraits traits;
     if (!venues::with_venue(venue, [&]<class Venue>() { traits = dbn::traits_of<Venue>(); })) {
@@ -51,14 +50,21 @@ dbn::VenueTraits traits_of_venue(const std::string& venue) {
     return traits;
 }
 
-FeedSummary replay_records(const RecordReplay& options, replay::Replayer& replayer,
-                           RecordTaker& taker, const std::function<bool()>& keep_on) {
+}  // namespace
+
+dbn::MakerConfig maker_config(const RecordReplay& options, const replay::Replayer& replayer) {
     dbn::MakerConfig config;
     config.schemas = options.schemas;
     config.venue = traits_of_venue(options.venue);
     config.date = date_of(options.date);
     config.instruments = options.session.limits.books;
     check_day(replayer, config);
+    return config;
+}
+
+FeedSummary replay_records(const RecordReplay& options, const dbn::MakerConfig& config,
+                           replay::Replayer& replayer, RecordTaker& taker,
+                           const std::function<bool()>& keep_on) {
     RecordHandler maker(config, taker);
     FeedSummary summary;
     venues::with_venue(options.venue, [&]<class Venue>() {

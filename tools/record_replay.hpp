@@ -30,12 +30,15 @@ struct RecordReplay {
     SessionConfig session;
 };
 
-// What DBN needs to know of a venue. Throws Error(usage) for an unknown one.
-[[nodiscard]] dbn::VenueTraits traits_of_venue(const std::string& venue);
+// What the records are made with; to be asked before an output is opened and an old one lost.
+// Throws Error(usage) for an unknown venue, and when the captures do not tell their day and `date`
+// does not either.
+[[nodiscard]] dbn::MakerConfig maker_config(const RecordReplay& options,
+                                            const replay::Replayer& replayer);
 
-// Runs the replayer to its end, or until `keep_on` says no. Throws Error(usage) when the captures
-// do not tell their day and `date` does not either.
-FeedSummary replay_records(const RecordReplay& options, replay::Replayer& replayer,
-                           RecordTaker& taker, const std::function<bool()>& keep_on);
+// Runs the replayer to its end, or until `keep_on` says no.
+FeedSummary replay_records(const RecordReplay& options, const dbn::MakerConfig& config,
+                           replay::Replayer& replayer, RecordTaker& taker,
+                           const std::function<bool()>& keep_on);
 
 }  // namespace millrace::tools

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "millrace/feed/streams/dbn/market_clock.hpp"
 #include "millrace/feed/streams/dbn/state_records.hpp"
@@ -142,6 +143,31 @@ TEST_CASE("dbn: New York's midnight in UTC, by date", "[dbn]") {
     CHECK(clock.utc(of_day, 1609146088297109209) == 1609146088297098637);
     // The same time of day half a year later, in daylight time.
     CHECK(clock.utc(of_day, 1624798888297109209) == 1624766400000000000 + of_day);
+}
+
+TEST_CASE("convert: what is refused leaves the files that are there as they were", "[dbn]") {
+    const TempFile day("apart.itch");
+    run({"sim", "--binaryfile", day.path(), "--seconds", "1"});
+    const TempFile csv("apart.csv");
+    const TempFile link("apart-link.csv");
+    const std::string rows = "ts_event,price,size,symbol\n2024-01-02T14:30:00Z,1.5,10,AAPL\n";
+    std::ofstream(csv.path()) << rows;
+    std::filesystem::create_symlink(csv.path(), link.path());
+    const std::vector<std::vector<std::string>> refused{
+        {"convert", day.path(), "--venue", "nasdaq-itch50", "-o", csv.path()},  // of which day?
+        {"convert", csv.path(), "-o", csv.path()},
+        {"convert", csv.path(), "-o", link.path()},
+        {"convert", csv.path(), "-o", "x.dbn", "--bad-rows", link.path()},
+    };
+    for (std::vector<std::string> arguments : refused) {
+        arguments.insert(arguments.end(), {"--schema", "trades"});
+        const Outcome outcome = run_command(arguments);
+        INFO(outcome.err);
+        CHECK(outcome.code == static_cast<int>(ExitCode::usage));
+        std::ostringstream text;
+        text << std::ifstream(csv.path()).rdbuf();
+        CHECK(text.str() == rows);
+    }
 }
 
 TEST_CASE("convert: bad input ends with its exit code and one line", "[dbn]") {

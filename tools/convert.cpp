@@ -141,10 +141,7 @@ ExitCode pass_on(const ConvertOptions& options, dbn::SchemaSet schemas) {
         if (layout == nullptr || !layout->fits(record.bytes())) continue;
         if (std::none_of(dbn::schemas().begin(), dbn::schemas().end(), wanted)) continue;
         const std::string_view symbol = names.of(record.header().instrument_id.value());
-        const auto& asked = options.symbols;
-        if (!asked.empty() && std::find(asked.begin(), asked.end(), symbol) == asked.end())
-            continue;
-        output.put(record, symbol);
+        if (is_wanted(options.symbols, symbol)) output.put(record, symbol);
     }
     progress.clear();
     output.close();
@@ -191,7 +188,7 @@ ExitCode run_convert(const ConvertOptions& options) {
             throw Error(ExitCode::usage, "CSV is converted one file and one schema at a time");
         }
         return convert_csv({options.files.front(), options.output, schemas.schema(),
-                            options.dataset, options.bad_rows, options.times()});
+                            options.dataset, options.bad_rows, options.times(), options.symbols});
     }
     if (options.files.size() == 1 && holds(options.files.front(), schemas))
         return pass_on(options, schemas);

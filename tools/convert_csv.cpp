@@ -9,7 +9,9 @@
 
 #include "millrace/feed/streams/csv/csv_reader.hpp"
 #include "millrace/replay/byte_source.hpp"
+#include "progress.hpp"
 #include "record_output.hpp"
+#include "signals.hpp"
 
 namespace millrace::tools {
 
@@ -41,7 +43,7 @@ class Rows {
     [[nodiscard]] const std::vector<std::string>& cells() const { return splitter_.cells(); }
     [[nodiscard]] std::string_view text() const { return text_.substr(0, size_); }
     [[nodiscard]] std::uint64_t number() const { return number_; }
-    [[nodiscard]] const std::string& damage() const { return source_.damage(); }
+    [[nodiscard]] const replay::ByteSource& source() const { return source_; }
 
   private:
     replay::ByteSource source_;
@@ -92,6 +94,8 @@ bool is_csv(const std::string& file) {
 }
 
 ExitCode convert_csv(const CsvConversion& what) {
+    StopSignals signals;
+    Progress progress("convert");
     Rows rows(what.input);
     bool good = false;
     if (!rows.next(good) || !good) {
@@ -105,13 +109,18 @@ ExitCode convert_csv(const CsvConversion& what) {
     dbn::RecordView record;
     while (rows.next(good)) {
         if (!good) bad.take(what.input, rows, "quotes that do not match");
-        else if (records.parse(rows.cells(), record)) output.put(record, records.symbol());
-        else bad.take(what.input, rows, records.problem());
+        else if (!records.parse(rows.cells(), record)) bad.take(what.input, rows, records.problem());
+        else if (is_wanted(what.symbols, records.symbol())) output.put(record, records.symbol());
+        if (rows.number() % 4096 != 0) continue;
+        progress.update(rows.source().file_position(), rows.source().file_size(), output.records(),
+                        "records");
+        if (signals.stopped()) break;
     }
+    progress.clear();
     output.close();
     bad.close();
-    if (!rows.damage().empty())
-        fmt::print(stderr, "millrace: {}: {}\n", what.input, rows.damage());
+    const std::string& damage = rows.source().damage();
+    if (!damage.empty()) fmt::print(stderr, "millrace: {}: {}\n", what.input, damage);
     fmt::print(stderr, "millrace: {}: {} records, {} bad rows\n", what.output, output.records(),
                bad.count());
     return ExitCode::ok;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "millrace/core/error.hpp"
 #include "millrace/feed/streams/dbn/text.hpp"
@@ -16,6 +17,7 @@ struct CsvConversion {
     // What to do with a row that does not fit: "stop", "skip", or the file that it is copied to.
     std::string bad_rows = "stop";
     dbn::TimeText times = dbn::TimeText::rfc3339;
+    std::vector<std::string> symbols;  // these alone; empty: all
 };
 
 [[nodiscard]] bool is_csv(const std::string& file);

@@ -1,5 +1,6 @@
 #include "record_output.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "millrace/core/error.hpp"
@@ -51,6 +52,10 @@ RecordFormat record_format_of(const std::filesystem::path& path) {
                 fmt::format("{}: the name does not say what to write; end it in .dbn, .dbn.zst, "
                             ".csv or .json (.gz or .zst may follow the last two)",
                             path.string()));
+}
+
+bool is_wanted(const std::vector<std::string>& symbols, std::string_view symbol) {
+    return symbols.empty() || std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
 }
 
 RecordOutput::RecordOutput(const std::filesystem::path& path, dbn::Schema schema,

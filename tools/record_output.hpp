@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/feed/streams/dbn/text.hpp"
 #include "millrace/replay/dbn_file.hpp"
@@ -20,6 +21,9 @@ enum class RecordFormat : std::uint8_t { dbn, csv, json };
 
 // By the name's extension, behind which .gz or .zst may follow (DBN: .zst only). Throws Error(usage).
 [[nodiscard]] RecordFormat record_format_of(const std::filesystem::path& path);
+
+// Whether a symbol is among those asked for; all are where none is named.
+[[nodiscard]] bool is_wanted(const std::vector<std::string>& symbols, std::string_view symbol);
 
 class RecordOutput {
   public:

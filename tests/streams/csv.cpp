@@ -94,6 +94,8 @@ TEST_CASE("csv: a row that does not fit stops, is passed over, or is kept in a f
     REQUIRE(reader.next(record));
     CHECK(record.as<dbn::Trade>()->price.value() == -1'250'000'000);
     CHECK(record.header().ts_event.value() == 1704205803500000000);
+    const std::vector<std::string> one{"--bad-rows", "skip", "--symbols", "AAPL"};
+    CHECK(convert(csv, out, "trades", one).err.find("1 records, 4 bad") != std::string::npos);
 }
 
 TEST_CASE("csv: cells in quotes, and quotes that do not match", "[csv]") {

@@ -15,6 +15,10 @@ constexpr std::array<EdgeComponent, 2> kComponents{{
     {"csv", "CSV files, out and in", true, ""},
 }};
 
+constexpr std::uint64_t kBatchMost = 1 << 20;
+constexpr std::uint64_t kLingerMost = 60'000;   // ms
+constexpr std::uint64_t kBacklogMost = 1 << 20;  // MiB
+
 [[noreturn]] void refuse(const Url& url) {
     for (const EdgeComponent& component : kComponents) {
         if (component.scheme != url.scheme || component.built) continue;
@@ -40,10 +44,12 @@ void take_frame_options(Url& url, SinkConfig& config) {
         throw Error(ExitCode::usage,
                     fmt::format("{}: policy is block, drop_oldest or conflate", url.text()));
     }
-    config.batch_records =
-        static_cast<std::uint32_t>(url.take_number("batch", config.batch_records));
-    config.linger = static_cast<Nanoseconds>(url.take_number("linger_ms", 5)) * 1'000'000;
-    config.backlog_bytes = url.take_number("backlog_mb", config.backlog_bytes >> 20) << 20;
+    config.batch_records = static_cast<std::uint32_t>(
+        url.take_number("batch", config.batch_records, kBatchMost));
+    config.linger =
+        static_cast<Nanoseconds>(url.take_number("linger_ms", 5, kLingerMost)) * 1'000'000;
+    config.backlog_bytes =
+        url.take_number("backlog_mb", config.backlog_bytes >> 20, kBacklogMost) << 20;
     config.feed = url.take("feed", config.feed);
     if (config.batch_records == 0)
         throw Error(ExitCode::usage, fmt::format("{}: batch is at least 1", url.text()));

@@ -79,12 +79,14 @@ std::string Url::take(const std::string& key, const std::string& otherwise) {
     return value;
 }
 
-std::uint64_t Url::take_number(const std::string& key, std::uint64_t otherwise) {
+std::uint64_t Url::take_number(const std::string& key, std::uint64_t otherwise,
+                               std::uint64_t most) {
     const std::string value = take(key, "");
     if (value.empty()) return otherwise;
     std::uint64_t number = 0;
-    if (!parse_number(value, number)) {
-        throw Error(ExitCode::usage, fmt::format("{}: {} is no number", text(), key));
+    if (!parse_number(value, number) || number > most) {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: {} is a whole number of at most {}", text(), key, most));
     }
     return number;
 }

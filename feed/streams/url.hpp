@@ -16,8 +16,9 @@ struct Url {
 
     // The option, or `otherwise`; marks it as understood by taking it out.
     [[nodiscard]] std::string take(const std::string& key, const std::string& otherwise);
-    // The same as a number. Throws Error(usage).
-    [[nodiscard]] std::uint64_t take_number(const std::string& key, std::uint64_t otherwise);
+    // The same as a number of at most `most`. Throws Error(usage).
+    [[nodiscard]] std::uint64_t take_number(const std::string& key, std::uint64_t otherwise,
+                                            std::uint64_t most);
     // Without the options, for messages: they may hold secrets.
     [[nodiscard]] std::string text() const;
 };

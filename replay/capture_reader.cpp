@@ -27,6 +27,7 @@ constexpr std::uint32_t kByteOrderMagic = 0x1a2b3c4d;
 
 constexpr std::size_t kPcapHeader = 24;
 constexpr std::size_t kPcapRecord = 16;
+constexpr std::size_t kBlockMin = 12;  // pcapng
 constexpr std::uint32_t kFrameMax = 16U << 20;  // no capture tool keeps more of a frame
 constexpr std::size_t kInterfacesMax = 65'536;
 
@@ -94,6 +95,7 @@ void CaptureReader::detect() {
         const std::uint32_t turned = __builtin_bswap32(magic);
         if (magic == kSectionHeader && head.size() >= kPcapHeader) {
             format_ = CaptureFormat::pcapng;
+            read_interfaces();
             return;
         }
         for (const std::uint32_t known : {kMicroseconds, kNanoseconds}) {
@@ -230,31 +232,47 @@ bool CaptureReader::next_pcap_frame(RawFrame& frame) {
 }
 
 bool CaptureReader::next_pcapng_frame(RawFrame& frame) {
-    constexpr std::size_t kBlockMin = 12;
-    for (;;) {
-        source_.consume(std::exchange(consume_next_, 0));
-        Bytes seen = source_.peek(kBlockMin);
-        if (seen.size() < kBlockMin) {
-            end(seen.empty() ? "" : "ends inside a block header");
-            return false;
-        }
-        if (host32(seen, 0) == kSectionHeader && !on_section(seen)) return false;
-        const std::uint32_t type = u32(seen, 0);
-        const std::size_t length = u32(seen, 4);
-        if (length < kBlockMin || length % 4 != 0 || length > kFrameMax) {
-            end("a block header is damaged");
-            return false;
-        }
-        seen = source_.peek(length);
-        if (seen.size() < length) {
-            end("ends inside a block");
-            return false;
-        }
-        consume_next_ = length;
-        const Bytes body = seen.subspan(8, length - kBlockMin);
-        if (type == kInterfaceDescription) on_interface(body);
-        else if (on_packet(type, body, frame)) return true;
+    Block block;
+    while (next_block(block)) {
+        if (block.type == kInterfaceDescription) on_interface(block.body);
+        else if (on_packet(block.type, block.body, frame)) return true;
     }
+    return false;
+}
+
+bool CaptureReader::next_block(Block& block) {
+    source_.consume(std::exchange(consume_next_, 0));
+    Bytes seen = source_.peek(kBlockMin);
+    if (seen.size() < kBlockMin) {
+        end(seen.empty() ? "" : "ends inside a block header");
+        return false;
+    }
+    if (host32(seen, 0) == kSectionHeader && !on_section(seen)) return false;
+    const std::size_t length = u32(seen, 4);
+    if (length < kBlockMin || length % 4 != 0 || length > kFrameMax) {
+        end("a block header is damaged");
+        return false;
+    }
+    seen = source_.peek(length);
+    if (seen.size() < length) {
+        end("ends inside a block");
+        return false;
+    }
+    consume_next_ = length;
+    block = {u32(seen, 0), seen.subspan(8, length - kBlockMin)};
+    return true;
+}
+
+// The first section's header and the interfaces behind it, up to whatever else comes.
+void CaptureReader::read_interfaces() {
+    Block block;
+    const auto interface_is_next = [this] {
+        source_.consume(std::exchange(consume_next_, 0));
+        const Bytes seen = source_.peek(kBlockMin);
+        return seen.size() >= kBlockMin && u32(seen, 0) == kInterfaceDescription;
+    };
+    if (!next_block(block)) return;
+    while (interface_is_next() && next_block(block)) on_interface(block.body);
 }
 
 // A section has its own byte order and numbers its interfaces from 0.

@@ -77,7 +77,8 @@ class CaptureReader {
     [[nodiscard]] std::uint64_t bytes_total() const {
         return dbn_ != nullptr ? dbn_->bytes_total() : source_.file_size();
     }
-    // pcapng's if_name; empty where there is none.
+    // pcapng's if_name; empty where there is none. Interfaces that stand before the first packet are known
+    // after construction, others when a packet behind them was read.
     [[nodiscard]] std::string_view interface_name(std::uint32_t interface) const {
         return interface < interfaces_.size() ? std::string_view(interfaces_[interface].name) : std::string_view{};
     }
@@ -88,6 +89,10 @@ class CaptureReader {
         std::uint64_t units_per_second = 1'000'000;
         std::int64_t offset_seconds = 0;
         std::string name;
+    };
+    struct Block {
+        std::uint32_t type = 0;
+        std::span<const std::uint8_t> body;
     };
     struct RawFrame {
         Timestamp at = 0;
@@ -101,6 +106,8 @@ class CaptureReader {
     [[nodiscard]] bool next_frame(RawFrame& frame);
     [[nodiscard]] bool next_pcap_frame(RawFrame& frame);
     [[nodiscard]] bool next_pcapng_frame(RawFrame& frame);
+    [[nodiscard]] bool next_block(Block& block);
+    void read_interfaces();
     [[nodiscard]] bool on_section(std::span<const std::uint8_t> head);
     void on_interface(std::span<const std::uint8_t> body);
     [[nodiscard]] bool on_packet(std::uint32_t type, std::span<const std::uint8_t> body, RawFrame& frame) const;

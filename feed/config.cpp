@@ -12,6 +12,7 @@
 
 #include "millrace/core/error.hpp"
 #include "millrace/feed/config_keys.hpp"
+#include "millrace/feed/packet.hpp"
 
 namespace millrace {
 
@@ -196,6 +197,10 @@ class Parser {
         const LineConfig& line = feed.lines.back();
         if (feed.lines.size() > kLinesMax) {
             fail(table, "feed.line: a feed has at most " + std::to_string(kLinesMax) + " lines");
+        }
+        if (line.name == kRecoveryLineName) {
+            fail(*table.get("name"), "feed.line.name: " + line.name +
+                                         " is what messages asked for again come by; choose another name");
         }
         if (line.soup && (!line.groups.empty() || !line.interface.empty())) {
             fail(table, "feed.line.soup: a line comes by TCP or by groups; write one of them");

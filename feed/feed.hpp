@@ -261,7 +261,7 @@ std::vector<LineStats> FeedHandler<Venue, Handler>::lines() const {
         add(config_.lines[i].name,
             receiver_ != nullptr ? receiver_->counters(static_cast<LineId>(i)) : threads_[i]->counters());
     }
-    if (recovery_ != nullptr) add("recovery", recovery_->counters());
+    if (recovery_ != nullptr) add(std::string(kRecoveryLineName), recovery_->counters());
     return out;
 }
 

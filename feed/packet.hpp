@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "millrace/core/types.hpp"
 
@@ -15,5 +16,8 @@ struct Packet {
     // The UDP payload. Valid only during the call it is passed to.
     std::span<const std::uint8_t> bytes;
 };
+
+// What a recording calls the line of messages that were asked for again; no line of a config is called so.
+inline constexpr std::string_view kRecoveryLineName = "recovery";
 
 }  // namespace millrace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "millrace/core/types.hpp"
+#include "millrace/feed/packet.hpp"
 #include "millrace/replay/capture_reader.hpp"
 
 namespace millrace::replay {
@@ -20,6 +21,9 @@ struct CapturedLine {
     Endpoint destination;
     std::uint64_t received = 0;   // datagrams
     std::uint64_t truncated = 0;  // of which the capture kept too little
+
+    // Of a live feed's recording: what a retransmission server sent.
+    [[nodiscard]] bool is_recovery() const { return interface == kRecoveryLineName; }
 };
 
 class LineMap {

@@ -31,6 +31,18 @@ Replayer::Replayer(Readers readers, ReplayConfig config)
     }
 }
 
+SessionConfig Replayer::session_config(SessionConfig config) {
+    config.lines = kLinesMax;
+    for (const auto& reader : readers_) {
+        for (std::uint32_t i = 0; !reader->interface_name(i).empty(); ++i) {
+            if (reader->interface_name(i) == kRecoveryLineName) recovery_line_ = static_cast<LineId>(kLinesMax);
+        }
+    }
+    // Nobody is asked: the answers stand in the recording.
+    if (recovery_line_) config.recovery.retransmit_servers = 1;
+    return config;
+}
+
 void Replayer::refuse_records() const {
     throw Error(ExitCode::usage, readers_.front()->title() +
                                      ": a file of records, and this venue has none; choose another --venue");

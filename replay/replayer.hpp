@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "millrace/core/clock.hpp"
 #include "millrace/feed/packet.hpp"
+#include "millrace/feed/session_config.hpp"
 #include "millrace/replay/capture_reader.hpp"
 #include "millrace/replay/line_map.hpp"
 #include "millrace/replay/merge.hpp"
@@ -29,6 +31,10 @@ class Replayer {
     // Either all files are BinaryFILE or none is; throws Error(usage) otherwise.
     Replayer(Readers readers, ReplayConfig config);
 
+    // What the session of run() should be made with: room for every line, and, where a file is a live feed's
+    // recording that holds what was asked for again, a recovery line, so that a gap waits for it as it did live.
+    [[nodiscard]] SessionConfig session_config(SessionConfig config);
+
     // Runs to the end and finishes the session. `keep_on` is asked now and then; false stops the
     // replay there, and the session is finished all the same.
     template <class Session, class KeepOn>
@@ -47,6 +53,10 @@ class Replayer {
     // First packet in to last event out.
     [[nodiscard]] double seconds() const { return seconds_; }
     [[nodiscard]] const LineMap& lines() const { return lines_; }
+    // Which line of the session the packets of one of them go to.
+    [[nodiscard]] LineId to_session(LineId line) const {
+        return recovery_line_ && lines_.lines()[line].is_recovery() ? *recovery_line_ : line;
+    }
     // Datagrams to destinations that are no line of this replay.
     [[nodiscard]] std::uint64_t passed_over() const { return passed_over_; }
     // BinaryFILE has records and no packets.
@@ -81,7 +91,7 @@ class Replayer {
             CapturedLine& captured = lines_[*line];
             ++captured.received;
             if (datagram.truncated) ++captured.truncated;
-            else session.on_packet(Packet{*line, datagram.captured_at, datagram.payload});
+            else session.on_packet(Packet{to_session(*line), datagram.captured_at, datagram.payload});
         }
     }
 
@@ -108,6 +118,7 @@ class Replayer {
     Readers readers_;
     ReplayConfig config_;
     bool records_ = false;
+    std::optional<LineId> recovery_line_;  // of the session, where it has one
     LineMap lines_;
     std::uint64_t passed_over_ = 0;
     double seconds_ = 0;

@@ -128,9 +128,10 @@ class LiveVenueFeed final : public LiveFeed {
         // What was asked for again, as a line of its own, so that a replay finds it.
         const auto& servers = config_.recovery.retransmit;
         if (config_.recovery.any()) {
-            lines.push_back({"recovery", servers.empty() ? lines.front().destination
-                                                         : endpoint_of(servers.front().address,
-                                                                       servers.front().port)});
+            lines.push_back({std::string(kRecoveryLineName),
+                             servers.empty() ? lines.front().destination
+                                             : endpoint_of(servers.front().address,
+                                                           servers.front().port)});
         }
         return lines;
     }

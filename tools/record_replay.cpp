@@ -68,18 +68,9 @@ FeedSummary replay_records(const RecordReplay& options, const dbn::MakerConfig& 
     RecordHandler maker(config, taker);
     FeedSummary summary;
     venues::with_venue(options.venue, [&]<class Venue>() {
-        Session<Venue, RecordHandler> session(options.session, maker);
+        Session<Venue, RecordHandler> session(replayer.session_config(options.session), maker);
         replayer.run(session, keep_on);
-        std::vector<LineSummary> lines;
-        for (std::size_t i = 0; i < replayer.lines().lines().size(); ++i) {
-            const replay::CapturedLine& captured = replayer.lines().lines()[i];
-            LineSummary& line = lines.emplace_back();
-            line.name = replayer.lines().name(static_cast<LineId>(i));
-            line.received = captured.received;
-            line.truncated = captured.truncated;
-        }
-        if (replayer.of_records()) lines.emplace_back().name = "records";
-        summary = summarise(std::string(Venue::kId), session, std::move(lines));
+        summary = summarise(std::string(Venue::kId), session, lines_of(replayer));
     });
     return summary;
 }

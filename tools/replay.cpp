@@ -50,24 +50,9 @@ replay::Replayer open_replayer(const ReplayOptions& options) {
 
 SessionConfig session_config(const ReplayOptions& options) {
     SessionConfig config = options.session;
-    config.lines = kLinesMax;
     config.last_sequence = options.books_at;
     for (const std::string& symbol : options.symbols) config.symbols.emplace_back(symbol);
     return config;
-}
-
-std::vector<LineSummary> line_summaries(const replay::Replayer& replayer) {
-    std::vector<LineSummary> lines;
-    for (std::size_t i = 0; i < replayer.lines().lines().size(); ++i) {
-        const replay::CapturedLine& captured = replayer.lines().lines()[i];
-        LineSummary line;
-        line.name = replayer.lines().name(static_cast<LineId>(i));
-        line.received = captured.received;
-        line.truncated = captured.truncated;
-        lines.push_back(std::move(line));
-    }
-    if (replayer.of_records()) lines.emplace_back().name = "records";
-    return lines;
 }
 
 // What the reader of the report should know about the files themselves.
@@ -97,7 +82,7 @@ ExitCode replay_venue(const ReplayOptions& options) {
     StopSignals signals;
     replay::Replayer replayer = open_replayer(options);
     NullHandler nobody;
-    Session<Venue, NullHandler> session(session_config(options), nobody);
+    Session<Venue, NullHandler> session(replayer.session_config(session_config(options)), nobody);
     Progress progress(fmt::format(
         "replay {}", std::filesystem::path(options.files.front()).filename().string()));
     replayer.run(session, [&] {
@@ -110,7 +95,7 @@ ExitCode replay_venue(const ReplayOptions& options) {
     if (!options.books.empty()) write_books(options.books, session);
 
     RunSummary summary;
-    summary.feeds.push_back(summarise(std::string(Venue::kId), session, line_summaries(replayer)));
+    summary.feeds.push_back(summarise(std::string(Venue::kId), session, lines_of(replayer)));
     summary.seconds = replayer.seconds();
     if (options.json) fmt::print("{}\n", summary.json());
     else fmt::print("{}", summary.text());

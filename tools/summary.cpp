@@ -164,6 +164,21 @@ std::uint64_t FeedSummary::bytes() const {
     return sum;
 }
 
+std::vector<LineSummary> lines_of(const replay::Replayer& replayer) {
+    std::vector<LineSummary> lines;
+    for (std::size_t i = 0; i < replayer.lines().lines().size(); ++i) {
+        const auto id = static_cast<LineId>(i);
+        const replay::CapturedLine& captured = replayer.lines().lines()[i];
+        LineSummary& line = lines.emplace_back();
+        line.name = replayer.lines().name(id);
+        line.line = replayer.to_session(id);
+        line.received = captured.received;
+        line.truncated = captured.truncated;
+    }
+    if (replayer.of_records()) lines.emplace_back().name = "records";
+    return lines;
+}
+
 std::int64_t FeedSummary::balance() const {
     std::int64_t sum = millrace::balance(message_counters);
     for (const LineSummary& line : lines) {

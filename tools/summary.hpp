@@ -12,6 +12,7 @@
 #include "millrace/core/histogram.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/session.hpp"
+#include "millrace/replay/replayer.hpp"
 
 namespace millrace::tools {
 
@@ -20,6 +21,7 @@ using Named = std::pair<std::string, std::uint64_t>;
 // A line as its receiver (or the capture) saw it. What the session knows is in `counters`.
 struct LineSummary {
     std::string name;
+    std::optional<LineId> line;  // of the session; left out: its place in the list
     std::uint64_t received = 0;  // packets that came into this process, of whatever sort
     std::uint64_t truncated = 0;
     std::uint64_t queue_full = 0;
@@ -76,8 +78,11 @@ struct RunSummary {
     [[nodiscard]] std::string text() const;
 };
 
-// Takes what the session knows. `lines` brings names and what the receivers counted, in the order
-// of the session's lines; a session may have more lines than were used.
+// The lines of a replay, and what its captures hold of each.
+[[nodiscard]] std::vector<LineSummary> lines_of(const replay::Replayer& replayer);
+
+// Takes what the session knows. `lines` brings names and what the receivers counted; a session may have more
+// lines than were used.
 template <class Venue, class Handler>
 [[nodiscard]] FeedSummary summarise(std::string name, const Session<Venue, Handler>& session,
                                     std::vector<LineSummary> lines) {
@@ -85,7 +90,7 @@ template <class Venue, class Handler>
     feed.name = std::move(name);
     feed.venue = Venue::kId;
     for (std::size_t i = 0; i < lines.size(); ++i) {
-        const auto line = static_cast<LineId>(i);
+        const LineId line = lines[i].line.value_or(static_cast<LineId>(i));
         lines[i].counters = session.arbiter().line(line);
         lines[i].lead = session.arbiter().lead(line);
         if (line < kLinesMax) lines[i].silences = session.silences(line);

@@ -50,7 +50,7 @@ class CaptureProducer final : public VenueProducer<Venue> {
   protected:
     void run() override {
         session_ = std::make_unique<typename Base::VenueSession>(
-            config_, this->make_handler(config_.limits.books));
+            replayer_.session_config(config_), this->make_handler(config_.limits.books));
         if (replayer_.of_records()) this->use_event_time();
         this->set_bytes(0, replayer_.bytes_total());
         // A lockstep consumer may not have asked for anything yet.
@@ -73,16 +73,7 @@ class CaptureProducer final : public VenueProducer<Venue> {
         return session_.get();
     }
     [[nodiscard]] std::vector<tools::LineSummary> lines() const override {
-        std::vector<tools::LineSummary> lines;
-        for (std::size_t i = 0; i < replayer_.lines().lines().size(); ++i) {
-            const replay::CapturedLine& captured = replayer_.lines().lines()[i];
-            tools::LineSummary& line = lines.emplace_back();
-            line.name = replayer_.lines().name(static_cast<LineId>(i));
-            line.received = captured.received;
-            line.truncated = captured.truncated;
-        }
-        if (replayer_.of_records()) lines.emplace_back().name = "records";
-        return lines;
+        return tools::lines_of(replayer_);
     }
     [[nodiscard]] double seconds() const override { return replayer_.seconds(); }
 

@@ -213,6 +213,8 @@ TEST_CASE("config: feeds and lines are there, and each is there once") {
     says("[[feed]]\nvenue = \"nasdaq-itch50\"\n" + std::string(kLineA),
          "f.toml:1: feed.name: missing");
     says(minimal(kLineA), "f.toml:12: feed.line.name: two lines are called A");
+    says(minimal("[[feed.line]]\nname = \"recovery\"\ninterface = \"lo\"\ngroups = [\"239.255.0.9:26477\"]\n"),
+         "feed.line.name: recovery is what messages asked for again come by");
     says(
         minimal(
             "[[feed.line]]\nname = \"B\"\ninterface = \"lo\"\ngroups = [\"239.255.0.1:26477\"]\n"),

@@ -103,6 +103,45 @@ TEST_CASE("Replayer: lines that share an interface are told apart by destination
     CHECK(replayer.lines().name(1) == "239.255.0.2:26478");
 }
 
+TEST_CASE("Replayer: a gap waits for the recorded answer, however late it comes") {
+    const TempFile file("recovered.pcapng");
+    const auto third = packet(4, {add(1, 9, 'S', 50, "AAPL", 1'020)});
+    constexpr Timestamp kLate = 60'000'000'000;  // far beyond any reorder window
+    {
+        replay::CaptureWriter writer(file.path(), {"A", "recovery"});
+        REQUIRE(writer.write(0, 1'000, kSource, kGroupA, first_packet()));
+        REQUIRE(writer.write(0, 2'000, kSource, kGroupA, third));
+        REQUIRE(writer.write(0, kLate, kSource, kGroupA, packet(5, {add(1, 10, 'S', 50, "AAPL", 1'030)})));
+        REQUIRE(writer.write(1, kLate + 1, kSource, kGroupB, second_packet()));
+        writer.close();
+    }
+    NullHandler nobody;
+    Replayer replayer(open({&file}), {});
+    ItchSession session(replayer.session_config(small()), nobody);
+    replayer.run(session);
+    CHECK(session.book("AAPL")->order_count() == 4);
+    CHECK(session.book("AAPL")->quality() == Quality::live);
+    REQUIRE(session.arbiter().gaps().total() == 1);
+    CHECK(session.arbiter().gaps()[0].ended == GapEnd::retransmitted);
+    CHECK(session.arbiter().line(replayer.to_session(1))[LineCounter::arbitrated] == 1);
+    CHECK(balance(session.messages()) == 0);
+}
+
+TEST_CASE("Replayer: a recording without answers gives a gap up as ever") {
+    const TempFile file("unrecovered.pcapng");
+    {
+        replay::CaptureWriter writer(file.path(), {"A", "B"});
+        REQUIRE(writer.write(0, 1'000, kSource, kGroupA, first_packet()));
+        REQUIRE(writer.write(0, 2'000, kSource, kGroupA, packet(4, {add(1, 9, 'S', 50, "AAPL", 1'020)})));
+        writer.close();
+    }
+    NullHandler nobody;
+    Replayer replayer(open({&file}), {});
+    ItchSession session(replayer.session_config(small()), nobody);
+    replayer.run(session);
+    CHECK(session.book("AAPL")->quality() == Quality::recovering);
+}
+
 TEST_CASE("Replayer: only the destinations asked for reach the session") {
     const TempFile file("chosen.pcapng");
     write_two_lines(file, {"A", "B"});

@@ -39,15 +39,25 @@ std::string config_text(const std::string& lines, const std::string& recovery, c
 struct Day {
     Json seen;
     std::string truth;
+    Json recorded;  // the replay of what live recorded
 };
+
+Json replay(const TempFile& file) {
+    const Outcome replayed = run_command({"replay", file.path(), "--venue", "nasdaq-itch50", "--json", "--orders",
+                                          "100000", "--levels", "50000"});
+    INFO(replayed.err);
+    REQUIRE(replayed.code == 0);
+    return Json::parse(replayed.out);
+}
 
 Day run(const std::string& config_of_feed, std::vector<std::string> sim_arguments, bool late = false) {
     const TempFile config("recovery.toml");
     const TempFile ready("recovery.ready");
     const TempFile everything("recovery-everything.bin");
+    const TempFile recording("recovery-recording.pcapng");
     std::ofstream(config.path()) << config_of_feed;
     const std::vector<std::string> live_arguments{"live", config.path(), "--ready-file", ready.path(),
-                                                  "--until-end", "--json"};
+                                                  "--record", recording.path(), "--until-end", "--json"};
     sim_arguments.insert(sim_arguments.begin(), {"sim", "--seconds", "3", "--rate", "8000", "--seed", "77",
                                                  "--binaryfile", everything.path(), "--linger", "6"});
     std::unique_ptr<Command> sim;
@@ -67,11 +77,7 @@ Day run(const std::string& config_of_feed, std::vector<std::string> sim_argument
     const Outcome exchange = sim->wait();
     INFO(exchange.err);
     REQUIRE(exchange.code == 0);
-    const Outcome replayed = run_command({"replay", everything.path(), "--venue", "nasdaq-itch50", "--json",
-                                          "--orders", "100000", "--levels", "50000"});
-    INFO(replayed.err);
-    REQUIRE(replayed.code == 0);
-    Day day{Json::parse(outcome.out), Json::parse(replayed.out)["digest"]};
+    Day day{Json::parse(outcome.out), replay(everything)["digest"], replay(recording)};
     INFO(day.seen["recovery"]);
     CHECK(day.seen["balance"] == 0);
     CHECK(day.seen["quality"]["live"] == 20);
@@ -101,6 +107,12 @@ TEST_CASE("recovery live: what neither line brings is retransmitted") {
                             lossy(net, {"--serve", "retransmit=" + net.retransmit}));
         CHECK(gaps_ended(day.seen, "retransmitted") > 0);
         CHECK(gaps_ended(day.seen, "given_up") == 0);
+        // The answers stand in the recording, and fill the same gaps when it is replayed.
+        CHECK(day.recorded["digest"] == day.truth);
+        CHECK(day.recorded["balance"] == 0);
+        CHECK(day.recorded["messages"] == day.seen["messages"]);
+        CHECK(gaps_ended(day.recorded, "retransmitted") == gaps_ended(day.seen, "retransmitted"));
+        CHECK(gaps_ended(day.recorded, "given_up") == 0);
     }
 }
 

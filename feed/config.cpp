@@ -13,6 +13,7 @@
 #include "millrace/core/error.hpp"
 #include "millrace/feed/config_keys.hpp"
 #include "millrace/feed/packet.hpp"
+#include "millrace/feed/venues/venue_list.hpp"
 
 namespace millrace {
 
@@ -202,6 +203,11 @@ class Parser {
             fail(*table.get("name"), "feed.line.name: " + line.name +
                                          " is what messages asked for again come by; choose another name");
         }
+        bool by_tcp = false;
+        venues::with_venue(feed.venue, [&]<class Venue>() { by_tcp = WalksRecords<typename Venue::Framing>; });
+        if (line.soup && !by_tcp) {
+            fail(*table.get("soup"), "feed.line.soup: " + feed.venue + " does not come by SoupBinTCP; write groups");
+        }
         if (line.soup && (!line.groups.empty() || !line.interface.empty())) {
             fail(table, "feed.line.soup: a line comes by TCP or by groups; write one of them");
         }
@@ -235,6 +241,7 @@ class Parser {
                 fail(*table.at_path("recovery").node(),
                      "feed.recovery." + std::string(key) + ": at most 16 servers");
         }
+        check_recovery(table, feed);
         const std::size_t cpus = feed.threads.receivers.size();
         if (cpus != 0 && cpus != feed.lines.size()) {
             fail(*table.at_path("threads.receivers").node(),
@@ -243,6 +250,20 @@ class Parser {
                      " lines; name one for each line, in their order");
         }
         check_busy_cpus(table);
+    }
+
+    // Servers that the venue does not run would be asked in a language that it does not speak.
+    void check_recovery(const toml::table& table, const FeedConfig& feed) const {
+        RecoveryMeans means;
+        venues::with_venue(feed.venue, [&]<class Venue>() { means = recovery_means<Venue>(); });
+        const auto check = [&](const char* key, bool has) {
+            const toml::node* node = table.at_path("recovery." + std::string(key)).node();
+            if (node == nullptr || has) return;
+            fail(*node, "feed.recovery." + std::string(key) + ": " + feed.venue +
+                            " cannot be asked that way; leave it out");
+        };
+        check("retransmit", means.retransmit);
+        check("glimpse", means.glimpse);
     }
 
     // Of threads that never leave their CPU to another, each needs one of its own.

@@ -31,6 +31,17 @@ struct RecoveryConfig {
     [[nodiscard]] bool enabled() const { return retransmit_servers != 0 || snapshot_servers != 0; }
 };
 
+// By which means a venue gives back what was missed; a venue that declares no `kRecovery` has none.
+struct RecoveryMeans {
+    bool retransmit = false;  // MoldUDP64 requests
+    bool glimpse = false;     // GLIMPSE 5.0 snapshots
+};
+template <class Venue>
+[[nodiscard]] consteval RecoveryMeans recovery_means() {
+    if constexpr (requires { Venue::kRecovery; }) return Venue::kRecovery;
+    else return {};
+}
+
 // What happens to a book that the feed contradicted.
 enum class SuspectPolicy : std::uint8_t {
     keep,        // goes on, flagged

@@ -106,6 +106,11 @@ class Session {
     // Whether a line has been quiet for too long, while it was looked at, and how often.
     [[nodiscard]] bool silent(LineId line) const { return watch_.silent(line); }
     [[nodiscard]] std::uint64_t silences(LineId line) const { return watch_.silences(line); }
+    // The venue said that nothing more will come, by its framing or by a message.
+    [[nodiscard]] bool ended() const {
+        if constexpr (requires { builder_.ended(); }) return arbiter_.ended() || builder_.ended();
+        else return arbiter_.ended();
+    }
     // Messages are missing that are being fetched, or a snapshot is.
     [[nodiscard]] bool recovering() const { return arbiter_.overdue() || repair_ != Repair::none; }
 
@@ -237,7 +242,7 @@ class Session {
     // that it is told in time.
     void tell() {
         told_ = worst(arbiter_.overdue() ? Quality::recovering : Quality::live,
-                      watch_.all_silent() && !arbiter_.ended() ? Quality::stale : Quality::live);
+                      watch_.all_silent() && !ended() ? Quality::stale : Quality::live);
         if (!planted(Bug::recovering_for_ever) || told_ != Quality::live) context_.set_overlay(told_);
     }
 

@@ -169,7 +169,7 @@ class LiveVenueFeed final : public LiveFeed {
     [[nodiscard]] bool has_ended() {
         constexpr Nanoseconds kHope = 15'000'000'000;
         const auto& session = feed_.session();
-        if (!session.arbiter().ended()) return false;
+        if (!session.ended()) return false;
         const Timestamp now = MonotonicClock::now();
         if (announced_at_ == 0) announced_at_ = now;
         return (!session.arbiter().gap_open() && !session.recovering()) ||

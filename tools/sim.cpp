@@ -71,6 +71,18 @@ replay::ExchangeConfig exchange_config(const SimOptions& options) {
     return config;
 }
 
+// Whether a simulated exchange of that venue runs such a server.
+bool can_serve(const std::string& venue, const std::string& what) {
+    bool can = true;
+    venues::with_venue(venue, [&]<class Venue>() {
+        constexpr RecoveryMeans kMeans = recovery_means<Venue>();
+        can = what == "retransmit" ? kMeans.retransmit
+              : what == "glimpse"  ? kMeans.glimpse
+                                   : WalksRecords<typename Venue::Framing>;
+    });
+    return can;
+}
+
 // "retransmit=127.0.0.1:17000" and the like.
 std::optional<replay::ServersConfig> servers_config(const SimOptions& options) {
     if (options.serve.empty()) return std::nullopt;
@@ -93,6 +105,10 @@ std::optional<replay::ServersConfig> servers_config(const SimOptions& options) {
                         "--serve " + text +
                             ": give retransmit=ADDRESS:PORT, glimpse=ADDRESS:PORT or "
                             "soup=ADDRESS:PORT");
+        }
+        if (!can_serve(options.exchange.venue, what)) {
+            throw Error(ExitCode::usage, fmt::format("--serve {}: {} has no such server; leave it out", text,
+                                                     options.exchange.venue));
         }
         const replay::Endpoint endpoint = parse_endpoint(text.substr(equals + 1));
         *server = GroupConfig{text.substr(equals + 1, colon - equals - 1), endpoint.port};

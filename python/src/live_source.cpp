@@ -61,7 +61,7 @@ class LiveProducer final : public VenueProducer<Venue> {
             this->publish();
             this->serve();
             feed_->idle();
-            const bool ended = until_end_ && feed_->session().arbiter().ended() &&
+            const bool ended = until_end_ && feed_->session().ended() &&
                                !feed_->session().arbiter().gap_open();
             if (!ended) ended_at = 0;
             else if (ended_at == 0) ended_at = MonotonicClock::now();

@@ -229,6 +229,19 @@ TEST_CASE("config: feeds and lines are there, and each is there once") {
     says(many, "feed.line: a feed has at most 16 lines");
 }
 
+TEST_CASE("config: a venue is asked only in ways that it answers") {
+    const auto venue = [](const std::string& id, const std::string& line, const std::string& more) {
+        return "[[feed]]\nname = \"n\"\nvenue = \"" + id + "\"\n" + line + more;
+    };
+    const std::string servers = "[feed.recovery]\nattempts = 2\n";
+    says(venue("iex-deep", kLineA, servers + "glimpse = [\"127.0.0.1:1\"]\n"),
+         "f.toml:11: feed.recovery.glimpse: iex-deep cannot be asked that way");
+    says(venue("dbn-mbo", kLineA, servers + "retransmit = [\"127.0.0.1:1\"]\n"),
+         "f.toml:11: feed.recovery.retransmit: dbn-mbo cannot be asked that way");
+    says(venue("iex-tops", "[[feed.line]]\nname = \"A\"\nsoup = \"127.0.0.1:1\"\n", ""),
+         "f.toml:6: feed.line.soup: iex-tops does not come by SoupBinTCP");
+}
+
 TEST_CASE("config: a file that is missing, a folder, binary or no TOML says which") {
     const auto file_error = [](const std::filesystem::path& path) {
         try {

@@ -383,7 +383,7 @@ class Simulation {
     }
     // A feed that was heard and is heard no more has no live book.
     void no_silence() const {
-        if (now_ - heard_at_ < kQuiet + 3 * kStep || heard_at_ == 0 || session_->arbiter().ended()) return;
+        if (now_ - heard_at_ < kQuiet + 3 * kStep || heard_at_ == 0 || session_->ended()) return;
         for (const OrderBook& book : session_->books()) {
             if (book.quality() == Quality::live) violate("{} is live in silence", book.symbol().view());
         }

@@ -83,6 +83,7 @@ TEST_CASE(
         {{"replay", text.path()}, ExitCode::format, text.path()},
         {{"dump", text.path()}, ExitCode::format, text.path()},
         {{"sim"}, ExitCode::usage, "--multicast"},
+        {{"sim", "--venue", "iex-deep", "--serve", "soup=127.0.0.1:1"}, ExitCode::usage, "iex-deep has no such server"},
         {{"live"}, ExitCode::usage, "config"},
         {{"live", "/nowhere/feed.toml"}, ExitCode::config, "/nowhere/feed.toml"},
         {{"live", bad_key.path()}, ExitCode::config, "feed.receive.bufers"},

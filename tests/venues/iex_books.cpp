@@ -37,6 +37,8 @@ struct ToldEachStep : Told {
 template <class Venue, class Handler = Told>
 class Feed {
   public:
+    static constexpr Nanoseconds kQuiet = 1'000'000;
+
     Feed() : session_(config(), told), room_(1'400), builder_(room_, {Venue::kProtocol, 1, 7}) {}
 
     template <class M>
@@ -80,6 +82,16 @@ class Feed {
         m.price.set(price);
         send(m);
     }
+    void system_event(char code) {
+        iex::SystemEvent m{};
+        m.message_type.set(iex::SystemEvent::kType);
+        m.system_event.set(code);
+        send(m);
+    }
+    // The stream begins anew under the same session.
+    void restart() { builder_.begin(1, 0); }
+    // What is looked at while no packet comes.
+    void be_silent_until(Timestamp now) { static_cast<void>(session_.next_request(now)); }
     [[nodiscard]] const OrderBook& book(const char* symbol) const { return *session_.book(symbol); }
     [[nodiscard]] const Session<Venue, Handler>& session() const { return session_; }
 
@@ -91,6 +103,7 @@ class Feed {
         config.lines = 1;
         config.limits = {8, 64, 64};
         config.reorder_window_packets = 2;
+        config.quality.quiet_ns = kQuiet;
         return config;
     }
 
@@ -313,4 +326,25 @@ TEST_CASE("IEX: text that names no symbol is counted and opens no book") {
     CHECK(feed.session().faults()[FaultCounter::unknown_instrument] == 1);
     CHECK(feed.session().books().size() == 1);
     CHECK(feed.session().messages()[MessageCounter::delivered] == 2);
+}
+
+TEST_CASE("IEX: the end of messages ends the session, and silence behind it makes no book stale") {
+    Feed<venues::IexDeep> feed;
+    const auto silent_quality = [&](Timestamp from) {
+        feed.be_silent_until(from);
+        feed.be_silent_until(from + 2 * feed.kQuiet);
+        return feed.book("A").quality();
+    };
+    feed.system_event('E');
+    feed.level("A", Side::bid, 100, 5, true);
+    CHECK_FALSE(feed.session().ended());
+    CHECK(silent_quality(1'000'000'000) == Quality::stale);
+    feed.system_event('C');
+    CHECK(feed.session().ended());
+    CHECK(silent_quality(2'000'000'000) == Quality::live);
+    feed.restart();
+    feed.level("A", Side::bid, 100, 5, true);
+    CHECK_FALSE(feed.session().ended());
+    CHECK(feed.session().arbiter().restarts() == 1);
+    CHECK(silent_quality(3'000'000'000) == Quality::stale);
 }

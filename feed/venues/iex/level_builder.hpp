@@ -40,6 +40,7 @@ class LevelBuilder : Notices<Handler> {
 
     // What was not complete when the stream ended never will be.
     void reset() {
+        Base::reset();
         for (std::size_t i = 0; i < pending_.size(); ++i) pending_[i] = {};
         used_ = 0;
         free_ = 0;
@@ -56,6 +57,7 @@ class LevelBuilder : Notices<Handler> {
         }
     }
     using Base::book_named_by;
+    using Base::ended;
 
   private:
     using Base::context_;

@@ -50,6 +50,7 @@ template <class M, class... Fields>
 // E end of system hours, C end of messages.
 struct SystemEvent {
     static constexpr char kType = 'S';
+    static constexpr char kEndOfMessages = 'C';
     static constexpr std::string_view kName = "system_event";
     Code message_type;
     Code system_event;

@@ -67,7 +67,14 @@ class Notices {
         return number == SymbolIndex::kNoBook ? nullptr : &context_.store().books()[number];
     }
 
-    [[nodiscard]] Applied on(const SystemEvent&) { return Applied::delivered; }
+    // IEX-TP marks no end: the last message of a session says that it is that.
+    [[nodiscard]] Applied on(const SystemEvent& m) {
+        ended_ = m.system_event.value() == SystemEvent::kEndOfMessages;
+        return Applied::delivered;
+    }
+    [[nodiscard]] bool ended() const { return ended_; }
+    void reset() { ended_ = false; }
+
     // Opens the book; its details reach no callback yet.
     [[nodiscard]] Applied on(const SecurityDirectory& m) {
         return with_book(m.symbol, [](OrderBook&) {});
@@ -176,6 +183,7 @@ class Notices {
     }
 
     BookDepth depth_;
+    bool ended_ = false;
 };
 
 }  // namespace millrace::venues::iex

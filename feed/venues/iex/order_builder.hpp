@@ -47,8 +47,9 @@ class OrderBuilder : Notices<Handler> {
         hint_ = hint;
         return this->dispatch(*this, m, std::type_identity<DeepPlusMessages>{});
     }
-    void reset() {}
     using Base::book_named_by;
+    using Base::ended;
+    using Base::reset;
 
   private:
     using Base::context_;

@@ -28,8 +28,9 @@ class QuoteBuilder : Notices<Handler> {
     [[nodiscard]] Applied apply(Bytes m, Hint) {
         return this->dispatch(*this, m, std::type_identity<TopsMessages>{});
     }
-    void reset() {}
     using Base::book_named_by;
+    using Base::ended;
+    using Base::reset;
 
   private:
     using Base::context_;

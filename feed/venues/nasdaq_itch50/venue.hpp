@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "millrace/feed/framing/moldudp64.hpp"
+#include "millrace/feed/recovery_config.hpp"
 #include "millrace/feed/streams/dbn/venue_traits.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/book_builder.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
@@ -16,6 +17,8 @@ struct NasdaqItch50 {
     static constexpr std::string_view kTitle = "Nasdaq TotalView-ITCH 5.0";
     static constexpr PriceScale kPriceScale{4};
     static constexpr dbn::VenueTraits kDbn{"XNAS.ITCH", 2, dbn::TimeOrigin::new_york_midnight};
+
+    static constexpr RecoveryMeans kRecovery{.retransmit = true, .glimpse = true};
 
     using Framing = MoldUdp64;
     using Messages = itch50::Messages;

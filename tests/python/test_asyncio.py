@@ -215,11 +215,11 @@ def test_after_a_fork_the_child_is_told_and_can_make_its_own() -> None:
 
 def test_an_iterator_that_is_let_go_leaves_no_reader_in_the_loop() -> None:
     async def main() -> None:
-        for _ in range(50):
+        for _ in range(20):
             stream = millrace.Feed(SIM).batches("mbo", max_rows=10)
             await anext(stream)
             del stream
-            gc.collect()
+        gc.collect()
         assert await count(millrace.Feed(SIM)) > 20_000
 
     run(main())

@@ -161,6 +161,7 @@ def test_a_gap_is_told_before_the_rows_behind_it(gappy_capture: Path) -> None:
 
 
 def test_messages_leak_no_references() -> None:
+    # References are counted outside of asserts, which hold some of their own.
     for _ in range(3):
         gc.collect()  # what earlier tests left
         before = sys.getrefcount(millrace.Trade)
@@ -168,13 +169,16 @@ def test_messages_leak_no_references() -> None:
         trades = list(feed.messages(millrace.Trade))
         count = len(trades)
         assert count > 500
-        assert sys.getrefcount(millrace.Trade) - before == count
+        more = sys.getrefcount(millrace.Trade) - before
+        assert more == count
         symbol = trades[0].symbol
         held = sys.getrefcount(symbol)
         del trades
         gc.collect()
-        assert held - sys.getrefcount(symbol) == count
-        assert sys.getrefcount(millrace.Trade) == before
+        fewer = held - sys.getrefcount(symbol)
+        assert fewer == count
+        left = sys.getrefcount(millrace.Trade)
+        assert left == before
 
 
 def test_memory_does_not_grow_with_use() -> None:

@@ -8,7 +8,7 @@ ensure_venv() {
   local wanted=$root/tests/python/requirements.txt
   stamp=$("$python" -VV; command -v "$python"; echo "$root"; cat "$wanted")
   if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/made-of" 2>/dev/null)" = "$stamp" ]; then return 0; fi
-  say "making build/venv (about 700 MB)"
+  say "making build/venv (about 900 MB)"
   rm -rf "$venv"
   mkdir -p "$root/build"
   log=$(mktemp)

@@ -12,18 +12,16 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from . import _core
 from ._book import Book, book_of
+from ._closing import Closing
 from ._errors import MillraceError, NoPosition, UsageError, core_errors, error_of
 from ._position import Checkpoint, Position
 from ._schemas import EVENTS, SCHEMA_OF, dtype_of, rtype_of
 from ._sources import Source, source_of
-from ._streams import BatchStream, MessageStream, refuse_foreign
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from ._streams import TURN_S, BatchStream, MessageStream, refuse_foreign
 
 When = datetime.datetime | str | int | None
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -34,10 +32,8 @@ _STATES = frozenset({"mbp-1", "mbp-10", "status", "definition", "imbalance"})
 _SLAB_BYTES = 256 * 1024
 _MIXED_SLAB_BYTES = 512 * 1024
 
-_feeds: weakref.WeakSet[Feed]
 
-
-class Feed:
+class Feed(Closing):
     """A stream of market data with its books.
 
     ``source`` is a capture file (or several), a DBN file (rows as they are, no books), a
@@ -92,7 +88,6 @@ class Feed:
             None if checkpoint is None else Checkpoint(Path(checkpoint), self._source.identity())
         )
         self._opened = 0
-        _feeds.add(self)
 
     # ---- iterating ----
 
@@ -216,7 +211,7 @@ class Feed:
                                 await result
                         except Exception as error:
                             await self._failed(error, message)
-                    if time.perf_counter() - began > 0.0005:
+                    if time.perf_counter() - began > TURN_S:
                         await asyncio.sleep(0)
                         began = time.perf_counter()
         finally:
@@ -371,28 +366,6 @@ class Feed:
             await asyncio.to_thread(self._core.stop)
             self.close()
 
-    def __enter__(self) -> Feed:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Feed:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     def __iter__(self) -> Iterator[Any]:
         """Batches of ``mbo``."""
         return iter(self.batches())
@@ -404,9 +377,6 @@ class Feed:
 
     def __repr__(self) -> str:
         return f"<millrace.Feed {self._source.title}>"
-
-
-_feeds = weakref.WeakSet()
 
 
 def replay(

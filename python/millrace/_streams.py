@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._batch import Batch
+from ._closing import Closing
 from ._errors import MillraceError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ._feed import Feed
 
 # How long a loop of ours may run on the event loop before it lets others have a turn.
-_TURN_S = 0.0005
+TURN_S = 0.0005
 _MESSAGES_AT_ONCE = 512
 
 
-class _Waiter:
-    """Lets a coroutine wait for a channel's event descriptor."""
+class Waiter:
+    """Lets a coroutine wait for the event descriptor of what rows come by."""
 
-    def __init__(self, channel: _core.Channel) -> None:
+    def __init__(self, channel: _core.Channel | _core.CsvFile) -> None:
         self._channel = channel
         self._loop: asyncio.AbstractEventLoop | None = None
         self._future: asyncio.Future[None] | None = None
@@ -82,7 +81,7 @@ class _Waiter:
             self._future.set_result(None)
 
 
-class _Stream:
+class _Stream(Closing):
     """What batches and messages have in common: a channel, waiting on it, and its end."""
 
     def __init__(self, feed: Feed, channel: _core.Channel, max_rows: int, max_wait: float) -> None:
@@ -90,7 +89,7 @@ class _Stream:
         self._channel = channel
         self._max_rows = max_rows
         self._max_wait = max_wait
-        self._waiter = _Waiter(channel)
+        self._waiter = Waiter(channel)
         self._turns = asyncio.Lock()  # tasks that share the iterator wait one after the other
         self._turn_began = 0.0
         self._asked = False
@@ -107,32 +106,6 @@ class _Stream:
             self._closed = True
             self._waiter.detach()
             self._channel.close()
-
-    async def aclose(self) -> None:
-        """The same, as ``contextlib.aclosing`` calls it."""
-        self.close()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Any:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -174,7 +147,7 @@ class _Stream:
         self._ask()
         channel = self._channel
         if channel.ready() >= self._max_rows:
-            if time.perf_counter() - self._turn_began > _TURN_S:
+            if time.perf_counter() - self._turn_began > TURN_S:
                 await self._yield()
         else:
             await self._waiter.wait(self._wanted(), None)
@@ -265,7 +238,7 @@ class MessageStream(_Stream):
             for at, message in enumerate(raw.messages(), first + 1):
                 self._feed._delivered("messages", at)
                 yield message
-            if time.perf_counter() - began > _TURN_S:
+            if time.perf_counter() - began > TURN_S:
                 self._turn_began = 0.0  # let others have a turn before the next list
         self.close()
 
@@ -277,9 +250,9 @@ class MessageStream(_Stream):
         self.close()
 
 
-def refuse_foreign(core: _core.Core) -> None:
-    """A feed lives in the process that started it."""
-    if core.foreign():
+def refuse_foreign(source: _core.Core | _core.CsvFile) -> None:
+    """What has a thread lives in the process that started it."""
+    if source.foreign():
         raise MillraceError(
             "this feed was started before a fork and lives in the parent; make one here"
         )

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ._closing import AsyncClosing
 from ._errors import UsageError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy as np
 
 #: What a frame begins with when ``framing="length"``: its payload's size and checksum.
@@ -73,7 +72,7 @@ class _Framer:
         return b"".join(parts)
 
 
-class TcpServer:
+class TcpServer(AsyncClosing):
     """Serves until closed. Made by :func:`serve_tcp`."""
 
     def __init__(
@@ -164,17 +163,6 @@ class TcpServer:
         else:
             await self._queue.put(None)
             await self._consumer
-
-    async def __aenter__(self) -> TcpServer:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 async def serve_tcp(

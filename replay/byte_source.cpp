@@ -168,7 +168,7 @@ ByteSource::ByteSource(const std::filesystem::path& path) {
         throw_errno(ExitCode::file, fmt::format("{}", path.string()), error_number, try_this);
     };
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) fail(errno, "give the path of a capture that this user may read");
+    if (fd < 0) fail(errno, "give the path of a file that this user may read");
     struct stat about {};
     if (fstat(fd, &about) != 0 || S_ISDIR(about.st_mode)) {
         close(fd);

@@ -5,10 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <utility>
 
 #include "millrace/feed/streams/csv/csv_reader.hpp"
-#include "millrace/replay/byte_source.hpp"
+#include "millrace/replay/csv_rows.hpp"
 #include "progress.hpp"
 #include "record_output.hpp"
 #include "signals.hpp"
@@ -17,41 +16,7 @@ namespace millrace::tools {
 
 namespace {
 
-using streams::CsvSplitter;
-
-// The rows of a file, one after the other, with their bytes.
-class Rows {
-  public:
-    explicit Rows(const std::string& file) : source_(std::filesystem::path(file)) {}
-
-    // False at the end. `good` is false for a row whose quotes are wrong.
-    [[nodiscard]] bool next(bool& good) {
-        source_.consume(std::exchange(size_, 0));
-        for (std::size_t want = std::size_t{1} << 16;; want *= 2) {
-            const auto seen = source_.peek(std::min(want, replay::ByteSource::kPeekMax));
-            if (seen.empty()) return false;
-            text_ = {reinterpret_cast<const char*>(seen.data()), seen.size()};
-            const bool last = seen.size() < want;
-            const CsvSplitter::Step step = splitter_.next(text_, last, size_);
-            if (step == CsvSplitter::Step::need_more && !last) continue;
-            if (step == CsvSplitter::Step::need_more) size_ = text_.size();
-            good = step == CsvSplitter::Step::row;
-            ++number_;
-            return true;
-        }
-    }
-    [[nodiscard]] const std::vector<std::string>& cells() const { return splitter_.cells(); }
-    [[nodiscard]] std::string_view text() const { return text_.substr(0, size_); }
-    [[nodiscard]] std::uint64_t number() const { return number_; }
-    [[nodiscard]] const replay::ByteSource& source() const { return source_; }
-
-  private:
-    replay::ByteSource source_;
-    CsvSplitter splitter_;
-    std::string_view text_;
-    std::size_t size_ = 0;
-    std::uint64_t number_ = 0;
-};
+using replay::CsvRows;
 
 // Rows that do not fit.
 class BadRows {
@@ -61,7 +26,7 @@ class BadRows {
         file_ = std::make_unique<replay::ByteSink>(policy);
         put(header);
     }
-    void take(const std::string& input, const Rows& rows, std::string_view why) {
+    void take(const std::string& input, const CsvRows& rows, std::string_view why) {
         ++count_;
         if (policy_ == "stop") {
             throw Error(ExitCode::format,
@@ -96,7 +61,7 @@ bool is_csv(const std::string& file) {
 ExitCode convert_csv(const CsvConversion& what) {
     StopSignals signals;
     Progress progress("convert");
-    Rows rows(what.input);
+    CsvRows rows(what.input);
     bool good = false;
     if (!rows.next(good) || !good) {
         throw Error(ExitCode::format,

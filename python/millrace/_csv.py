@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import os
-import queue
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ._errors import FileError, FormatError, UsageError
+from . import _core
+from ._closing import Closing
+from ._errors import FormatError, UsageError, core_errors
 from ._position import Checkpoint, Position
 from ._sources import identity_of
+from ._streams import TURN_S, Waiter, refuse_foreign
 
 Row = dict[str, Any]
-_END = None
-_TURN_S = 0.0005
 
 
 class BadRow(FormatError):
-    """A row that does not fit the schema: where it is, and why."""
+    """A row that does not fit the schema: where it begins, why, and its cells."""
 
     def __init__(self, path: str, line: int, why: str, row: list[str]) -> None:
         super().__init__(f"{path}: line {line}: {why}")
@@ -30,8 +28,11 @@ class BadRow(FormatError):
         self.row = row
 
 
-class CsvRows:
-    """Rows of a CSV file. Made by :func:`read_csv`; iterate it with ``async for`` or ``for``."""
+class CsvRows(Closing):
+    """Rows of a CSV file. Made by :func:`read_csv`; iterate it with ``async for`` or ``for``.
+
+    An iteration goes on where the one before was left.
+    """
 
     def __init__(
         self,
@@ -44,187 +45,212 @@ class CsvRows:
     ) -> None:
         if isinstance(on_error, str) and on_error not in ("raise", "skip"):
             raise UsageError(f"on_error={on_error!r}: 'raise', 'skip' or a function")
-        self._path = path
-        self._schema = schema
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+            raise UsageError(f"delimiter={delimiter!r}: one ASCII character, no quote or line end")
+        self._closed = False
+        self._path = str(path)
         self._on_error = on_error
-        self._delimiter = delimiter
-        self._chunk = max(1, min(1024, max_waiting // 4))
-        self._queue: queue.Queue[list[tuple[int, Row]] | Exception | None] = queue.Queue(
-            max(1, max_waiting // self._chunk)
+        self._of: dict[str, Any] | None = None
+        self._checkpoint = (
+            None if checkpoint is None else Checkpoint(Path(checkpoint), self._identity())
         )
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._wake: Callable[[], None] | None = None
-        self._file = self._open()
-        of = identity_of([str(path)], {})
-        self._position = Position(of, {"csv": 0})
-        self._checkpoint = None if checkpoint is None else Checkpoint(Path(checkpoint), of)
-        self._skip = 0 if self._checkpoint is None else self._checkpoint.rows_of("csv")
-        self._position.rows["csv"] = self._skip
+        self._done = 0 if self._checkpoint is None else self._checkpoint.rows_of("csv")
+        with core_errors():
+            self._file = _core.CsvFile(self._path, delimiter, max(1, max_waiting), self._done)
+        self._converters = self._converters_of(schema or {})
+        self._waiter = Waiter(self._file)
+        self._run: Iterator[Row] = iter(())  # rows in hand ...
+        self._bad: tuple[int, str, list[str]] | None = None  # ... and the one behind them
+        self._delivered = 0
         #: Rows that were read and did not fit, so far.
         self.bad_rows = 0
 
-    def _open(self) -> IO[str]:
-        try:
-            return self._path.open(newline="", encoding="utf-8")
-        except OSError as error:
-            raise FileError(f"{self._path}: {error.strerror}; is the name right?") from None
+    def _identity(self) -> dict[str, Any]:
+        if self._of is None:
+            self._of = identity_of([self._path], {})
+        return self._of
 
-    # ---- the reading thread ----
+    def _converters_of(
+        self, schema: Mapping[str, Callable[[str], Any]]
+    ) -> tuple[Callable[[str], Any] | None, ...]:
+        names = self._file.columns
+        for name in schema if names else ():
+            if name not in names:
+                raise FormatError(
+                    f"{self._path}: has no column {name!r}; it has {', '.join(names)}"
+                )
+        return tuple(None if (kind := schema.get(name)) is str else kind for name in names)
 
-    def _read(self) -> None:
-        try:
-            with self._file:
-                self._read_rows()
-            self._put(_END)
-        except Exception as error:
-            self._put(error)
+    # ---- runs of rows ----
 
-    def _read_rows(self) -> None:
-        reader = csv.reader(self._file, delimiter=self._delimiter)
-        names = next(reader, None)
-        if names is None:
+    def _take(self) -> bool:
+        """Gets the next rows in hand. False when there are none now."""
+        if self._closed:
+            return False
+        with core_errors():
+            taken = self._file.take(self._converters)
+        if taken is None:
+            return False
+        rows, self._bad = taken
+        self._run = iter(rows)
+        return True
+
+    def _refuse(self) -> None:
+        """Deals with the row behind those that were handed out."""
+        if self._bad is None:
             return
-        converters = self._converters(names)
-        rows: list[tuple[int, Row]] = []
-        number = 0
-        for fields in reader:
-            number += 1
-            if number <= self._skip:
-                continue
-            row = self._convert(reader.line_num, names, converters, fields)
-            if row is not None:
-                rows.append((number, row))
-            if len(rows) >= self._chunk:
-                if not self._put(rows):
-                    return
-                rows = []
-        if rows:
-            self._put(rows)
-
-    def _converters(self, names: list[str]) -> list[Callable[[str], Any]]:
-        schema = self._schema or {}
-        missing = [name for name in schema if name not in names]
-        if missing:
-            raise FormatError(
-                f"{self._path}: has no column {missing[0]!r}; it has {', '.join(names)}"
-            )
-        return [schema.get(name, str) for name in names]
-
-    def _convert(
-        self, line: int, names: list[str], converters: list[Callable[[str], Any]], fields: list[str]
-    ) -> Row | None:
-        why = f"{len(fields)} fields instead of {len(names)}"
-        if len(fields) == len(names):
-            try:
-                return {n: c(f) for n, c, f in zip(names, converters, fields, strict=True)}
-            except (ValueError, ArithmeticError) as error:
-                why = str(error)
-        bad = BadRow(str(self._path), line, why, fields)
+        (line, why, row), self._bad = self._bad, None
         self.bad_rows += 1
-        if self._on_error == "raise":
-            raise bad
+        self._done += 1
+        bad = BadRow(self._path, line, why, row)
         if callable(self._on_error):
             self._on_error(bad)
-        return None
+        elif self._on_error == "raise":
+            self.close()
+            raise bad
 
-    def _put(self, item: list[tuple[int, Row]] | Exception | None) -> bool:
-        """Waits while the consumer is behind: this is what keeps memory bounded."""
-        while not self._closing.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            wake = self._wake
-            if wake is not None:
-                wake()
+    def _at_end(self) -> bool:
+        """True when nothing more will come; raises when that is for a reason."""
+        if self._closed:
             return True
-        return False
+        if not self._file.ended() or self._file.ready() > 0:
+            return False
+        self.close()
+        damage = self._file.damage()
+        if damage:
+            raise FormatError(f"{self._path}: {damage}; the rows up to there are good")
+        return True
+
+    def _begin(self) -> None:
+        refuse_foreign(self._file)
+        self._file.start(self._converters)
+
+    async def _next_run(self) -> bool:
+        self._begin()
+        self._refuse()
+        while not self._take():
+            if self._at_end():
+                return False
+            await self._waiter.wait(1, None)
+        return True
+
+    def _next_run_blocking(self) -> bool:
+        self._begin()
+        self._refuse()
+        while not self._take():
+            if self._at_end():
+                return False
+            self._file.wait(1, -1.0)
+        return True
+
+    def _counted(self, rows: int) -> None:
+        self._done += rows
+        self._delivered += rows
 
     # ---- the consumer ----
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._read, name="millrace-csv", daemon=True)
-            self._thread.start()
-
-    def _checked(
-        self, item: list[tuple[int, Row]] | Exception | None
-    ) -> list[tuple[int, Row]] | None:
-        if isinstance(item, Exception):
-            self.close()
-            raise item
-        if item is None:
-            self.close()
-        return item
-
-    async def _chunks(self) -> AsyncIterator[list[tuple[int, Row]]]:
-        self._start()
-        loop = asyncio.get_running_loop()
-        arrived = asyncio.Event()
-
-        def wake() -> None:
-            try:
-                loop.call_soon_threadsafe(arrived.set)
-            except RuntimeError:  # the loop was closed
-                self._closing.set()
-
-        self._wake = wake
+    async def __aiter__(self) -> AsyncIterator[Row]:
         began = time.perf_counter()
         while True:
-            arrived.clear()
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                await arrived.wait()
-                began = time.perf_counter()
-                continue
-            rows = self._checked(item)
-            if rows is None:
-                return
-            yield rows
-            if time.perf_counter() - began > _TURN_S:
+            for row in self._run:
+                self._done += 1
+                self._delivered += 1
+                yield row
+            if time.perf_counter() - began > TURN_S:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
-
-    async def __aiter__(self) -> AsyncIterator[Row]:
-        async for rows in self._chunks():
-            for number, row in rows:
-                self._position.rows["csv"] = number
-                yield row
+            if not await self._next_run():
+                return
 
     def __iter__(self) -> Iterator[Row]:
-        self._start()
-        while (rows := self._checked(self._queue.get())) is not None:
-            for number, row in rows:
-                self._position.rows["csv"] = number
+        while True:
+            for row in self._run:
+                self._done += 1
+                self._delivered += 1
                 yield row
+            if not self._next_run_blocking():
+                return
 
-    async def batches(self) -> AsyncIterator[list[Row]]:
-        """Lists of rows, as they are read."""
-        async for rows in self._chunks():
-            self._position.rows["csv"] = rows[-1][0]
-            yield [row for _, row in rows]
+    def batches(self) -> CsvBatches:
+        """Lists of rows, as they are read: ``async for`` or ``for``."""
+        return CsvBatches(self)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Rows read so far = delivered + bad + waiting."""
+        read = self._file.read_count()
+        gone = self._delivered + self.bad_rows
+        return {
+            "read": read,
+            "delivered": self._delivered,
+            "bad": self.bad_rows,
+            "waiting": read - gone,
+        }
 
     @property
     def position(self) -> Position:
         """Rows handed out, counted from the first behind the header, bad ones included."""
-        return self._position
+        return Position(self._identity(), {"csv": self._done})
 
     async def commit(self) -> Position:
         """Says that every row handed out so far is done, and keeps it in the checkpoint."""
+        return await asyncio.to_thread(self._commit, self.position)
+
+    def commit_sync(self) -> Position:
+        """The same without asyncio."""
+        return self._commit(self.position)
+
+    def _commit(self, position: Position) -> Position:
         if self._checkpoint is None:
             raise UsageError("nowhere to commit to; read with checkpoint='FILE'")
-        await asyncio.to_thread(self._checkpoint.write, self._position)
-        return self._position
+        self._checkpoint.write(position)
+        return position
 
     def close(self) -> None:
         """Ends the reading."""
-        self._closing.set()
+        if not self._closed:
+            self._closed = True
+            self._waiter.detach()
+            if not self._file.foreign():
+                self._file.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closing"):
+        if hasattr(self, "_waiter"):
             self.close()
+
+
+class CsvBatches:
+    """Lists of the rows of a :class:`CsvRows`."""
+
+    def __init__(self, rows: CsvRows) -> None:
+        self._rows = rows
+        self._turn_began = 0.0
+
+    def _in_hand(self) -> list[Row]:
+        batch = list(self._rows._run)
+        self._rows._counted(len(batch))
+        return batch
+
+    def __aiter__(self) -> AsyncIterator[list[Row]]:
+        return self
+
+    async def __anext__(self) -> list[Row]:
+        if time.perf_counter() - self._turn_began > TURN_S:
+            await asyncio.sleep(0)
+            self._turn_began = time.perf_counter()
+        while not (batch := self._in_hand()):
+            if not await self._rows._next_run():
+                raise StopAsyncIteration
+        return batch
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        return self
+
+    def __next__(self) -> list[Row]:
+        while not (batch := self._in_hand()):
+            if not self._rows._next_run_blocking():
+                raise StopIteration
+        return batch
 
 
 def read_csv(
@@ -238,10 +264,11 @@ def read_csv(
 ) -> CsvRows:
     """Rows of a CSV file with a header, as dicts, read by a thread while you process them.
 
-    ``schema`` says what turns a column's text into a value, as ``{"price": float}``; other columns
-    stay text. A row with too few or too many fields, or with a value that does not convert, is a
-    :class:`BadRow`: raised, skipped and counted, or given to a function. At most about
-    ``max_waiting`` rows are read ahead. With a ``checkpoint``, reading resumes behind the last
-    :meth:`CsvRows.commit`.
+    The file may be compressed by gzip or zstd. ``schema`` says what turns a column's text into a
+    value, as ``{"price": float}``; other columns stay text. A row whose quotes do not match, with
+    too few or too many fields, or with a value that does not convert, is a :class:`BadRow`:
+    raised, skipped and counted, or given to a function, in its place among the others. At most
+    about ``max_waiting`` rows are read ahead. With a ``checkpoint``, reading resumes behind the
+    last :meth:`CsvRows.commit`.
     """
     return CsvRows(Path(path), schema, on_error, delimiter, max_waiting, checkpoint)

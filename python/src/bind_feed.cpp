@@ -5,14 +5,11 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
-#include <poll.h>
-
-#include <algorithm>
 
 #include "batch.hpp"
 #include "messages.hpp"
-#include "millrace/core/clock.hpp"
 #include "sources.hpp"
+#include "waiting.hpp"
 
 namespace millrace::python {
 
@@ -94,30 +91,8 @@ std::optional<Batch> take(Channel& self, std::uint32_t rows) {
     return Batch{std::move(taken.view), self.record_type, taken.lost_before, self.symbols};
 }
 
-// Waits until `rows` rows are there, the end, or the time is over (negative: as long as it takes).
-// True when there is something to take or nothing more will come. Signals are handled while
-// waiting.
 bool wait(Channel& self, std::uint64_t rows, double seconds) {
-    constexpr int kSliceMs = 100;
-    const Timestamp until = seconds < 0
-                                ? std::numeric_limits<Timestamp>::max()
-                                : MonotonicClock::now() + static_cast<Timestamp>(seconds * 1e9);
-    while (self.channel->arm(rows)) {
-        pollfd polled{self.channel->event(), POLLIN, 0};
-        const Timestamp left = until - MonotonicClock::now();
-        if (left <= 0) break;
-        const timespec nap{0, std::min<Timestamp>(left, Timestamp{kSliceMs} * 1'000'000)};
-        {
-            const nb::gil_scoped_release release;
-            ppoll(&polled, 1, &nap, nullptr);
-        }
-        if (PyErr_CheckSignals() != 0) {
-            self.channel->disarm();
-            nb::raise_python_error();
-        }
-    }
-    self.channel->disarm();
-    return self.channel->ready() >= rows || self.channel->ended();
+    return wait_for(*self.channel, rows, seconds);
 }
 
 nb::dict counters(const Channel& self) {

@@ -5,5 +5,6 @@
 NB_MODULE(_core, module) {
     millrace::python::bind_batch(module);
     millrace::python::bind_feed(module);
+    millrace::python::bind_csv(module);
     millrace::python::bind_research(module);
 }

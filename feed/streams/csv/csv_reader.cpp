@@ -144,7 +144,7 @@ CsvSplitter::Step CsvSplitter::next(std::string_view text, bool last, std::size_
                 quoted = false;
                 closed = true;
             }
-        } else if (c == ',') {
+        } else if (c == separator_) {
             cells_.emplace_back();
             closed = false;
         } else if (c == '\n' || (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n')) {

@@ -18,6 +18,8 @@ class CsvSplitter {
   public:
     enum class Step : std::uint8_t { row, need_more, malformed };
 
+    explicit CsvSplitter(char separator = ',') : separator_(separator) {}
+
     // The row at the front of `text`; `size` is what it took, its line end included. `last`:
     // nothing more will come, so that the last row may lack its line end. malformed: `size`
     // reaches to the next line.
@@ -25,6 +27,7 @@ class CsvSplitter {
     [[nodiscard]] const std::vector<std::string>& cells() const { return cells_; }
 
   private:
+    char separator_;
     std::vector<std::string> cells_;
 };
 

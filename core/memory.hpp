@@ -13,7 +13,7 @@ enum class PageKind : unsigned char { none, small, transparent_huge, huge };
 // Which pages to ask for. `best` tries reserved huge pages, then transparent ones, then small ones.
 enum class HugePages : unsigned char { best, transparent, off };
 
-// How memory is taken. Without `prefault` the first touch of each page costs a fault: for comparison only.
+// How memory is taken. Without `prefault` the first touch of each page costs a fault: for sources that can wait.
 struct MemoryWish {
     HugePages pages = HugePages::best;
     bool prefault = true;

@@ -189,7 +189,10 @@ Taken RecordChannel::take(std::uint32_t rows_max) {
     }
 }
 
-Extent RecordChannel::extent_after(const Slab& slab, Extent from, std::uint32_t rows) {
+Extent RecordChannel::extent_after(const Slab& slab, Extent from, std::uint32_t rows) const {
+    if (config_.record_bytes != 0) {
+        return {from.rows + rows, from.bytes + rows * config_.record_bytes};
+    }
     for (; rows > 0; --rows) {
         from.bytes += slab.bytes[from.bytes] * 4U;  // DBN: a record begins with its size in words
         ++from.rows;

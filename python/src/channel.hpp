@@ -10,6 +10,7 @@
 #include <bitset>
 #include <boost/lockfree/spsc_queue.hpp>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -19,6 +20,7 @@
 #include "bell.hpp"
 #include "conflated.hpp"
 #include "millrace/core/types.hpp"
+#include "millrace/feed/streams/dbn/records.hpp"
 #include "slab.hpp"
 
 namespace millrace::python {
@@ -39,7 +41,7 @@ struct ChannelConfig {
     std::uint64_t skip_rows = 0;     // so many rows are counted and not delivered: resumption
     bool lockstep = false;           // the producer goes on only while rows are asked for
     std::uint32_t instruments = 0;   // conflate: room for so many
-    std::uint32_t record_bytes = 0;  // conflate: of one record
+    std::uint32_t record_bytes = 0;  // of each record, where all are of one type; 0: of several
 };
 
 // What a channel has done; read from any thread.
@@ -84,7 +86,7 @@ class RecordChannel {
             [[unlikely]] {
             if (!next_slab(record.size())) return false;
         }
-        std::copy(record.begin(), record.end(), current_->bytes + written_.bytes);
+        copy(record, current_->bytes + written_.bytes);
         written_.bytes += static_cast<std::uint32_t>(record.size());
         ++written_.rows;
         ++rows_;
@@ -152,6 +154,12 @@ class RecordChannel {
     static void count(std::atomic<std::uint64_t>& counter) {
         counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
+    // Most records are of one size, whose copy is a few instructions.
+    static void copy(std::span<const std::uint8_t> record, std::uint8_t* to) {
+        constexpr std::size_t kUsual = sizeof(dbn::Mbo);
+        if (record.size() == kUsual) std::memcpy(to, record.data(), kUsual);
+        else std::memcpy(to, record.data(), record.size());
+    }
     void append_conflated(std::span<const std::uint8_t> record);
     [[nodiscard]] bool next_slab(std::size_t bytes);
     [[nodiscard]] Slab* steal_oldest();
@@ -160,7 +168,7 @@ class RecordChannel {
     void grant(std::uint32_t slabs);
     void replace_claimed();
     [[nodiscard]] std::uint64_t gone() const;
-    [[nodiscard]] static Extent extent_after(const Slab& slab, Extent from, std::uint32_t rows);
+    [[nodiscard]] Extent extent_after(const Slab& slab, Extent from, std::uint32_t rows) const;
     [[nodiscard]] Taken take_conflated(std::uint32_t rows_max);
     void release_hand();
 

@@ -16,9 +16,12 @@
 
 namespace millrace::python {
 
+// Of sources that wait: a page fault there costs time and no packet, so that memory is taken as it
+// is needed, and most of the limits never.
 [[nodiscard]] inline SessionConfig session_config(const SourceOptions& options) {
     SessionConfig config;
     config.lines = kLinesMax;
+    config.limits.memory.prefault = false;
     if (options.instruments != 0) config.limits.books = options.instruments;
     if (options.orders != 0) config.limits.orders = options.orders;
     if (options.levels != 0) config.limits.levels = options.levels;

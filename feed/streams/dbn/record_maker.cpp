@@ -69,12 +69,17 @@ constexpr std::int64_t kDisplayFactor = 100'000 * std::int64_t{1'000'000'000};
 
 RecordMaker::RecordMaker(const MakerConfig& config)
     : config_(config), clock_(config.venue.time_origin, config.date),
-      instruments_(config.instruments), marked_(config.instruments) {
-    Level empty{};
-    empty.bid_px.set(kUndefPrice);
-    empty.ask_px.set(kUndefPrice);
-    for (Instrument& instrument : instruments_) instrument.levels.fill(empty);
-    bytes_.reserve(kCapacity);
+      instruments_(config.instruments),
+      bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(kCapacity)),
+      marked_(config.instruments) {
+    if (wants_levels()) {
+        Level empty{};
+        empty.bid_px.set(kUndefPrice);
+        empty.ask_px.set(kUndefPrice);
+        Levels none;
+        none.fill(empty);
+        levels_.assign(config.instruments, none);
+    }
     records_.reserve(kCapacity / sizeof(Status));
     changed_.reserve(config.instruments);
 }
@@ -133,11 +138,10 @@ M RecordMaker::start(const OrderBook& book, const EventHeader& header, Rtype rty
 template <Record M>
 void RecordMaker::put(const M& record, InstrumentId instrument, Quality quality,
                       SequenceNumber sequence) {
-    if (bytes_.size() + sizeof(M) > bytes_.capacity()) return;  // nearly_full() comes long before
-    records_.push_back({instrument, static_cast<std::uint32_t>(bytes_.size()), sizeof(M), quality,
-                        sequence});
-    const auto from = wire::bytes_of(record);
-    bytes_.insert(bytes_.end(), from.begin(), from.end());
+    if (used_ + sizeof(M) > kCapacity) return;  // nearly_full() comes long before
+    records_.push_back({instrument, static_cast<std::uint32_t>(used_), sizeof(M), quality, sequence});
+    std::memcpy(&bytes_[used_], &record, sizeof(M));
+    used_ += sizeof(M);
 }
 
 void RecordMaker::put_mbo(const OrderBook& book, const EventHeader& header, char action, char side,
@@ -190,12 +194,13 @@ void RecordMaker::on_book(const OrderBook& book, const BookUpdate& update) {
 void RecordMaker::note_levels(const OrderBook& book, const BookUpdate& update) {
     const std::uint32_t number = value(book.instrument());
     Instrument& instrument = instruments_[number];
+    Levels& levels = levels_[number];
     const std::size_t shown = wants(Schema::mbp_10) ? kLevels : 1;
     std::size_t first = shown;
     for (std::size_t i = 0; i < shown; ++i) {
         const Level now = level_of(book, static_cast<std::uint32_t>(i));
-        if (same(now, instrument.levels[i])) continue;
-        instrument.levels[i] = now;
+        if (same(now, levels[i])) continue;
+        levels[i] = now;
         first = std::min(first, i);
     }
     if (first == shown) return;
@@ -252,17 +257,17 @@ void RecordMaker::put_trade_levels(const OrderBook& book, const millrace::Trade&
         fill(record);
         put(record, book, trade);
     }
-    const Instrument& instrument = instruments_[value(book.instrument())];
+    const std::uint32_t number = value(book.instrument());
     if (wants(Schema::mbp_1) || wants(Schema::tbbo)) {
         auto record = start<Mbp1>(book, trade, Rtype::mbp_1);
         fill(record);
-        record.levels[0] = instrument.levels[0];
+        record.levels[0] = levels_[number][0];
         put(record, book, trade);
     }
     if (wants(Schema::mbp_10)) {
         auto record = start<Mbp10>(book, trade, Rtype::mbp_10);
         fill(record);
-        record.levels = instrument.levels;
+        record.levels = levels_[number];
         put(record, book, trade);
     }
 }
@@ -353,7 +358,7 @@ void RecordMaker::put_levels(std::uint32_t number, const LevelChange& change, Rt
     record.action.set(change.action);
     record.side.set(change.side);
     record.depth.set(change.depth);
-    std::copy_n(instrument.levels.begin(), record.levels.size(), record.levels.begin());
+    std::copy_n(levels_[number].begin(), record.levels.size(), record.levels.begin());
     put(record, InstrumentId{number}, instrument.quality, header.sequence);
 }
 
@@ -392,7 +397,7 @@ void RecordMaker::mark_last() {
 
 void RecordMaker::clear() {
     records_.clear();
-    bytes_.clear();
+    used_ = 0;
 }
 
 }  // namespace millrace::dbn

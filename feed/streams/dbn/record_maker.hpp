@@ -15,6 +15,7 @@
 #include <bit>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -88,7 +89,7 @@ class RecordMaker {
     void clear();
 
     // True when the packet's records may not all fit any more; then it must be finished early.
-    [[nodiscard]] bool nearly_full() const { return bytes_.size() + kReserve > bytes_.capacity(); }
+    [[nodiscard]] bool nearly_full() const { return used_ + kReserve > kCapacity; }
     // Without receive times each message is an event of its own.
     [[nodiscard]] bool starts_event(const EventHeader& header) const {
         return header.received_at == 0 && !records_.empty() &&
@@ -121,8 +122,8 @@ class RecordMaker {
         LevelChange change_levels;
         EventHeader last;  // of the message that changed them
         Quality quality = Quality::live;
-        std::array<Level, kLevels> levels;
     };
+    using Levels = std::array<Level, kLevels>;
 
     [[nodiscard]] bool wants(Schema schema) const { return config_.schemas.has(schema); }
     [[nodiscard]] bool wants_levels() const {
@@ -157,8 +158,10 @@ class RecordMaker {
     Timestamp event_at_ = 0;    // of the present message, UTC
     Timestamp receive_at_ = 0;  // likewise
     std::vector<Instrument> instruments_;
+    std::vector<Levels> levels_;          // as last shown, by instrument; where records show them
     std::vector<std::uint32_t> changed_;  // numbers of those with changed levels, in order
-    std::vector<std::uint8_t> bytes_;
+    std::unique_ptr<std::uint8_t[]> bytes_;  // kCapacity; the packet's records
+    std::size_t used_ = 0;                   // of them
     std::vector<MadeRecord> records_;
     // Number of the packet that last marked a record of this instrument and kind, for mark_last().
     std::vector<std::array<std::uint64_t, 8>> marked_;

@@ -9,15 +9,16 @@ namespace millrace {
 enum class Bug : std::uint8_t {
     none,
     // line arbiter
-    gap_skipped, window_at_once, straggler_restarts, session_keeps_sequence, held_dropped,
+    gap_skipped, window_never_ends, window_at_once, straggler_restarts, session_keeps_sequence, held_dropped,
     held_never_released, drop_counted_twice, lost_one_short, first_counted_short,
+    jump_believed,
     // session
     gap_without_quality, gap_untold, sequence_off_by_one, run_skips_one_less, books_survive_session,
     log_survives_session, lines_swapped, packet_counted_twice, decoded_one_short, malformed_ignored,
     // recovery
     same_server_again, request_storm, request_off_by_one, snapshot_asked_once, stale_snapshot_accepted,
-    snapshot_joined_early, join_skips_one, join_repeats_one,
-    log_forgotten, snapshot_on_top, repair_does_not_wait,
+    snapshot_joined_early, join_skips_one, join_repeats_one, difference_ignored, unnamed_difference_ignored,
+    difference_outlives_snapshot, log_forgotten, snapshot_on_top, repair_does_not_wait,
     recovering_for_ever,
     // what venues share
     fault_without_quality, stray_message_ignored, quality_untold, state_survives_session, update_without_sequence,

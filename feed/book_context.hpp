@@ -158,6 +158,9 @@ class BookContext {
         }
     }
 
+    // A book that the feed names first from now on is held for what all the others are.
+    [[nodiscard]] bool distrusts_new_books() const { return new_books_ != Quality::live; }
+
     // What holds for all books while it lasts: `recovering` or `stale`, or `live` when nothing does.
     void set_overlay(Quality overlay) {
         if (overlay == overlay_) return;

@@ -58,7 +58,7 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
     if (is_recovery_line(line)) return;
     Line& l = lines_[line];
     const SequenceNumber next = l.loss.next();
-    if (end >= next) l.behind = 0;
+    if (end >= next) l.behind_at = l.behind_ns = 0;
     if (first > next) {
         l.loss.skip(next, first);
         l.counters[LineCounter::lost] += first - next;
@@ -71,9 +71,9 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
 bool LineArbiter::begins_anew(LineId line) {
     if (is_recovery_line(line)) return false;
     Line& l = lines_[line];
-    if (l.behind == 0 || l.behind_since > now_) l.behind_since = now_;
-    ++l.behind;
-    return l.behind >= kBehindPackets && now_ - l.behind_since >= kBehindFor;
+    if (l.behind_at != 0) l.behind_ns += std::min(now_ - l.behind_at, kBehindStep);
+    l.behind_at = now_;
+    return l.behind_ns >= kBehindFor;
 }
 
 // One packet may be damaged: unless the old session has ended, or the packet is the first of its own, another
@@ -90,7 +90,7 @@ bool LineArbiter::believe_session(LineId line, const Frame& frame) {
 
 bool LineArbiter::believe_jump(LineId line, SequenceNumber first) {
     const bool near = jump_first_ != 0 && std::max(first, jump_first_) - std::min(first, jump_first_) <= kFarAhead;
-    const bool again = near && (line != jump_line_ || first != jump_first_);
+    const bool again = planted(Bug::jump_believed) || (near && (line != jump_line_ || first != jump_first_));
     jump_line_ = line;
     jump_first_ = again ? 0 : first;
     return again;

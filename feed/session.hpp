@@ -205,8 +205,7 @@ class Session {
     }
     // The book a message is about. Venues without snapshots need not tell.
     [[nodiscard]] const OrderBook* book_named_by(std::span<const std::uint8_t> message) const {
-        if constexpr (kHasKeys) return builder_.book_of_key(Builder::key_of(message));
-        else if constexpr (requires { builder_.book_named_by(message); }) return builder_.book_named_by(message);
+        if constexpr (requires { builder_.book_named_by(message); }) return builder_.book_named_by(message);
         else return nullptr;
     }
 

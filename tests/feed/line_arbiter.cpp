@@ -272,6 +272,15 @@ TEST_CASE("LineArbiter: old packets that come late, between new ones, begin noth
     CHECK(feed.sink.delivered == numbers(1, 20));
 }
 
+TEST_CASE("LineArbiter: old packets that come late, while the host's clock is set, begin nothing") {
+    constexpr Timestamp kHour = 3'600'000'000'000;
+    Feed feed;
+    feed.packet(0, 1, 50, 1000);
+    for (SequenceNumber n = 4; n >= 1; --n) feed.packet(0, n, 1, 1001 + static_cast<Timestamp>(4 - n) * kHour);
+    CHECK(feed.sink.new_sessions == 0);
+    CHECK(feed.arbiter.next_expected() == 51);
+}
+
 TEST_CASE("LineArbiter: by how much a line is ahead is sampled") {
     Feed feed;
     for (SequenceNumber n = 1; n <= 10; ++n) {

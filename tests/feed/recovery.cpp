@@ -337,6 +337,33 @@ TEST_CASE("recovery: copies are compared also while they are held, and cut diffe
     CHECK(g.session.faults()[FaultCounter::lines_differ] == 1);
 }
 
+TEST_CASE("recovery: copies that differ before their instrument is named make every book suspect") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(2, {add_a(7)}), 0, 0);
+    f.send(packet(2, {add_a(8)}), 0, 1);
+    f.send(packet(1, {directory(1, "A")}), 0, 0);
+    REQUIRE(f.session.book("A"));
+    CHECK(f.session.book("A")->quality() == Quality::suspect);
+    CHECK(f.session.book("A")->find(OrderId{7}));
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    CHECK(request->first == 3);
+    f.send(packet(3, {directory(2, "B"), add(2, 50, 'B', 1, "B", 1)}), 0);
+    f.snapshot(request->id, {directory(1, "A"), add_a(8)}, 3);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->find(OrderId{8}));
+    CHECK(f.session.book("B")->quality() == Quality::live);
+    CHECK(f.session.book("B")->order_count() == 1);
+}
+
+TEST_CASE("recovery: copies that name an instrument differently make every book suspect") {
+    Fixture f(recovering(0, 0));
+    f.send(packet(1, {directory(1, "A"), directory(2, "B")}), 0, 0);
+    f.send(packet(1, {directory(1, "A"), directory(2, "C")}), 0, 1);
+    CHECK(f.session.book("A")->quality() == Quality::suspect);
+    CHECK(f.session.book("B")->quality() == Quality::suspect);
+}
+
 TEST_CASE("recovery: a silent feed makes its books stale until it is heard, one silent line only counts") {
     SessionConfig config = recovering(0, 0);
     config.quality.quiet_ns = 10 * kMs;

@@ -92,13 +92,20 @@ class BookBuilder {
         }
     }
 
-    // What a message is about, as far as its locate tells, and the book of that; null when it has none.
+    // Which instrument a message is about, as far as its locate tells: a key of 0 may be about any, since the
+    // message is about the market, or says what a locate stands for.
     [[nodiscard]] static std::uint16_t key_of(Bytes m) {
-        return m.size() < kLocateEnd ? std::uint16_t{0} : wire::u16be{{m[1], m[2]}}.value();
+        if (m.size() < kLocateEnd || static_cast<char>(m[0]) == StockDirectory::kType) return 0;
+        return wire::u16be{{m[1], m[2]}}.value();
     }
+    // Null where the instrument has no book, because nobody wants it, or because it has not been named yet.
     [[nodiscard]] OrderBook* book_of_key(std::uint16_t key) const {
         const std::uint32_t entry = by_locate_[key];
         return entry < kFirstBook ? nullptr : &book_of(entry);
+    }
+    [[nodiscard]] bool is_named(std::uint16_t key) const { return by_locate_[key] != kUnnamed; }
+    [[nodiscard]] OrderBook* book_named_by(Bytes m) const {
+        return m.size() < kLocateEnd ? nullptr : book_of_key(wire::u16be{{m[1], m[2]}}.value());
     }
 
     // A new session assigns its locates afresh.

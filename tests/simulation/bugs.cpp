@@ -14,6 +14,7 @@ namespace {
 
 constexpr BugInfo kBugs[] = {
     {Bug::gap_skipped, "gap_skipped", "what is missing is passed over as if it had come"},
+    {Bug::window_never_ends, "window_never_ends", "a gap is waited for without end"},
     {Bug::window_at_once, "window_at_once", "a gap is given up before its window is over"},
     {Bug::straggler_restarts, "straggler_restarts",
      "a late packet of the last session starts that session again"},
@@ -26,6 +27,7 @@ constexpr BugInfo kBugs[] = {
     {Bug::lost_one_short, "lost_one_short", "of each gap one message is not counted as lost"},
     {Bug::first_counted_short, "first_counted_short",
      "of each packet only one message counts as brought first"},
+    {Bug::jump_believed, "jump_believed", "one packet alone puts the stream far ahead"},
     {Bug::gap_without_quality, "gap_without_quality",
      "a gap is given up and the books stay live"},
     {Bug::gap_untold, "gap_untold", "a gap is given up and the handler is not told"},
@@ -56,6 +58,11 @@ constexpr BugInfo kBugs[] = {
     {Bug::join_skips_one, "join_skips_one", "the first message behind a snapshot is left out"},
     {Bug::join_repeats_one, "join_repeats_one",
      "the last message in a snapshot is applied again"},
+    {Bug::difference_ignored, "difference_ignored", "copies that differ change no quality"},
+    {Bug::unnamed_difference_ignored, "unnamed_difference_ignored",
+     "copies that differ change no quality where their instrument has not been named"},
+    {Bug::difference_outlives_snapshot, "difference_outlives_snapshot",
+     "a snapshot is accepted that ends before a wrong copy which still waits"},
     {Bug::log_forgotten, "log_forgotten", "what waited for a snapshot is not applied after it"},
     {Bug::snapshot_on_top, "snapshot_on_top", "a snapshot is added to what a book held before"},
     {Bug::repair_does_not_wait, "repair_does_not_wait",

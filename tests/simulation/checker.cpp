@@ -61,7 +61,9 @@ void Checker::handed(std::uint32_t day, std::uint64_t first, std::uint64_t count
 }
 
 void Checker::handed_wrong(std::uint32_t day, std::uint64_t sequence) {
-    wrong_.push_back({day, exchange_.days()[day - 1].event(sequence).symbol, sequence});
+    const Event& event = exchange_.days()[day - 1].event(sequence);
+    // A symbol's messages that go to another one's book make both wrong.
+    wrong_.push_back({day, event.kind == Kind::directory ? kAnySymbol : event.symbol, sequence});
 }
 
 void Checker::taken(std::uint32_t day, std::uint64_t first, std::uint64_t count) {
@@ -72,7 +74,8 @@ void Checker::taken(std::uint32_t day, std::uint64_t first, std::uint64_t count)
 
 bool Checker::excused(std::uint32_t symbol, SequenceNumber sequence) const {
     return std::any_of(wrong_.begin(), wrong_.end(), [&](const Wrong& wrong) {
-        return wrong.day == day_->number() && wrong.symbol == symbol && wrong.sequence <= sequence;
+        const bool concerns = wrong.symbol == symbol || wrong.symbol == kAnySymbol;
+        return wrong.day == day_->number() && concerns && wrong.sequence <= sequence;
     });
 }
 

@@ -100,6 +100,7 @@ class Checker {
     bool verbose_;
     const Day* day_ = nullptr;
     std::vector<Seen> seen_;                  // by symbol
+    static constexpr std::uint32_t kAnySymbol = ~std::uint32_t{0};
     struct Wrong {
         std::uint32_t day;
         std::uint32_t symbol;

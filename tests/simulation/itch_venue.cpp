@@ -1,7 +1,5 @@
 #include "tests/simulation/itch_venue.hpp"
 
-#include <string_view>
-
 namespace millrace::sim {
 
 namespace {
@@ -10,8 +8,6 @@ namespace {
 std::uint64_t locate(const Event& event, std::uint32_t day, std::uint32_t symbols) {
     return 1 + (event.symbol + day) % symbols;
 }
-
-constexpr std::string_view kBookTypes = "AFECXDU";
 
 }  // namespace
 
@@ -125,13 +121,13 @@ void ItchVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t s
     soup(out, 'S', message);
 }
 
-std::size_t ItchVenue::pick(const Bytes& packet, Rng& rng) {
+std::size_t ItchVenue::pick(const Bytes& packet, Rng& rng, std::string_view types) {
     std::size_t found = 0;
     std::uint64_t seen = 0;
     for (std::size_t at = kHeader; at + 2 < packet.size();) {
         const std::size_t length = std::size_t{packet[at]} << 8 | packet[at + 1];
-        const bool book = kBookTypes.find(static_cast<char>(packet[at + 2])) != std::string_view::npos;
-        if (book && rng.below(++seen) == 0) found = at + 2;
+        const bool fits = types.find(static_cast<char>(packet[at + 2])) != std::string_view::npos;
+        if (fits && rng.below(++seen) == 0) found = at + 2;
         at += 2 + length;
     }
     return found;
@@ -177,7 +173,7 @@ std::optional<std::uint32_t> ItchVenue::break_type(Bytes& packet, Rng& rng) {
 }
 
 std::optional<std::uint32_t> ItchVenue::falsify(Bytes& packet, Rng& rng) {
-    const std::size_t at = pick(packet, rng);
+    const std::size_t at = pick(packet, rng, "AFECXDUR");
     if (at == 0) return std::nullopt;
     const bool first_way = rng.per_mille(500);
     switch (static_cast<char>(packet[at])) {
@@ -194,6 +190,11 @@ std::optional<std::uint32_t> ItchVenue::falsify(Bytes& packet, Rng& rng) {
         case 'E':
         case 'C':
         case 'X': packet[at + 22] ^= 0x01; break;  // a share more or less
+        case 'R':
+            // The locate is another symbol's, one that exists.
+            if (packet[at + 14] > '1') return std::nullopt;
+            packet[at + 14] ^= 0x01;
+            break;
         default: return std::nullopt;
     }
     return index_of(packet, at);

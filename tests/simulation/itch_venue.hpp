@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
@@ -83,8 +84,9 @@ struct ItchVenue {
         out.push_back(static_cast<std::uint8_t>(type));
         out.insert(out.end(), payload.begin(), payload.end());
     }
-    // Where a random message of the packet that changes a book begins; 0 when there is none.
-    [[nodiscard]] static std::size_t pick(const Bytes& packet, Rng& rng);
+    static constexpr std::string_view kBookTypes = "AFECXDU";
+    // Where a random message of the packet begins that has one of these types; 0 when there is none.
+    [[nodiscard]] static std::size_t pick(const Bytes& packet, Rng& rng, std::string_view types = kBookTypes);
     [[nodiscard]] static std::uint32_t index_of(const Bytes& packet, std::size_t message);
 };
 

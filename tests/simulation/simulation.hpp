@@ -66,6 +66,7 @@ class Simulation {
         config.datagram_bytes_max = 512;
         config.quality.quiet_ns = kQuiet;
         config.quality.compare_messages = 256;
+        config.quality.doubt_outliers = true;
         config.quality.suspect = static_cast<SuspectPolicy>(shape_.below(3));
         if constexpr (Venue::kRecovers) configure_recovery(config);
         if (plan_.has(Fault::limits)) {

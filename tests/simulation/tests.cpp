@@ -14,6 +14,7 @@ constexpr std::uint64_t kSeeds = 500;  // a tenth, at ten times the cost
 #else
 constexpr std::uint64_t kSeeds = 5000;
 #endif
+constexpr std::uint64_t kBugSeeds = 5000;  // few of which are needed
 
 }  // namespace
 
@@ -29,7 +30,6 @@ TEST_CASE("Simulation: no seed finds a book that is silently wrong", "[simulatio
     }
     CHECK(exact > kSeeds * 100);
     for (std::size_t i = 0; i < kFaults; ++i) {
-        if ((kAllFaults >> i & 1) == 0) continue;
         INFO("no seed had the fault " << kFaultNames[i]);
         CHECK(faults[i] > 0);
     }
@@ -38,7 +38,7 @@ TEST_CASE("Simulation: no seed finds a book that is silently wrong", "[simulatio
 TEST_CASE("Simulation: every planted bug is caught within the run's seeds", "[simulation]") {
     for (const BugInfo& info : bugs()) {
         INFO(info.name << ": " << info.meaning);
-        CHECK(catch_bug(info.bug, 1, kSeeds));
+        CHECK(catch_bug(info.bug, 1, kBugSeeds));
     }
 }
 

@@ -18,14 +18,17 @@ class Published {
     static constexpr std::size_t kWords = sizeof(T) / sizeof(std::uint64_t);
 
   public:
-    // The one writing thread.
-    void publish(const T& value) {
+    // The one writing thread. `bytes`: of the value only so much, always the same, of which readers see the rest
+    // as zeroes; a multiple of 8.
+    void publish(const T& value, std::size_t bytes = sizeof(T)) {
         std::array<std::uint64_t, kWords> words;
-        std::memcpy(words.data(), &value, sizeof(T));
+        std::memcpy(words.data(), &value, bytes);
         const std::uint64_t version = version_.load(std::memory_order_relaxed);
         version_.store(version + 1, std::memory_order_relaxed);
         // release: a reader that sees any of the new words below also sees the odd version above.
-        for (std::size_t i = 0; i < kWords; ++i) words_[i].store(words[i], std::memory_order_release);
+        for (std::size_t i = 0; i < bytes / sizeof(std::uint64_t); ++i) {
+            words_[i].store(words[i], std::memory_order_release);
+        }
         // release: pairs with the acquire load in read(); the words are visible before the even version.
         version_.store(version + 2, std::memory_order_release);
     }

@@ -20,6 +20,8 @@ class SpscRing {
         queue_.reset();
     }
 
+    // Producer. Whether the next push will find room.
+    [[nodiscard]] bool has_room() const { return queue_.write_available() != 0; }
     // Producer. False when the ring is full.
     [[nodiscard]] bool push(const T& item) { return queue_.push(item); }
     // Consumer. False when the ring is empty.

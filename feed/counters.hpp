@@ -29,6 +29,7 @@ class CounterBlock {
     [[nodiscard]] std::uint64_t& operator[](Counter counter) { return values_[static_cast<std::size_t>(counter)]; }
     [[nodiscard]] std::uint64_t operator[](Counter counter) const { return values_[static_cast<std::size_t>(counter)]; }
     [[nodiscard]] static constexpr std::size_t size() { return N; }
+    friend bool operator==(const CounterBlock&, const CounterBlock&) = default;
 
   private:
     std::array<std::uint64_t, N> values_{};

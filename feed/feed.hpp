@@ -19,6 +19,7 @@
 
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
+#include "millrace/core/published.hpp"
 #include "millrace/feed/config.hpp"
 #include "millrace/feed/handler.hpp"
 #include "millrace/feed/net/receiver_thread.hpp"
@@ -42,6 +43,19 @@ struct LineStats {
                static_cast<std::int64_t>(decoded[LineCounter::arbitrated] + decoded[LineCounter::malformed] +
                                          received[ReceiveCounter::truncated] + received[ReceiveCounter::queue_full] +
                                          in_flight);
+    }
+};
+
+// Both ledgers of a feed, as any thread may read them while it runs.
+struct FeedStats {
+    MessageCounters messages;
+    std::vector<LineStats> lines;  // the config's and, where there are servers to ask, "recovery"
+
+    // Zero whenever it is read.
+    [[nodiscard]] std::int64_t balance() const {
+        std::int64_t sum = millrace::balance(messages);
+        for (const LineStats& line : lines) sum += line.balance();
+        return sum;
     }
 };
 
@@ -74,8 +88,13 @@ class FeedHandler {
     std::size_t poll(Tap&& tap) {
         if (session_ == nullptr) start();
         const std::size_t taken = receiver_ != nullptr ? poll_receiver(tap) : poll_threads(tap);
-        if (taken == 0 || ++busy_polls_ % kLookEvery == 0) return taken + recover(tap);
-        return taken;
+        taken_since_ += taken;
+        if (taken != 0 && ++busy_polls_ % kLookEvery != 0) return taken;
+        const std::size_t recovered = recover(tap);
+        taken_since_ += recovered;
+        // Messages also come free by time alone.
+        if (taken_since_ != 0 || session_->messages() != published_messages_) publish();
+        return taken + recovered;
     }
 
     // For a thread whose poll found nothing: spins, yields or sleeps, as configured.
@@ -98,7 +117,13 @@ class FeedHandler {
     }
     // On the thread that polls. Behind the config's lines, where there are servers to ask, what these sent
     // as a line "recovery".
-    [[nodiscard]] std::vector<LineStats> lines() const;
+    [[nodiscard]] std::vector<LineStats> lines() const { return lines_of(counters_now()); }
+    // On any thread: as of the last poll that found nothing, or of the last but a few that did. What a receiver
+    // has handed over since then is in flight.
+    [[nodiscard]] FeedStats stats() const {
+        const Counters counters = published_.read();
+        return {counters.messages, lines_of(counters)};
+    }
 
   private:
     static constexpr std::size_t kBatch = 32;
@@ -106,6 +131,25 @@ class FeedHandler {
     static constexpr std::uint32_t kLookEvery = 64;
     // Between the kernel stamping a datagram and its socket showing it.
     static constexpr Nanoseconds kStampSlack = 1'000'000;
+
+    // What the polling thread counts, as one block; the receiving side too where it is this thread.
+    struct Counters {
+        MessageCounters messages;
+        struct Line {
+            net::ReceiveCounters received;
+            LineCounters decoded;
+        };
+        std::array<Line, kLinesMax + 1> lines;  // the last one in use for what servers sent
+    };
+    [[nodiscard]] std::size_t line_count() const { return config_.lines.size() + (recovery_ != nullptr ? 1 : 0); }
+    [[nodiscard]] Counters counters_now() const;
+    // Must read what receivers published after `counters`, so that these have handed over what was arbitrated.
+    [[nodiscard]] std::vector<LineStats> lines_of(const Counters& counters) const;
+    void publish() {
+        published_messages_ = session_->messages();
+        taken_since_ = 0;
+        published_.publish(counters_now(), sizeof(MessageCounters) + line_count() * sizeof(typename Counters::Line));
+    }
 
     template <class Tap>
     std::size_t poll_receiver(Tap& tap);
@@ -140,6 +184,9 @@ class FeedHandler {
     std::unique_ptr<net::RecoveryClient> recovery_;             // where there are servers to ask
     std::array<net::Received, kBatch> batch_{};
     std::uint32_t busy_polls_ = 0;
+    std::size_t taken_since_ = 0;          // packets since the counters were published
+    MessageCounters published_messages_;
+    Published<Counters> published_;        // the polling thread writes, any reads
     bool stopped_ = false;
 };
 
@@ -243,25 +290,35 @@ void FeedHandler<Venue, Handler>::stop(Tap&& tap) {
     while (recover(tap) > 0) {
     }
     session_->finish();
+    publish();
 }
 
 template <class Venue, BookHandler Handler>
-std::vector<LineStats> FeedHandler<Venue, Handler>::lines() const {
-    std::vector<LineStats> out;
-    const auto add = [&](const std::string& name, const net::ReceiveCounters& received) {
-        LineStats stats;
-        stats.name = name;
-        stats.decoded = session_->arbiter().line(static_cast<LineId>(out.size()));
-        stats.received = received;
-        stats.in_flight = received[net::ReceiveCounter::handed_over] -
-                          (stats.decoded[LineCounter::arbitrated] + stats.decoded[LineCounter::malformed]);
-        out.push_back(stats);
-    };
-    for (std::size_t i = 0; i < config_.lines.size(); ++i) {
-        add(config_.lines[i].name,
-            receiver_ != nullptr ? receiver_->counters(static_cast<LineId>(i)) : threads_[i]->counters());
+auto FeedHandler<Venue, Handler>::counters_now() const -> Counters {
+    Counters now{};
+    now.messages = session_->messages();
+    for (std::size_t i = 0; i < line_count(); ++i) {
+        const auto line = static_cast<LineId>(i);
+        now.lines[i].decoded = session_->arbiter().line(line);
+        if (receiver_ != nullptr && i < config_.lines.size()) now.lines[i].received = receiver_->counters(line);
     }
-    if (recovery_ != nullptr) add(std::string(kRecoveryLineName), recovery_->counters());
+    return now;
+}
+
+template <class Venue, BookHandler Handler>
+std::vector<LineStats> FeedHandler<Venue, Handler>::lines_of(const Counters& counters) const {
+    std::vector<LineStats> out;
+    for (std::size_t i = 0; i < line_count(); ++i) {
+        const bool recovery = i == config_.lines.size();
+        LineStats& stats = out.emplace_back();
+        stats.name = recovery ? std::string(kRecoveryLineName) : config_.lines[i].name;
+        stats.decoded = counters.lines[i].decoded;
+        stats.received = recovery            ? recovery_->counters()
+                         : !threads_.empty() ? threads_[i]->counters()
+                                             : counters.lines[i].received;
+        stats.in_flight = stats.received[net::ReceiveCounter::handed_over] -
+                          (stats.decoded[LineCounter::arbitrated] + stats.decoded[LineCounter::malformed]);
+    }
     return out;
 }
 

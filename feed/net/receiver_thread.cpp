@@ -38,12 +38,14 @@ void ReceiverThread::run() {
 
     ReceiveCounters& counters = receiver_.counters(line_);
     const auto hand_over = [&](const Received& received) {
-        if (out_.push(received)) {
-            ++counters[ReceiveCounter::handed_over];
-        } else {
+        if (!out_.has_room()) {
             ++counters[ReceiveCounter::queue_full];
-            receiver_.release(received.buffer);
+            return receiver_.release(received.buffer);
         }
+        // Published first: as soon as it is in the queue the decoder may count it as arbitrated.
+        ++counters[ReceiveCounter::handed_over];
+        published_.publish(counters);
+        static_cast<void>(out_.push(received));
     };
     Timestamp before = 0;  // when the last poll that found nothing began; 0 after one that found something
     while (!stop_.load(std::memory_order_relaxed)) {

@@ -93,11 +93,14 @@ void RecoveryClient::receive_packets() {
             }
             Answer answer;
             answer.received = {SystemClock::now(), buffer, static_cast<std::uint16_t>(size), line_, 0};
-            if (!answers_.push(answer)) {
+            if (!answers_.has_room()) {
                 ++counters_[ReceiveCounter::queue_full];
                 continue;
             }
+            // Published first: as soon as it is in the ring it may be counted as arbitrated.
             ++counters_[ReceiveCounter::handed_over];
+            published_.publish(counters_);
+            static_cast<void>(answers_.push(answer));
             free_.pop_back();
         }
     }

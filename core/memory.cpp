@@ -6,7 +6,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -35,9 +37,34 @@ bool touch(void* from, std::size_t bytes) {
     return true;
 }
 
+constexpr const char* kLess = "lower the limits or the buffers, or free memory";
+
 [[noreturn]] void throw_no_memory(std::size_t bytes) {
-    throw_errno(ExitCode::memory, fmt::format("{} MiB of memory", bytes >> 20), errno,
-                "lower [feed.limits] or the buffers in the config, or free memory");
+    throw_errno(ExitCode::memory, fmt::format("{} MiB of memory", bytes >> 20), errno, kLess);
+}
+
+// What the kernel could give to a new process without swapping; nothing where it does not tell.
+std::optional<std::size_t> available_bytes() {
+    std::FILE* file = std::fopen("/proc/meminfo", "re");
+    if (file == nullptr) return std::nullopt;
+    std::optional<std::size_t> bytes;
+    char line[128];
+    while (!bytes && std::fgets(line, sizeof(line), file) != nullptr) {
+        unsigned long long kib = 0;
+        if (std::sscanf(line, "MemAvailable: %llu kB", &kib) == 1) bytes = std::size_t{kib} << 10;
+    }
+    std::fclose(file);
+    return bytes;
+}
+
+// The kernel grants any mapping and kills when it is touched, so that too large a wish has to be refused here.
+void refuse_too_much(std::size_t bytes) {
+    constexpr std::size_t kWorthAsking = std::size_t{64} << 20;
+    if (bytes < kWorthAsking) return;
+    const std::optional<std::size_t> available = available_bytes();
+    if (!available || bytes <= *available) return;
+    throw Error(ExitCode::memory, fmt::format("{} MiB of memory, of which {} MiB are available: {}", bytes >> 20,
+                                              *available >> 20, kLess));
 }
 
 }  // namespace
@@ -67,8 +94,9 @@ void MappedMemory::map(std::size_t bytes, HugePages wish) {
     }
 }
 
-MappedMemory::MappedMemory(std::size_t bytes, HugePages wish) {
+MappedMemory::MappedMemory(std::size_t bytes, HugePages wish) : MappedMemory() {
     map(bytes, wish);
+    if (pages_ != PageKind::huge) refuse_too_much(capacity_);
     if (!commit(capacity_)) throw_no_memory(capacity_);
 }
 

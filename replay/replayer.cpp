@@ -1,6 +1,7 @@
 #include "millrace/replay/replayer.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "millrace/core/error.hpp"
 
@@ -38,8 +39,11 @@ SessionConfig Replayer::session_config(SessionConfig config) {
             if (reader->interface_name(i) == kRecoveryLineName) recovery_line_ = static_cast<LineId>(kLinesMax);
         }
     }
-    // Nobody is asked: the answers stand in the recording.
-    if (recovery_line_) config.recovery.retransmit_servers = 1;
+    if (recovery_line_) {
+        // Nobody is asked, and nobody counted on: the answers stand in the recording, or time runs out.
+        config.recovery.retransmit_servers = 1;
+        config.recovery.attempts = std::numeric_limits<std::uint32_t>::max();
+    }
     return config;
 }
 

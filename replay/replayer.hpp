@@ -2,6 +2,7 @@
 // capture time or one after the other, on the caller's thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -92,6 +93,16 @@ class Replayer {
             ++captured.received;
             if (datagram.truncated) ++captured.truncated;
             else session.on_packet(Packet{to_session(*line), datagram.captured_at, datagram.payload});
+            if (recovery_line_) give_up_in_time(session, datagram.captured_at);
+        }
+    }
+
+    // An answer that the recording does not hold is not waited for to the end. What is asked for is of no interest.
+    template <class Session>
+    void give_up_in_time(Session& session, Timestamp captured_at) {
+        latest_ = std::max(latest_, captured_at);
+        if constexpr (requires { session.next_request(latest_); }) {
+            static_cast<void>(session.next_request(latest_));
         }
     }
 
@@ -119,6 +130,7 @@ class Replayer {
     ReplayConfig config_;
     bool records_ = false;
     std::optional<LineId> recovery_line_;  // of the session, where it has one
+    Timestamp latest_ = 0;                 // of all packets
     LineMap lines_;
     std::uint64_t passed_over_ = 0;
     double seconds_ = 0;

@@ -92,6 +92,7 @@ class CaptureProducer final : public VenueProducer<Venue> {
         session_->on_records(first, count, blocks, received_at);
         after(received_at);
     }
+    std::optional<RecoveryRequest> next_request(Timestamp now) { return session_->next_request(now); }
     void after(Timestamp received_at) {
         this->packet_done(received_at);
         if (++packets_ % kTellEvery == 0) {

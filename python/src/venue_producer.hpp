@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -141,6 +142,11 @@ class Driven {
     explicit Driven(Source& source) : source_(source) {}
 
     void on_packet(const Packet& packet) { source_.on_packet(packet); }
+    std::optional<RecoveryRequest> next_request(Timestamp now)
+        requires requires(Source& s) { s.next_request(now); }
+    {
+        return source_.next_request(now);
+    }
     void on_records(SequenceNumber first, std::uint32_t count,
                     std::span<const std::uint8_t> blocks, Timestamp received_at)
         requires WalksRecords<typename Venue::Framing>

@@ -133,7 +133,7 @@ TEST_CASE("Nasdaq captures: every field of every packet equals the independent d
         for (std::size_t i = 0; i < ours.size(); ++i) {
             CHECK(ours[i]["message_type"] == oracle[i]["hdr"]["messagetype"]);
             CHECK(ours[i]["frame"] == oracle[i]["f"]);
-            CHECK(std::to_string(ours[i]["time"].get<std::int64_t>()).insert(10, ".") == oracle[i]["t"]);
+            CHECK(std::to_string(ours[i]["time"].get<std::int64_t>()).insert(10, ".") == oracle[i]["t"].get<std::string>());
             const std::uint64_t first = std::stoull(oracle[i]["h"]["sequencenumber"].get<std::string>());
             CHECK(ours[i]["sequence"] == first + oracle[i]["i"].get<std::uint64_t>() - 1);
             fields += compare(ours[i], oracle[i]["b"], {});

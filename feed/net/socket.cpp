@@ -127,7 +127,9 @@ Socket open_socket(const LineConfig& line, const Address& bind_to, const std::st
     granted = set_receive_buffer(socket.fd(), buffer_bytes);
     const socklen_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
     if (bind(socket.fd(), &bind_to.any, size) != 0) {
-        const ExitCode code = errno == EACCES ? ExitCode::privilege : ExitCode::resource;
+        const ExitCode code = errno == EACCES          ? ExitCode::privilege
+                              : errno == EADDRNOTAVAIL ? ExitCode::interface
+                                                       : ExitCode::resource;
         throw_errno(code, what, errno, fmt::format("choose another port or address for line {}", line.name));
     }
     return socket;

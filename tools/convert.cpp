@@ -10,8 +10,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "checks.hpp"
 #include "command.hpp"
+#include "console.hpp"
 #include "convert_csv.hpp"
+#include "file_choice.hpp"
 #include "millrace/feed/streams/dbn/gateway_records.hpp"
 #include "millrace/replay/replayer.hpp"
 #include "progress.hpp"
@@ -54,8 +57,15 @@ class OutputTaker final : public RecordTaker {
     RecordOutput& output_;
 };
 
+// A part that bears the name of the whole must not pass for it.
+ExitCode ended_whole(StopSignals& signals, const ConvertOptions& options) {
+    if (!signals.stopped()) return ExitCode::ok;
+    tell("interrupted: {} holds the records up to there, and no more", options.output);
+    return ExitCode::failure;
+}
+
 void report(const RecordOutput& output, const ConvertOptions& options) {
-    fmt::print(stderr, "millrace: {}: {} records\n", options.output, output.records());
+    tell("{}: {} records", options.output, output.records());
 }
 
 ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas) {
@@ -81,10 +91,10 @@ ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas)
     output.close();
     for (const auto& reader : replayer.readers()) {
         if (!reader->damage().empty())
-            fmt::print(stderr, "millrace: {}: {}\n", reader->title(), reader->damage());
+            tell("{}: {}", reader->title(), reader->damage());
     }
     report(output, options);
-    return ExitCode::ok;
+    return ended_whole(signals, options);
 }
 
 // What each id of a DBN stream stands for.
@@ -145,7 +155,7 @@ ExitCode pass_on(const ConvertOptions& options, dbn::SchemaSet schemas) {
     progress.clear();
     output.close();
     if (!reader.damage().empty())
-        fmt::print(stderr, "millrace: {}: {}\n", reader.title(), reader.damage());
+        tell("{}: {}", reader.title(), reader.damage());
     report(output, options);
     return ExitCode::ok;
 }
@@ -159,29 +169,10 @@ bool holds(const std::string& file, dbn::SchemaSet schemas) {
     return own == dbn::Schema::mixed || (schemas.size() == 1 && schemas.has(own));
 }
 
-// Throws Error(usage): inputs are read while the outputs are written.
-void check_apart(const ConvertOptions& options) {
-    std::vector<std::string> written_to{options.output};
-    if (is_csv(options.files.front())) written_to.push_back(options.bad_rows);
-    std::vector<std::string> taken = options.files;
-    for (const std::string& written : written_to) {
-        for (const std::string& other : taken) {
-            std::error_code not_there;
-            const bool same = std::filesystem::equivalent(written, other, not_there);
-            if (written != other && !same) continue;
-            throw Error(ExitCode::usage,
-                        fmt::format("{}: is read or written by this conversion already; choose "
-                                    "another name",
-                                    written));
-        }
-        taken.push_back(written);
-    }
-}
-
 ExitCode run_convert(const ConvertOptions& options) {
     const dbn::SchemaSet schemas = schema_set(options.schemas);
     static_cast<void>(record_format_of(options.output));
-    check_apart(options);
+    check_apart(options.files, {options.output, is_csv(options.files.front()) ? options.bad_rows : std::string()});
     if (is_csv(options.files.front())) {
         if (schemas.size() != 1 || options.files.size() != 1) {
             throw Error(ExitCode::usage, "CSV is converted one file and one schema at a time");
@@ -223,16 +214,8 @@ void add_convert(CLI::App& app, Run& run) {
         ->capture_default_str();
     command->add_option("--dataset", options->dataset, "CSV in: the name of the data set")
         ->capture_default_str();
-    command->add_option("--symbols", options->symbols, "these alone, as AAPL,MSFT")
-        ->delimiter(',');
-    command->add_option("--instruments", options->session.limits.books, "room for so many books")
-        ->capture_default_str();
-    command
-        ->add_option("--orders", options->session.limits.orders, "room for so many resting orders")
-        ->capture_default_str();
-    command
-        ->add_option("--levels", options->session.limits.levels, "room for so many price levels")
-        ->capture_default_str();
+    add_symbols(*command, options->symbols, "these alone, as AAPL,MSFT");
+    add_limits(*command, options->session.limits);
     command->callback([options, &run] { run = [options] { return run_convert(*options); }; });
 }
 

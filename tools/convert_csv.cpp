@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "console.hpp"
 #include "millrace/feed/streams/csv/csv_reader.hpp"
 #include "millrace/replay/csv_rows.hpp"
 #include "progress.hpp"
@@ -85,8 +86,8 @@ ExitCode convert_csv(const CsvConversion& what) {
     output.close();
     bad.close();
     const std::string& damage = rows.source().damage();
-    if (!damage.empty()) fmt::print(stderr, "millrace: {}: {}\n", what.input, damage);
-    fmt::print(stderr, "millrace: {}: {} records, {} bad rows\n", what.output, output.records(),
+    if (!damage.empty()) tell("{}: {}", what.input, damage);
+    tell("{}: {} records, {} bad rows", what.output, output.records(),
                bad.count());
     return ExitCode::ok;
 }

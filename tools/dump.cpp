@@ -7,6 +7,7 @@
 #include <string>
 
 #include "command.hpp"
+#include "console.hpp"
 #include "dump_format.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/capture_reader.hpp"
@@ -37,8 +38,7 @@ class Writer {
         if (out_.size() > kPiece) flush();
     }
     void flush() {
-        const bool whole = std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() && std::fflush(stdout) == 0;
-        if (!whole) throw_errno(ExitCode::file, "standard output", errno, "make room, or read all that is written");
+        write_result({out_.data(), out_.size()});
         out_.clear();
     }
 
@@ -124,9 +124,10 @@ ExitCode dump_venue(const DumpOptions& options) {
     }
     writer.flush();
     progress.clear();
-    fmt::print(stderr, "millrace: {} messages, {} of unknown type, {} malformed; {} packets, {} malformed\n",
+    tell("{} messages, {} of unknown type, {} malformed; {} packets, {} malformed",
                counts.messages, counts.unknown, counts.malformed, counts.packets, counts.bad_packets);
-    if (!reader.damage().empty()) fmt::print(stderr, "millrace: {}: {}\n", options.file, reader.damage());
+    if (!reader.damage().empty()) tell("{}: {}", options.file, reader.damage());
+    if (signals.stopped()) tell("interrupted: {} goes on from there", options.file);
     return ExitCode::ok;
 }
 

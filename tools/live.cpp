@@ -12,7 +12,10 @@
 #include <thread>
 #include <vector>
 
+#include "checks.hpp"
 #include "command.hpp"
+#include "console.hpp"
+#include "file_choice.hpp"
 #include "live_feed.hpp"
 #include "live_table.hpp"
 #include "millrace/feed/config.hpp"
@@ -44,6 +47,14 @@ std::filesystem::path recording_path(const std::string& file, const std::string&
     if (file.empty() || feeds == 1) return file;
     std::filesystem::path path(file);
     return path.replace_filename(path.stem().string() + "-" + feed + path.extension().string());
+}
+
+void check_outputs(const Config& config, const LiveOptions& options) {
+    std::vector<std::string> written{options.ready_file};
+    for (const FeedConfig& feed : config.feeds) {
+        written.push_back(recording_path(options.record, feed.name, config.feeds.size()).string());
+    }
+    check_apart({options.config}, written);
 }
 
 Feeds make_feeds(const Config& config, const LiveOptions& options) {
@@ -102,12 +113,10 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
         summary.feeds.push_back(feed->summary());
         summary.seconds = std::max(summary.seconds, feed->seconds());
     }
-    if (options.json) fmt::print("{}\n", summary.json());
-    else fmt::print("{}", summary.text());
-    std::fflush(stdout);
+    write_result(options.json ? summary.json() + "\n" : summary.text());
     for (const auto& feed : feeds) {
         const std::string recording = feed->recording();
-        if (!recording.empty()) fmt::print(stderr, "millrace: {}\n", recording);
+        if (!recording.empty()) tell("{}", recording);
     }
     for (const auto& feed : feeds) {
         if (!feed->stopped()) continue;
@@ -122,7 +131,7 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
 
 ExitCode run_live(const LiveOptions& options) {
     if (options.help_config) {
-        fmt::print("{}", config_help());
+        write_result(config_help());
         return ExitCode::ok;
     }
     if (options.config.empty()) {
@@ -131,14 +140,15 @@ ExitCode run_live(const LiveOptions& options) {
     }
     const Config config = load_config(options.config);
     if (options.check_config) {
-        fmt::print(stderr, "millrace: {}: good\n", options.config);
+        tell("{}: good", options.config);
         return ExitCode::ok;
     }
+    check_outputs(config, options);
     StopSignals signals;
     const Feeds feeds = make_feeds(config, options);
     for (const auto& feed : feeds) {
         feed->start();
-        fmt::print(stderr, "millrace: {}\n", feed->description());
+        tell("{}", feed->description());
     }
     tell_ready(options.ready_file);
     watch(feeds, options, signals);
@@ -156,7 +166,7 @@ void add_live(CLI::App& app, Run& run) {
     command->add_option("--record", options->record,
                         "write what is received to this pcapng file (.zst, .gz: compressed)");
     command->add_option("--duration", options->duration, "end after so many seconds")
-        ->check(CLI::PositiveNumber);
+        ->check(between(1e-3, kSecondsMax));
     command->add_flag("--until-end", options->until_end, "end when the exchange ends the session");
     command->add_option("--ready-file", options->ready_file,
                         "write this file once packets can be received");

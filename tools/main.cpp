@@ -3,8 +3,11 @@
 
 #include <cstdio>
 #include <exception>
+#include <sstream>
+#include <string>
 
 #include "command.hpp"
+#include "console.hpp"
 #include "exit_codes.hpp"
 
 namespace millrace::tools {
@@ -36,8 +39,17 @@ std::string footer() {
 }
 
 int fail(ExitCode code, const char* message) {
-    fmt::print(stderr, "millrace: {}\n", message);
+    tell("{}", message);
     return static_cast<int>(code);
+}
+
+int print(const std::string& text, int code) {
+    try {
+        write_result(text);
+        return code;
+    } catch (const Error& error) {
+        return fail(error.code(), error.what());
+    }
 }
 
 int run_command(int argc, char** argv) {
@@ -53,10 +65,16 @@ int run_command(int argc, char** argv) {
     add_version(app, run);
     app.footer(footer());  // after the subcommands, which would inherit it
     try {
+        const auto meant = [&](const CLI::App* command) { return command->check_name(argv[1]); };
+        if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(meant).empty()) {
+            throw Error(ExitCode::usage, fmt::format("no command is called {} (see millrace --help)", argv[1]));
+        }
         app.parse(argc, argv);
         return static_cast<int>(run());
     } catch (const CLI::Success& help) {
-        return app.exit(help);
+        std::ostringstream text;
+        const int code = app.exit(help, text, text);
+        return print(text.str(), code);
     } catch (const CLI::ParseError& error) {
         return fail(ExitCode::usage,
                     fmt::format("{} (see millrace --help)", error.what()).c_str());
@@ -72,4 +90,7 @@ int run_command(int argc, char** argv) {
 }  // namespace
 }  // namespace millrace::tools
 
-int main(int argc, char** argv) { return millrace::tools::run_command(argc, argv); }
+int main(int argc, char** argv) {
+    millrace::tools::prepare_console();
+    return millrace::tools::run_command(argc, argv);
+}

@@ -8,8 +8,11 @@
 #include <vector>
 
 #include "books_csv.hpp"
+#include "checks.hpp"
 #include "command.hpp"
+#include "console.hpp"
 #include "endpoint_text.hpp"
+#include "file_choice.hpp"
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/detect.hpp"
@@ -60,20 +63,42 @@ void warn_of_files(const replay::Replayer& replayer) {
     for (const auto& reader : replayer.readers()) {
         const replay::CaptureCounters& c = reader->counters();
         if (!reader->damage().empty())
-            fmt::print(stderr, "millrace: {}: {}\n", reader->title(), reader->damage());
+            tell("{}: {}; what stands before that was replayed", reader->title(), reader->damage());
         if (c.other + c.fragments + c.malformed != 0) {
-            fmt::print(stderr,
-                       "millrace: {}: {} frames passed over ({} without UDP, {} fragments, {} "
-                       "malformed)\n",
-                       reader->title(), c.other + c.fragments + c.malformed, c.other, c.fragments,
-                       c.malformed);
+            tell("{}: {} frames passed over ({} without UDP, {} fragments, {} malformed)",
+                 reader->title(), c.other + c.fragments + c.malformed, c.other, c.fragments,
+                 c.malformed);
         }
     }
     if (replayer.lines().lines_refused() != 0) {
-        fmt::print(stderr,
-                   "millrace: more than {} destinations; choose with --group, {} packets were "
-                   "passed over\n",
-                   kLinesMax, replayer.passed_over());
+        tell("more than {} destinations; choose with --group, {} packets were passed over",
+             kLinesMax, replayer.passed_over());
+    }
+}
+
+// A run that brought nothing of what was asked for is no good run, and says why.
+ExitCode judge(const ReplayOptions& options, const FeedSummary& feed) {
+    if (feed.balance() != 0) return ExitCode::failure;
+    std::uint64_t malformed = feed.message_counters[MessageCounter::malformed];
+    for (const LineSummary& line : feed.lines) malformed += line.counters[LineCounter::malformed];
+    const MessageCounters& messages = feed.message_counters;
+    if (malformed != 0 && messages[MessageCounter::delivered] + messages[MessageCounter::filtered] == 0) {
+        tell("{}: nothing in it reads as {}; leave --venue out, or name another one",
+             options.files.front(), feed.venue);
+        return ExitCode::failure;
+    }
+    if (!options.groups.empty() && feed.packets() == 0) {
+        tell("{}: no packet goes to {}; the report without --group names the destinations",
+             options.files.front(), fmt::join(options.groups, " or "));
+        return ExitCode::failure;
+    }
+    return ExitCode::ok;
+}
+
+template <class Session>
+void warn_of_symbols(const ReplayOptions& options, const Session& session) {
+    for (const std::string& symbol : options.symbols) {
+        if (session.book(Symbol(symbol)) == nullptr) tell("--symbols {}: no such symbol in the captures", symbol);
     }
 }
 
@@ -92,17 +117,22 @@ ExitCode replay_venue(const ReplayOptions& options) {
     });
     progress.clear();
     warn_of_files(replayer);
-    if (!options.books.empty()) write_books(options.books, session);
+    warn_of_symbols(options, session);
 
     RunSummary summary;
     summary.feeds.push_back(summarise(std::string(Venue::kId), session, lines_of(replayer)));
     summary.seconds = replayer.seconds();
-    if (options.json) fmt::print("{}\n", summary.json());
-    else fmt::print("{}", summary.text());
-    return summary.feeds.front().balance() == 0 ? ExitCode::ok : ExitCode::failure;
+    summary.interrupted = signals.stopped();
+    for (const auto& reader : replayer.readers()) {
+        if (!reader->damage().empty()) summary.damage.push_back(reader->title() + ": " + reader->damage());
+    }
+    write_result(options.json ? summary.json() + "\n" : summary.text());
+    if (!options.books.empty()) write_books(options.books, session);
+    return judge(options, summary.feeds.front());
 }
 
 ExitCode run_replay(const ReplayOptions& options) {
+    check_apart(options.files, {options.books});
     const std::string venue = choose_venue(options.venue, options.files);
     ExitCode code = ExitCode::ok;
     venues::with_venue(venue, [&]<class Venue>() { code = replay_venue<Venue>(options); });
@@ -115,18 +145,17 @@ void add_replay(CLI::App& app, Run& run) {
     auto options = std::make_shared<ReplayOptions>();
     CLI::App* command = app.add_subcommand(
         "replay", "Run captures through the books, as fast as they go or paced");
-    command->add_option("FILE", options->files, "pcap, pcapng or BinaryFILE; plain, gzip or zstd")
+    command->add_option("FILE", options->files, "pcap, pcapng, BinaryFILE or DBN; plain, gzip or zstd")
         ->required();
     command->add_option("--venue", options->venue,
                         "venue id (see millrace version); found out where the file tells");
     command
         ->add_option("--pace", options->pace,
                      "1 as captured, 2 twice as fast; left out: full speed")
-        ->check(CLI::Range(1e-6, 1e9));
+        ->check(between(1e-6, 1e9));
     command->add_flag("--sequential", options->sequential,
                       "files one after the other; left out: merged by time");
-    command->add_option("--symbols", options->symbols, "keep books for these alone, as AAPL,MSFT")
-        ->delimiter(',');
+    add_symbols(*command, options->symbols, "keep books for these alone, as AAPL,MSFT");
     command->add_option("--group", options->groups,
                         "only packets to this address:port; may be repeated");
     CLI::Option* books =
@@ -134,15 +163,9 @@ void add_replay(CLI::App& app, Run& run) {
     command
         ->add_option("--books-at", options->books_at,
                      "stop the books at this sequence (or record) number")
+        ->check(count())
         ->needs(books);
-    command->add_option("--instruments", options->session.limits.books, "room for so many books")
-        ->capture_default_str();
-    command
-        ->add_option("--orders", options->session.limits.orders, "room for so many resting orders")
-        ->capture_default_str();
-    command
-        ->add_option("--levels", options->session.limits.levels, "room for so many price levels")
-        ->capture_default_str();
+    add_limits(*command, options->session.limits);
     command->add_flag("--json", options->json,
                       "end with one JSON object on stdout (docs/json.md)");
     command->callback([options, &run] { run = [options] { return run_replay(*options); }; });

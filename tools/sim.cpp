@@ -11,8 +11,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checks.hpp"
 #include "command.hpp"
+#include "console.hpp"
 #include "endpoint_text.hpp"
+#include "file_choice.hpp"
 #include "millrace/core/clock.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/capture_writer.hpp"
@@ -45,10 +48,10 @@ struct SimOptions {
 };
 
 // The value for a line: the only one given, its own, or 0.
-double for_line(const std::vector<double>& values, std::size_t line, const char* flag) {
+double for_line(const std::vector<double>& values, std::size_t line, std::size_t lines, const char* flag) {
     if (values.empty()) return 0;
     if (values.size() == 1) return values.front();
-    if (line < values.size()) return values[line];
+    if (values.size() == lines) return values[line];
     throw Error(ExitCode::usage,
                 fmt::format("{}: give one value for all lines, or one for each", flag));
 }
@@ -61,12 +64,13 @@ replay::ExchangeConfig exchange_config(const SimOptions& options) {
     }
     config.never_on_all = !options.lose_on_all;
     // What is multicast goes to the groups given and nowhere else.
-    config.lines.resize(options.multicast.empty() ? 2 : options.multicast.size());
-    for (std::size_t i = 0; i < config.lines.size(); ++i) {
-        config.lines[i].loss = for_line(options.loss, i, "--loss");
-        config.lines[i].duplicate = for_line(options.duplicate, i, "--duplicate");
-        config.lines[i].reorder = for_line(options.reorder, i, "--reorder");
-        config.lines[i].burst = for_line(options.burst_loss, i, "--burst-loss");
+    const std::size_t lines = options.multicast.empty() ? 2 : options.multicast.size();
+    config.lines.resize(lines);
+    for (std::size_t i = 0; i < lines; ++i) {
+        config.lines[i].loss = for_line(options.loss, i, lines, "--loss");
+        config.lines[i].duplicate = for_line(options.duplicate, i, lines, "--duplicate");
+        config.lines[i].reorder = for_line(options.reorder, i, lines, "--reorder");
+        config.lines[i].burst = for_line(options.burst_loss, i, lines, "--burst-loss");
     }
     return config;
 }
@@ -215,6 +219,7 @@ ExitCode run_sim(const SimOptions& options) {
                     "sim: nowhere to send; give --multicast GROUP:PORT, --capture FILE, "
                     "--binaryfile FILE or --serve soup=ADDRESS:PORT");
     }
+    check_apart({}, {options.capture, options.binaryfile});
     StopSignals signals;
     const replay::ExchangeConfig config = exchange_config(options);
     Output output(options, config.lines.size());
@@ -256,8 +261,9 @@ ExitCode run_sim(const SimOptions& options) {
         json["retransmissions"] = servers->retransmissions();
         json["snapshots"] = servers->snapshots();
     }
-    if (options.json) fmt::print("{}\n", json.dump());
-    else fmt::print(stderr, "{}\n", json.dump(2));
+    if (signals.stopped()) tell("interrupted: the day ends there");
+    if (options.json) write_result(json.dump() + "\n");
+    else tell("{}", json.dump(2));
     return ExitCode::ok;
 }
 
@@ -287,19 +293,21 @@ void add_sim(CLI::App& app, Run& run) {
         ->capture_default_str();
     CLI::Option* messages =
         command->add_option("--messages", market.messages, "messages of trading")
+            ->check(count())
             ->capture_default_str();
     command
         ->add_option("--seconds", options->seconds,
                      "as many messages as the rate makes in so long")
+        ->check(between(1e-3, kSecondsMax))
         ->excludes(messages);
     command
         ->add_option("--rate", market.messages_per_second,
                      "messages a second of the market's clock")
-        ->check(CLI::Range(1.0, 1e9))
+        ->check(between(1, 1e9))
         ->capture_default_str();
     command
         ->add_option("--burst", market.burst_messages, "messages that come together, on average")
-        ->check(CLI::Range(1.0, 1e6))
+        ->check(between(1, 1e6))
         ->capture_default_str();
     command->add_option("--peak-orders", market.peak_orders, "orders alive at the peak")
         ->check(CLI::Range(1U, 100'000'000U))
@@ -309,6 +317,7 @@ void add_sim(CLI::App& app, Run& run) {
     command->add_flag("!--no-rare-types", market.all_types,
                       "leave out message types that Nasdaq itself hardly sends");
     command->add_option("--seed", market.seed, "of the market and of all faults")
+        ->check(count())
         ->capture_default_str();
     command
         ->add_option("--session", options->exchange.session,
@@ -317,15 +326,19 @@ void add_sim(CLI::App& app, Run& run) {
     command
         ->add_option("--loss", options->loss,
                      "share of packets lost; one value, or one a line (A,B)")
+        ->check(between(0, 1))
         ->delimiter(',');
     command->add_option("--duplicate", options->duplicate, "share of packets sent twice")
+        ->check(between(0, 1))
         ->delimiter(',');
     command
         ->add_option("--reorder", options->reorder, "share of packets that fall behind later ones")
+        ->check(between(0, 1))
         ->delimiter(',');
     command
         ->add_option("--burst-loss", options->burst_loss,
                      "probability that a loss goes on to the next packet")
+        ->check(between(0, 1))
         ->delimiter(',');
     command->add_flag("--lose-on-all", options->lose_on_all,
                       "let a message be lost on every line");
@@ -333,17 +346,18 @@ void add_sim(CLI::App& app, Run& run) {
                       "line B cuts its packets differently");
     command->add_option("--serve", options->serve,
                         "answer at retransmit=ADDRESS:PORT (MoldUDP64 requests), "
-                        "glimpse=ADDRESS:PORT (snapshots) or soup=ADDRESS:PORT (the feed by TCP)");
+                        "glimpse=ADDRESS:PORT (snapshots) or soup=ADDRESS:PORT (the feed by TCP)")
+        ->delimiter(',');
     command->add_option("--username", options->username, "that clients of the TCP servers give");
     command->add_option("--password", options->password, "that clients of the TCP servers give");
     command
         ->add_option("--linger", options->linger, "seconds that the servers outlive the feed")
-        ->check(CLI::Range(0.0, 3600.0))
+        ->check(between(0, 3600))
         ->capture_default_str();
     CLI::Option* pace =
         command
             ->add_option("--pace", options->pace, "1 as the market's clock says, 2 twice as fast")
-            ->check(CLI::Range(1e-6, 1e6))
+            ->check(between(1e-6, 1e6))
             ->capture_default_str();
     command->add_flag("--flat-out", options->flat_out, "send without waiting")->excludes(pace);
     command->add_flag("--json", options->json, "end with one JSON object on stdout");

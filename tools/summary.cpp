@@ -17,6 +17,23 @@ Json object_of(const std::vector<Named>& numbers) {
     return out;
 }
 
+std::vector<Named> faults_of(const FeedSummary& feed) {
+    std::vector<Named> faults;
+    for (std::size_t i = 0; i < kFaultCounters.size(); ++i) {
+        faults.emplace_back(kFaultCounters[i].name, feed.faults[static_cast<FaultCounter>(i)]);
+    }
+    return faults;
+}
+
+// Where each decoded message went.
+std::vector<Named> ledger_of(const FeedSummary& feed) {
+    std::vector<Named> ledger;
+    for (std::size_t i = 0; i < kMessageCounters.size(); ++i) {
+        ledger.emplace_back(kMessageCounters[i].name, feed.message_counters[static_cast<MessageCounter>(i)]);
+    }
+    return ledger;
+}
+
 Json json_of(const LineSummary& line) {
     const LineLead& lead = line.lead;
     const auto samples = static_cast<Nanoseconds>(lead.samples);
@@ -49,6 +66,8 @@ Json json_of(const FeedSummary& feed) {
              {"lines", std::move(lines)},
              {"gaps", std::move(gaps)},
              {"drops", object_of(feed.drops())},
+             {"faults", object_of(faults_of(feed))},
+             {"ledger", object_of(ledger_of(feed))},
              {"balance", feed.balance()},
              {"quality", object_of(feed.quality)},
              {"digest", feed.digest.text()}};
@@ -122,11 +141,8 @@ std::string text_of(const FeedSummary& feed) {
     text += gaps_text(feed);
     if (!feed.recovery.empty()) text += fmt::format("recovery  {}\n", listed(feed.recovery));
     text += fmt::format("drops     {}\n", listed(feed.drops()));
-    std::vector<Named> faults;
-    for (std::size_t i = 0; i < kFaultCounters.size(); ++i) {
-        faults.emplace_back(kFaultCounters[i].name, feed.faults[static_cast<FaultCounter>(i)]);
-    }
-    text += fmt::format("faults    {}\n", listed(faults));
+    text += fmt::format("ledger    {}\n", listed(ledger_of(feed)));
+    text += fmt::format("faults    {}\n", listed(faults_of(feed)));
     text += fmt::format("books     {}\n", listed(feed.quality));
     if (feed.latency && feed.latency->samples != 0) {
         text += "latency  ";
@@ -222,6 +238,8 @@ std::string RunSummary::json() const {
     out["feeds"] = std::move(list);
     out["seconds"] = seconds;
     out["messages_per_second"] = messages_per_second();
+    out["interrupted"] = interrupted;
+    out["damage"] = damage;
     return out.dump();
 }
 

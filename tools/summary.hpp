@@ -70,6 +70,8 @@ struct FeedSummary {
 struct RunSummary {
     std::vector<FeedSummary> feeds;
     double seconds = 0;  // first packet in to last event out
+    bool interrupted = false;         // by a signal, before the end of the files
+    std::vector<std::string> damage;  // files that ended early: "FILE: why"
 
     [[nodiscard]] double messages_per_second() const;
     // The one object that --json ends with (docs/json.md).

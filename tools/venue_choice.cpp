@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
+#include <filesystem>
 
+#include "console.hpp"
 #include "millrace/core/error.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/detect.hpp"
@@ -25,12 +26,25 @@ std::string choose_venue(const std::string& named, const std::vector<std::string
         throw Error(ExitCode::usage,
                     fmt::format("no venue is called {}; there are {}", named, venue_ids()));
     }
+    std::string chosen;
     for (const std::string& file : files) {
-        const std::string_view found = replay::detect_venue(file);
-        if (found.empty()) continue;
-        fmt::print(stderr, "millrace: {}: taken for {}\n", file, found);
-        return std::string(found);
+        std::error_code problem;
+        if (std::filesystem::exists(file, problem) && !std::filesystem::is_regular_file(file, problem) &&
+            !std::filesystem::is_directory(file, problem)) {
+            throw Error(ExitCode::usage,
+                        fmt::format("{}: is no file that can be read twice; name its venue with --venue", file));
+        }
+        const std::string found(replay::detect_venue(file));
+        if (found.empty() || found == chosen) continue;
+        if (!chosen.empty()) {
+            throw Error(ExitCode::usage, fmt::format("{}: looks like {}, and files before it like {}; one venue at a "
+                                                     "time, or name it with --venue",
+                                                     file, found, chosen));
+        }
+        tell("{}: taken for {}", file, found);
+        chosen = found;
     }
+    if (!chosen.empty()) return chosen;
     throw Error(ExitCode::usage,
                 fmt::format("{}: its bytes tell of no venue; name one with --venue ({})",
                             files.front(), venue_ids()));

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "command.hpp"
+#include "console.hpp"
 #include "millrace/feed/streams/edges.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 
@@ -12,14 +13,15 @@ namespace millrace::tools {
 namespace {
 
 ExitCode print_version() {
-    fmt::print("millrace {}\ncompiler {}\nvenues\n", MILLRACE_VERSION, __VERSION__);
+    std::string text = fmt::format("millrace {}\ncompiler {}\nvenues\n", MILLRACE_VERSION, __VERSION__);
     venues::for_each_venue(
-        []<class Venue>() { fmt::print("  {:<18} {}\n", Venue::kId, Venue::kTitle); });
-    fmt::print("streams\n");
+        [&]<class Venue>() { text += fmt::format("  {:<18} {}\n", Venue::kId, Venue::kTitle); });
+    text += "streams\n";
     for (const streams::EdgeComponent& edge : streams::edge_components()) {
-        fmt::print("  {:<18} {}{}\n", edge.scheme, edge.title,
-                   edge.built ? "" : fmt::format(" (not in this build: needs {})", edge.library));
+        text += fmt::format("  {:<18} {}{}\n", edge.scheme, edge.title,
+                            edge.built ? "" : fmt::format(" (not in this build: needs {})", edge.library));
     }
+    write_result(text);
     return ExitCode::ok;
 }
 
@@ -28,6 +30,7 @@ ExitCode print_version() {
 void add_version(CLI::App& app, Run& run) {
     app.add_subcommand("version", "Print the version, the compiler and the venues")
         ->callback([&run] { run = print_version; });
+    app.set_version_flag("--version", "millrace " MILLRACE_VERSION);
 }
 
 }  // namespace millrace::tools

@@ -277,3 +277,108 @@ TEST_CASE("signals: SIGINT ends a live feed in the middle, with its report and a
     CHECK(ended.code == 0);
     CHECK_FALSE(Json::parse(ended.out).empty());
 }
+
+TEST_CASE("bad input: no output may be what the command reads, or another output of it") {
+    const TempFile capture("apart.pcapng");
+    const TempFile link("apart-link.pcapng");
+    simulate(capture.path());
+    std::filesystem::create_hard_link(capture.path(), link.path());
+    const Text config("apart.toml", config_text({SomeGroups().group(0)}));
+    const auto bytes = std::filesystem::file_size(capture.path());
+    const std::string same = std::string(capture.path()) + ".new";
+    const std::vector<std::vector<std::string>> all{
+        {"replay", capture.path(), "--books", capture.path()},
+        {"replay", capture.path(), "--books", link.path()},
+        {"convert", capture.path(), "-o", capture.path().string() + "/../" + capture.path().filename().string()},
+        {"live", config.path(), "--record", config.path()},
+        {"live", config.path(), "--ready-file", config.path()},
+        {"live", config.path(), "--record", same, "--ready-file", same},
+        {"sim", "--capture", same, "--binaryfile", same}};
+    for (const auto& arguments : all) {
+        INFO(arguments[0] << " " << arguments[1] << " " << arguments[2] << " " << arguments[3]);
+        const Outcome outcome = run_command(arguments);
+        INFO(outcome.err);
+        CHECK(outcome.code == static_cast<int>(ExitCode::usage));
+        CHECK(std::filesystem::file_size(capture.path()) == bytes);
+        CHECK_FALSE(std::filesystem::exists(same));
+    }
+}
+
+TEST_CASE("bad input: a report that cannot be written is an error, a line on stderr that cannot be is only lost") {
+    const TempFile capture("full-console.pcapng");
+    simulate(capture.path());
+    const auto full = [](int as) {
+        return [as] { dup2(open("/dev/full", O_WRONLY), as); };
+    };
+    const auto shut = [](int fd) {
+        return [fd] { close(fd); };
+    };
+    const std::vector<std::vector<std::string>> all{{"replay", capture.path()},
+                                                    {"replay", capture.path(), "--json"},
+                                                    {"dump", capture.path()},
+                                                    {"live", "--help-config"},
+                                                    {"version"},
+                                                    {"--version"},
+                                                    {"--help"}};
+    for (const auto& arguments : all) {
+        INFO(arguments[0]);
+        check_failed(Command(arguments, "full", full(STDOUT_FILENO)).wait(), ExitCode::file, {"standard output"});
+        check_failed(Command(arguments, "shut", shut(STDOUT_FILENO)).wait(), ExitCode::file, {"standard output"});
+        CHECK(Command(arguments, "full", full(STDERR_FILENO)).wait().code == 0);
+        CHECK(Command(arguments, "shut", shut(STDERR_FILENO)).wait().code == 0);
+    }
+    CHECK(Command({"replay", "/nowhere"}, "full", full(STDERR_FILENO)).wait().code == static_cast<int>(ExitCode::file));
+}
+
+TEST_CASE("bad input: numbers that make no sense are refused with what would") {
+    const TempFile capture("numbers.pcapng");
+    simulate(capture.path());
+    const TempFile out("numbers-out.pcapng");
+    const std::vector<std::vector<std::string>> all{
+        {"sim", "--capture", out.path(), "--seconds", "-1"},    {"sim", "--capture", out.path(), "--seconds", "nan"},
+        {"sim", "--capture", out.path(), "--seconds", "0"},     {"sim", "--capture", out.path(), "--seed", "-1"},
+        {"sim", "--capture", out.path(), "--messages", "-5"},   {"sim", "--capture", out.path(), "--loss", "1.5"},
+        {"sim", "--capture", out.path(), "--loss", "0,0,0"},    {"sim", "--capture", out.path(), "--rate", "nan"},
+        {"replay", capture.path(), "--books", out.path(), "--books-at", "-1"},
+        {"replay", capture.path(), "--orders", "0"},            {"replay", capture.path(), "--instruments", "65536"},
+        {"replay", capture.path(), "--symbols", ""},            {"replay", capture.path(), "--pace", "nan"},
+        {"live", "/nowhere.toml", "--duration", "nan"}};
+    for (const auto& arguments : all) {
+        CAPTURE(arguments);
+        check_failed(run_command(arguments), ExitCode::usage, {arguments[arguments.size() - 2]});
+    }
+}
+
+TEST_CASE("bad input: a run that finds nothing of what was asked for says so") {
+    const TempFile capture("nothing.pcapng");
+    simulate(capture.path());
+    check_failed(run_command({"replay", capture.path(), "--venue", "iex-deep"}), ExitCode::failure,
+                 {"nothing in it reads as iex-deep"});
+    check_failed(run_command({"replay", capture.path(), "--group", "239.1.2.3:4"}), ExitCode::failure,
+                 {"no packet goes to 239.1.2.3:4"});
+    const Outcome typo = run_command({"replay", capture.path(), "--symbols", "AAAA,TYPO"});
+    CHECK(typo.code == 0);
+    CHECK(typo.err.find("--symbols TYPO: no such symbol") != std::string::npos);
+    CHECK(typo.err.find("AAAA") == std::string::npos);
+}
+
+TEST_CASE("bad input: a capture that was cut off is replayed up to there, and the JSON says so") {
+    const TempFile capture("cut-off.pcapng");
+    simulate(capture.path());
+    std::filesystem::resize_file(capture.path(), std::filesystem::file_size(capture.path()) / 2);
+    const Outcome outcome = run_command({"replay", capture.path(), "--json"});
+    CHECK(outcome.code == 0);
+    const Json json = Json::parse(outcome.out);
+    REQUIRE(json["damage"].size() == 1);
+    CHECK(json["damage"][0].get<std::string>().find(capture.path().string() + ": ends inside a block") == 0);
+    CHECK(json["messages"] > 0);
+    CHECK(json["interrupted"] == false);
+}
+
+TEST_CASE("bad input: the books that cannot be written do not cost the report") {
+    const TempFile capture("no-books.pcapng");
+    simulate(capture.path());
+    const Outcome outcome = run_command({"replay", capture.path(), "--json", "--books", "/nowhere/books.csv"});
+    check_failed(outcome, ExitCode::file, {"/nowhere/books.csv"});
+    CHECK(Json::parse(outcome.out)["balance"] == 0);
+}

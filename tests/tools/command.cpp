@@ -71,15 +71,13 @@ TEST_CASE(
     };
     const std::vector<Case> cases{
         {{}, ExitCode::usage, "subcommand"},
+        {{"reply", capture.path()}, ExitCode::usage, "no command is called reply"},
         {{"replay"}, ExitCode::usage, "FILE"},
         {{"replay", capture.path(), "--no-such-flag"}, ExitCode::usage, "--no-such-flag"},
         {{"replay", capture.path(), "--venue", "nyse"}, ExitCode::usage, "nasdaq-psx-itch50"},
         {{"replay", capture.path(), "--group", "here:1"}, ExitCode::usage, "here:1"},
         {{"replay", capture.path(), "--pace", "0"}, ExitCode::usage, "--pace"},
         {{"replay", "/nowhere/day.pcap"}, ExitCode::file, "/nowhere/day.pcap"},
-        {{"replay", capture.path(), "--books", "/nowhere/books.csv"},
-         ExitCode::file,
-         "/nowhere/books.csv"},
         {{"replay", text.path()}, ExitCode::format, text.path()},
         {{"dump", text.path()}, ExitCode::format, text.path()},
         {{"sim"}, ExitCode::usage, "--multicast"},

@@ -1,0 +1,57 @@
+// What values of flags may be, where CLI11's own checks let through what makes no sense (a NaN is in every range).
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "millrace/feed/session_config.hpp"
+
+namespace millrace::tools {
+
+// A finite number from `low` to `high`.
+[[nodiscard]] inline CLI::Validator between(double low, double high) {
+    return {[low, high](std::string& text) {
+                double number = 0;
+                const bool good = CLI::detail::lexical_cast(text, number) && number >= low && number <= high;
+                return good ? std::string() : fmt::format("{} is not from {:g} to {:g}", text, low, high);
+            },
+            fmt::format("{:g} to {:g}", low, high)};
+}
+// A whole number that is not negative.
+[[nodiscard]] inline CLI::Validator count() {
+    return {[](std::string& text) {
+                const bool good = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+                return good ? std::string() : text + " is no whole number from 0 on";
+            },
+            "0 or more"};
+}
+inline constexpr double kSecondsMax = 1e7;
+
+// Room for books, as in [feed.limits] of a config.
+inline void add_limits(CLI::App& command, BookLimits& limits) {
+    command.add_option("--instruments", limits.books, "room for so many books")
+        ->check(CLI::Range(1U, 65'535U))
+        ->capture_default_str();
+    command.add_option("--orders", limits.orders, "room for so many resting orders")
+        ->check(CLI::Range(1U, 1U << 30))
+        ->capture_default_str();
+    command.add_option("--levels", limits.levels, "room for so many price levels")
+        ->check(CLI::Range(1U, 1U << 28))
+        ->capture_default_str();
+}
+// Symbols as a venue writes them.
+inline CLI::Option* add_symbols(CLI::App& command, std::vector<std::string>& symbols, const std::string& text) {
+    return command.add_option("--symbols", symbols, text)
+        ->delimiter(',')
+        ->check(CLI::Validator(
+            [](std::string& symbol) {
+                const bool good = !symbol.empty() && symbol.size() <= 16;
+                return good ? std::string() : "'" + symbol + "' is no symbol of 1 to 16 characters";
+            },
+            "SYMBOL"));
+}
+
+}  // namespace millrace::tools

@@ -1,0 +1,13 @@
+// Which files a command may write.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace millrace::tools {
+
+// Throws Error(usage) when a file would be written that the same command reads, or two outputs are one file, also
+// by another name of it. Empty names are passed over.
+void check_apart(std::vector<std::string> read, const std::vector<std::string>& written);
+
+}  // namespace millrace::tools

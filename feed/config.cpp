@@ -190,7 +190,7 @@ class Parser {
         feed.session.recovery.retransmit_servers =
             static_cast<std::uint8_t>(feed.recovery.retransmit.size());
         feed.session.recovery.snapshot_servers =
-            static_cast<std::uint8_t>(feed.recovery.glimpse.size());
+            static_cast<std::uint8_t>(feed.recovery.snapshot.size());
     }
 
     // The line just read against those before it.
@@ -235,7 +235,7 @@ class Parser {
                 fail(*table.get("name"), "feed.name: two feeds are called " + feed.name);
         }
         for (const auto& [key, servers] : {std::pair{"retransmit", &feed.recovery.retransmit},
-                                           std::pair{"glimpse", &feed.recovery.glimpse}}) {
+                                           std::pair{"glimpse", &feed.recovery.snapshot}}) {
             constexpr std::size_t kServersMax = 16;
             if (servers->size() > kServersMax)
                 fail(*table.at_path("recovery").node(),

@@ -320,7 +320,7 @@ void add_recovery_keys(std::vector<ConfigKey>& keys) {
                                  servers(&RecoveryServers::retransmit)));
     keys.push_back(endpoints_key("feed.recovery", "glimpse",
                                  "GLIMPSE snapshot servers, asked in turn.", false,
-                                 servers(&RecoveryServers::glimpse)));
+                                 servers(&RecoveryServers::snapshot)));
     keys.push_back(short_text_key("feed.recovery", "username", 6, "For the snapshot servers.",
                                   servers(&RecoveryServers::username)));
     keys.push_back(short_text_key("feed.recovery", "password", 10, "For the snapshot servers.",

@@ -202,7 +202,7 @@ void FeedHandler<Venue, Handler>::start() {
     session.lines = config_.lines.size();
     session.datagram_bytes_max = config_.receive.buffer_bytes;
     session.recovery.retransmit_servers = static_cast<std::uint8_t>(config_.recovery.retransmit.size());
-    session.recovery.snapshot_servers = static_cast<std::uint8_t>(config_.recovery.glimpse.size());
+    session.recovery.snapshot_servers = static_cast<std::uint8_t>(config_.recovery.snapshot.size());
     auto made = std::make_unique<Session<Venue, Handler>>(session, handler_);
     if (threads) {
         for (std::size_t i = 0; i < config_.lines.size(); ++i) {
@@ -216,11 +216,13 @@ void FeedHandler<Venue, Handler>::start() {
                                                     backend_.backend);
         receiver_->start();
     }
-    if (config_.recovery.any()) {
-        RecoveryServers servers = config_.recovery;
-        servers.backend = backend_.backend;
-        recovery_ = std::make_unique<net::RecoveryClient>(servers, session.recovery, made->recovery_line(),
-                                                          config_.receive.buffer_bytes);
+    if constexpr (requires { Venue::recovery_protocol(); }) {
+        if (config_.recovery.any()) {
+            RecoveryServers servers = config_.recovery;
+            servers.backend = backend_.backend;
+            recovery_ = std::make_unique<net::RecoveryClient>(Venue::recovery_protocol(), servers, session.recovery,
+                                                              made->recovery_line(), config_.receive.buffer_bytes);
+        }
     }
     session_ = std::move(made);
 }

@@ -56,7 +56,8 @@ GapRecovery::Advice GapRecovery::retransmit(const SessionKey& session, SequenceR
     return Advice::ask;
 }
 
-GapRecovery::Advice GapRecovery::ask_snapshot(SequenceNumber from, Timestamp now, RecoveryRequest& request) {
+GapRecovery::Advice GapRecovery::ask_snapshot(const SessionKey& session, SequenceNumber from, Timestamp now,
+                                              RecoveryRequest& request) {
     looked_at_ = now;
     switch (snapshot_) {
         case Snapshot::none: return Advice::wait;
@@ -75,7 +76,7 @@ GapRecovery::Advice GapRecovery::ask_snapshot(SequenceNumber from, Timestamp now
     snapshot_ = Snapshot::asked;
     progressed_ = false;
     progressed_at_ = now;
-    request = {RecoveryRequest::Kind::snapshot, snapshot_server_, 0, ++snapshot_id_, from, {}};
+    request = {RecoveryRequest::Kind::snapshot, snapshot_server_, 0, ++snapshot_id_, from, session};
     ++counters_[RecoveryCounter::snapshots_requested];
     return Advice::ask;
 }

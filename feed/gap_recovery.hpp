@@ -48,7 +48,9 @@ class GapRecovery {
     void want_snapshot() { snapshot_ = snapshot_ == Snapshot::none ? Snapshot::wanted : snapshot_; }
     // The one under way will not do, whatever it brings.
     void want_another_snapshot() { snapshot_ = Snapshot::wanted; }
-    [[nodiscard]] Advice ask_snapshot(SequenceNumber from, Timestamp now, RecoveryRequest& request);
+    // One of `session` that holds everything before `from`.
+    [[nodiscard]] Advice ask_snapshot(const SessionKey& session, SequenceNumber from, Timestamp now,
+                                      RecoveryRequest& request);
     // Whether an answer belongs to the snapshot that was asked for last, and moves it on.
     [[nodiscard]] bool snapshot_begins(std::uint32_t id);
     [[nodiscard]] bool snapshot_loads(std::uint32_t id) const {

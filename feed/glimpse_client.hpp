@@ -5,40 +5,28 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
+#include <utility>
 
+#include "millrace/feed/recovery_protocol.hpp"
 #include "millrace/feed/soup_client.hpp"
 
 namespace millrace {
 
-template <class S>
-concept SnapshotSink = requires(S& sink, std::span<const std::uint8_t> message, SequenceNumber next) {
-    sink.on_snapshot_message(message);
-    sink.on_snapshot_end(next);
-};
-
-class GlimpseClient {
+class GlimpseClient final : public SnapshotClient {
   public:
-    enum class State : std::uint8_t { going, done, failed };
-
-    // Whoever asks for the snapshot decides when to try again.
     explicit GlimpseClient(SoupClientConfig config) : client_(for_snapshot(std::move(config)), 0) {}
 
-    [[nodiscard]] State state() const { return state_; }
-    [[nodiscard]] bool connecting() const { return client_.state() == SoupClient::State::connecting; }
-    [[nodiscard]] std::span<const std::uint8_t> output() const { return client_.output(); }
-    void sent(std::size_t bytes, Timestamp now) { client_.sent(bytes, now); }
-    void on_connecting(Timestamp now) { client_.on_connecting(now); }
-    void on_connected(Timestamp now) { client_.on_connected(now); }
-    void on_closed() {
-        if (state_ == State::going) state_ = State::failed;
-    }
-    template <SnapshotSink Sink>
-    void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, Sink& sink) {
-        Messages<Sink> messages{*this, sink};
+    [[nodiscard]] std::span<const std::uint8_t> output() const override { return client_.output(); }
+    void sent(std::size_t bytes, Timestamp now) override { client_.sent(bytes, now); }
+    void on_connecting(Timestamp now) override { client_.on_connecting(now); }
+    void on_connected(Timestamp now) override { client_.on_connected(now); }
+    void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, SnapshotSink& sink) override {
+        Messages messages{*this, sink};
         client_.on_bytes(bytes, now, messages);
         if (client_.wants_close()) on_closed();
     }
-    void on_time(Timestamp now) {
+    void on_time(Timestamp now) override {
         client_.on_time(now);
         if (client_.wants_close()) on_closed();
     }
@@ -51,10 +39,9 @@ class GlimpseClient {
         config.first = 1;
         return config;
     }
-    template <class Sink>
     struct Messages {
         GlimpseClient& client;
-        Sink& sink;
+        SnapshotSink& sink;
         void on_login(std::string_view, SequenceNumber) {}
         void on_heartbeat(SequenceNumber) {}
         void on_end(SequenceNumber) { client.on_closed(); }
@@ -70,7 +57,6 @@ class GlimpseClient {
     };
 
     SoupClient client_;
-    State state_ = State::going;
 };
 
 }  // namespace millrace

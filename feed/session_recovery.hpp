@@ -33,7 +33,7 @@ std::optional<RecoveryRequest> Session<Venue, Handler>::next_request(Timestamp n
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::ask_again(Timestamp now, std::optional<RecoveryRequest>& request) {
     RecoveryRequest ask;
-    switch (recovery_.ask_snapshot(repair_from_, now, ask)) {
+    switch (recovery_.ask_snapshot(arbiter_.session(), repair_from_, now, ask)) {
         case GapRecovery::Advice::ask: request = ask; break;
         case GapRecovery::Advice::give_up: join_at_ = 0; break;
         case GapRecovery::Advice::wait: break;

@@ -53,13 +53,13 @@ struct ReceiveConfig {
 
 // Who is asked for what was missed (feed/recovery_config.hpp says how).
 struct RecoveryServers {
-    std::vector<GroupConfig> retransmit;  // MoldUDP64 request servers
-    std::vector<GroupConfig> glimpse;     // GLIMPSE snapshot servers
+    std::vector<GroupConfig> retransmit;  // asked by UDP
+    std::vector<GroupConfig> snapshot;    // by TCP
     std::string username;
     std::string password;
     Backend backend = Backend::recvmmsg;  // how TCP is received; follows from the feed's
 
-    [[nodiscard]] bool any() const { return !retransmit.empty() || !glimpse.empty(); }
+    [[nodiscard]] bool any() const { return !retransmit.empty() || !snapshot.empty(); }
 };
 
 struct ThreadsConfig {

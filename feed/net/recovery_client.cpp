@@ -12,7 +12,6 @@
 #include "millrace/core/clock.hpp"
 #include "millrace/core/cpu.hpp"
 #include "millrace/core/error.hpp"
-#include "millrace/feed/framing/moldudp64.hpp"
 
 namespace millrace::net {
 
@@ -22,9 +21,9 @@ constexpr int kNapMs = 1;
 constexpr std::size_t kBuffersForPackets = 64;
 }  // namespace
 
-RecoveryClient::RecoveryClient(const RecoveryServers& servers, const RecoveryConfig& config, LineId line,
-                               std::uint32_t buffer_bytes)
-    : servers_(servers), line_(line), timeout_ns_(config.snapshot_timeout_ns),
+RecoveryClient::RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const RecoveryServers& servers,
+                               const RecoveryConfig& config, LineId line, std::uint32_t buffer_bytes)
+    : protocol_(std::move(protocol)), servers_(servers), line_(line), timeout_ns_(config.snapshot_timeout_ns),
       arena_(kBuffers, (std::max(buffer_bytes, 2'048U) + kBufferHead + 63) / 64 * 64, HugePages::off), requests_(64),
       answers_(std::size_t{kBuffers} + 64), back_(kBuffers) {
     for (std::uint32_t i = kBuffers; i > 0; --i) free_.push_back(i - 1);
@@ -70,12 +69,11 @@ void RecoveryClient::take_requests(Timestamp now) {
 
 void RecoveryClient::send_request(const RecoveryRequest& request) {
     if (request.server >= udp_.size()) return;
-    MoldUdp64Request packet{};
-    std::memcpy(packet.session.raw.data(), request.session.text.data(), packet.session.raw.size());
-    packet.sequence_number.set(request.first);
-    packet.message_count.set(request.count);
+    request_.clear();
+    protocol_->write_request(request, request_);
     // One that does not get out counts as one that is not answered.
-    static_cast<void>(::send(udp_[request.server].fd(), &packet, sizeof(packet), MSG_DONTWAIT | MSG_NOSIGNAL));
+    static_cast<void>(::send(udp_[request.server].fd(), request_.data(), request_.size(),
+                             MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 void RecoveryClient::receive_packets() {
@@ -110,13 +108,10 @@ void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp no
     if (filling_ != kNoBuffer) free_.push_back(std::exchange(filling_, kNoBuffer));
     filled_ = 0;
     snapshot_id_ = request.id;
-    SoupClientConfig login;
-    login.username = servers_.username;
-    login.password = servers_.password;
-    login.timeout_ns = timeout_ns_;
-    glimpse_ = std::make_unique<GlimpseClient>(login);
-    tcp_ = std::make_unique<TcpStream>(servers_.glimpse[request.server % servers_.glimpse.size()], servers_.backend);
-    glimpse_->on_connecting(now);
+    snapshot_ = protocol_->snapshot_client(request, {servers_.username, servers_.password, timeout_ns_});
+    tcp_ = std::make_unique<TcpStream>(servers_.snapshot[request.server % servers_.snapshot.size()], servers_.backend);
+    snapshot_->on_connecting(now);
+    connected_ = false;
     begun_ = false;
 }
 
@@ -136,31 +131,33 @@ bool RecoveryClient::enough_buffers() {
 }
 
 // What a snapshot brings, on its way into buffers.
-struct SnapshotMessages {
+struct SnapshotMessages final : SnapshotSink {
+    explicit SnapshotMessages(RecoveryClient& c) : client(c) {}
+    void on_snapshot_message(std::span<const std::uint8_t> message) override { client.add_message(message); }
+    void on_snapshot_end(SequenceNumber number) override { next = number; }
+
     RecoveryClient& client;
     std::optional<SequenceNumber> next;
-    void on_snapshot_message(std::span<const std::uint8_t> message) { client.add_message(message); }
-    void on_snapshot_end(SequenceNumber number) { next = number; }
 };
 
 void RecoveryClient::go_on_with_snapshot(Timestamp now) {
-    if (glimpse_ == nullptr) return;
-    SnapshotMessages messages{*this, std::nullopt};
+    if (snapshot_ == nullptr) return;
+    SnapshotMessages messages(*this);
     const auto before = tcp_->state();
-    if (before == TcpStream::State::open && glimpse_->connecting()) glimpse_->on_connected(now);
     if (before == TcpStream::State::open) {
-        glimpse_->sent(tcp_->send(glimpse_->output()), now);
-        while (enough_buffers() && glimpse_->state() == GlimpseClient::State::going) {
+        if (!std::exchange(connected_, true)) snapshot_->on_connected(now);
+        snapshot_->sent(tcp_->send(snapshot_->output()), now);
+        while (enough_buffers() && snapshot_->state() == SnapshotClient::State::going) {
             const auto bytes = tcp_->receive();
             if (bytes.empty()) break;
-            glimpse_->on_bytes(bytes, now, messages);
+            snapshot_->on_bytes(bytes, now, messages);
         }
     }
-    if (tcp_->state() == TcpStream::State::closed) glimpse_->on_closed();
-    glimpse_->on_time(now);
+    if (tcp_->state() == TcpStream::State::closed) snapshot_->on_closed();
+    snapshot_->on_time(now);
     flush_messages();
-    if (glimpse_->state() == GlimpseClient::State::done) end_snapshot(Answer::Kind::end, messages.next.value_or(0));
-    else if (glimpse_->state() == GlimpseClient::State::failed) end_snapshot(Answer::Kind::failed, 0);
+    if (snapshot_->state() == SnapshotClient::State::done) end_snapshot(Answer::Kind::end, messages.next.value_or(0));
+    else if (snapshot_->state() == SnapshotClient::State::failed) end_snapshot(Answer::Kind::failed, 0);
 }
 
 void RecoveryClient::end_snapshot(Answer::Kind kind, SequenceNumber next) {
@@ -170,7 +167,7 @@ void RecoveryClient::end_snapshot(Answer::Kind kind, SequenceNumber next) {
     answer.id = snapshot_id_;
     answer.next = next;
     static_cast<void>(answers_.push(answer));
-    glimpse_.reset();
+    snapshot_.reset();
     tcp_.reset();
 }
 
@@ -179,7 +176,7 @@ void RecoveryClient::add_message(std::span<const std::uint8_t> message) {
     const std::size_t need = message.size() + 2;
     const std::size_t room = arena_.buffer_bytes() - kBufferHead;
     if (need > room) {
-        glimpse_->on_closed();  // no message of a venue is as long: this is no snapshot
+        snapshot_->on_closed();  // no message of a venue is as long: this is no snapshot
         return;
     }
     if (filling_ != kNoBuffer && filled_ + need > room) flush_messages();

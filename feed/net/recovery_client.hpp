@@ -16,19 +16,19 @@
 #include "millrace/core/spsc_ring.hpp"
 #include "millrace/feed/framing/frame.hpp"
 #include "millrace/feed/gap_recovery.hpp"
-#include "millrace/feed/glimpse_client.hpp"
 #include "millrace/feed/net/received.hpp"
 #include "millrace/feed/net/receive_config.hpp"
 #include "millrace/feed/net/socket.hpp"
 #include "millrace/feed/net/tcp_stream.hpp"
+#include "millrace/feed/recovery_protocol.hpp"
 
 namespace millrace::net {
 
 class RecoveryClient {
   public:
     // Starts the thread. Throws Error(memory, resource, config).
-    RecoveryClient(const RecoveryServers& servers, const RecoveryConfig& config, LineId line,
-                   std::uint32_t buffer_bytes);
+    RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const RecoveryServers& servers,
+                   const RecoveryConfig& config, LineId line, std::uint32_t buffer_bytes);
     ~RecoveryClient() { stop(); }
     RecoveryClient(const RecoveryClient&) = delete;
     RecoveryClient& operator=(const RecoveryClient&) = delete;
@@ -71,13 +71,16 @@ class RecoveryClient {
     void add_message(std::span<const std::uint8_t> message);
     void flush_messages();
 
+    std::unique_ptr<RecoveryProtocol> protocol_;     // the thread's
     RecoveryServers servers_;
     LineId line_;
     Nanoseconds timeout_ns_;
     PacketArena arena_;
     std::vector<Socket> udp_;                        // by server; the thread's
-    std::unique_ptr<TcpStream> tcp_;                 // the thread's, as is what follows
-    std::unique_ptr<GlimpseClient> glimpse_;
+    std::vector<std::uint8_t> request_;              // the thread's, as is what follows
+    std::unique_ptr<TcpStream> tcp_;
+    std::unique_ptr<SnapshotClient> snapshot_;       // over tcp_
+    bool connected_ = false;
     std::uint32_t snapshot_id_ = 0;
     bool begun_ = false;
     std::uint32_t filling_ = kNoBuffer;              // the buffer that takes messages

@@ -100,32 +100,32 @@ TEST_CASE("GapRecovery: a snapshot that is refused or makes no progress is asked
     config.snapshot_retry_max_ns = 15 * kMs;
     GapRecovery recovery(config);
     RecoveryRequest request;
-    CHECK(recovery.ask_snapshot(5, 0, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 0, request) == Advice::wait);
     recovery.want_snapshot();
-    REQUIRE(recovery.ask_snapshot(5, 0, request) == Advice::ask);
+    REQUIRE(recovery.ask_snapshot(session(), 5, 0, request) == Advice::ask);
     CHECK(request.kind == Kind::snapshot);
     CHECK(request.first == 5);
     CHECK(request.server == 0);
     const std::uint32_t first = request.id;
     recovery.snapshot_failed(RecoveryCounter::snapshots_refused);
-    CHECK(recovery.ask_snapshot(5, kMs, request) == Advice::wait);
-    CHECK(recovery.ask_snapshot(5, 9 * kMs, request) == Advice::wait);
-    REQUIRE(recovery.ask_snapshot(5, 10 * kMs, request) == Advice::ask);
+    CHECK(recovery.ask_snapshot(session(), 5, kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 9 * kMs, request) == Advice::wait);
+    REQUIRE(recovery.ask_snapshot(session(), 5, 10 * kMs, request) == Advice::ask);
     CHECK(request.server == 1);
     CHECK(request.id != first);
     CHECK_FALSE(recovery.snapshot_begins(first));
     REQUIRE(recovery.snapshot_begins(request.id));
-    CHECK(recovery.ask_snapshot(5, 50 * kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 50 * kMs, request) == Advice::wait);
     recovery.snapshot_progressed();
-    CHECK(recovery.ask_snapshot(5, 140 * kMs, request) == Advice::wait);
-    CHECK(recovery.ask_snapshot(5, 239 * kMs, request) == Advice::wait);
-    CHECK(recovery.ask_snapshot(5, 240 * kMs, request) == Advice::give_up);
+    CHECK(recovery.ask_snapshot(session(), 5, 140 * kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 239 * kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 240 * kMs, request) == Advice::give_up);
     CHECK_FALSE(recovery.snapshot_loads(request.id));
     CHECK(recovery.counters()[RecoveryCounter::snapshots_timed_out] == 1);
     // The second pause would be twice the first one, but for its limit.
-    CHECK(recovery.ask_snapshot(5, 240 * kMs, request) == Advice::wait);
-    CHECK(recovery.ask_snapshot(5, 254 * kMs, request) == Advice::wait);
-    CHECK(recovery.ask_snapshot(5, 255 * kMs, request) == Advice::ask);
+    CHECK(recovery.ask_snapshot(session(), 5, 240 * kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 254 * kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, 255 * kMs, request) == Advice::ask);
 }
 
 TEST_CASE("GapRecovery: one snapshot after the other keeps its distance too") {
@@ -135,11 +135,11 @@ TEST_CASE("GapRecovery: one snapshot after the other keeps its distance too") {
     GapRecovery recovery(config);
     RecoveryRequest request;
     recovery.want_snapshot();
-    REQUIRE(recovery.ask_snapshot(5, 0, request) == Advice::ask);
+    REQUIRE(recovery.ask_snapshot(session(), 5, 0, request) == Advice::ask);
     REQUIRE(recovery.snapshot_begins(request.id));
-    CHECK(recovery.ask_snapshot(5, kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 5, kMs, request) == Advice::wait);
     recovery.snapshot_joined();
     recovery.want_snapshot();
-    CHECK(recovery.ask_snapshot(9, 2 * kMs, request) == Advice::wait);
-    CHECK(recovery.ask_snapshot(9, 11 * kMs, request) == Advice::ask);
+    CHECK(recovery.ask_snapshot(session(), 9, 2 * kMs, request) == Advice::wait);
+    CHECK(recovery.ask_snapshot(session(), 9, 11 * kMs, request) == Advice::ask);
 }

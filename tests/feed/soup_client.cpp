@@ -239,11 +239,12 @@ TEST_CASE("SoupClient: what is no SoupBinTCP ends the connection") {
 
 namespace {
 
-struct Snapshot {
+struct Snapshot final : SnapshotSink {
+    void on_snapshot_message(std::span<const std::uint8_t> m) override { messages.emplace_back(m.begin(), m.end()); }
+    void on_snapshot_end(SequenceNumber number) override { next = number; }
+
     std::vector<std::string> messages;
     SequenceNumber next = 0;
-    void on_snapshot_message(std::span<const std::uint8_t> m) { messages.emplace_back(m.begin(), m.end()); }
-    void on_snapshot_end(SequenceNumber number) { next = number; }
 };
 
 }  // namespace

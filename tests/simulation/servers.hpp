@@ -67,21 +67,23 @@ class Servers {
     };
     // Hands what the client reads to the session.
     template <class Session>
-    struct Sink {
-        Session& session;
-        Connection& connection;
+    struct Sink final : SnapshotSink {
+        Sink(Session& s, Connection& c) : session(s), connection(c) {}
         void begin() {
             if (!connection.begun) session.on_snapshot_begin(connection.id);
             connection.begun = true;
         }
-        void on_snapshot_message(std::span<const std::uint8_t> message) {
+        void on_snapshot_message(std::span<const std::uint8_t> message) override {
             begin();
             session.on_snapshot_message(connection.id, message);
         }
-        void on_snapshot_end(SequenceNumber next) {
+        void on_snapshot_end(SequenceNumber next) override {
             begin();
             session.on_snapshot_end(connection.id, next);
         }
+
+        Session& session;
+        Connection& connection;
     };
 
     [[nodiscard]] bool strikes(Fault fault) {
@@ -137,7 +139,7 @@ class Servers {
     void serve(Session& session) {
         Connection& c = *connection_;
         const std::size_t piece = std::min<std::size_t>(rng_.between(1, 600), c.cut_at - c.sent);
-        Sink<Session> sink{session, c};
+        Sink<Session> sink(session, c);
         c.client.on_bytes(std::span(c.stream).subspan(c.sent, piece), c.due, sink);
         c.sent += piece;
         c.due += static_cast<std::int64_t>(rng_.between(5, 150)) * 1000;

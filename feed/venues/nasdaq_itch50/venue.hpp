@@ -1,6 +1,7 @@
 // Nasdaq's equity books, and those of its sister exchanges, which speak the same protocol.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include "millrace/feed/streams/dbn/venue_traits.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/book_builder.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
+#include "millrace/feed/venues/nasdaq_itch50/recovery.hpp"
 
 namespace millrace::venues {
 
@@ -19,6 +21,9 @@ struct NasdaqItch50 {
     static constexpr dbn::VenueTraits kDbn{"XNAS.ITCH", 2, dbn::TimeOrigin::new_york_midnight};
 
     static constexpr RecoveryMeans kRecovery{.retransmit = true, .glimpse = true};
+    [[nodiscard]] static std::unique_ptr<RecoveryProtocol> recovery_protocol() {
+        return std::make_unique<itch50::Recovery>();
+    }
 
     using Framing = MoldUdp64;
     using Messages = itch50::Messages;

@@ -1,0 +1,70 @@
+// How a venue is asked for what was missed and how its answers read: bytes in, bytes out. The recovery thread
+// (feed/net/recovery_client.hpp) has the sockets; none of this is on the hot path, hence virtual.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "millrace/core/types.hpp"
+#include "millrace/feed/gap_recovery.hpp"
+
+namespace millrace {
+
+class SnapshotSink {
+  public:
+    virtual void on_snapshot_message(std::span<const std::uint8_t> message) = 0;
+    // That was all; live messages go on with number `next`.
+    virtual void on_snapshot_end(SequenceNumber next) = 0;
+
+  protected:
+    ~SnapshotSink() = default;
+};
+
+// Takes one snapshot over one connection. Whoever asks for it decides when to try again. `now` is any clock
+// that does not go back.
+class SnapshotClient {
+  public:
+    enum class State : std::uint8_t { going, done, failed };
+
+    virtual ~SnapshotClient() = default;
+
+    [[nodiscard]] State state() const { return state_; }
+    // Bytes to send; tell how many were taken.
+    [[nodiscard]] virtual std::span<const std::uint8_t> output() const = 0;
+    virtual void sent(std::size_t bytes, Timestamp now) = 0;
+
+    virtual void on_connecting(Timestamp now) = 0;
+    virtual void on_connected(Timestamp now) = 0;
+    // Before the end of the snapshot that is a failure.
+    virtual void on_closed() {
+        if (state_ == State::going) state_ = State::failed;
+    }
+    virtual void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, SnapshotSink& sink) = 0;
+    virtual void on_time(Timestamp now) = 0;
+
+  protected:
+    State state_ = State::going;
+};
+
+// Who logs in at the snapshot servers.
+struct SnapshotLogin {
+    std::string username;
+    std::string password;
+    Nanoseconds timeout_ns = 10'000'000'000;  // of silence
+};
+
+class RecoveryProtocol {
+  public:
+    virtual ~RecoveryProtocol() = default;
+
+    // Appends the datagram that asks for messages again.
+    virtual void write_request(const RecoveryRequest& request, std::vector<std::uint8_t>& out) const = 0;
+    [[nodiscard]] virtual std::unique_ptr<SnapshotClient> snapshot_client(const RecoveryRequest& request,
+                                                                          const SnapshotLogin& login) const = 0;
+};
+
+}  // namespace millrace

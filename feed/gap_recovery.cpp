@@ -14,31 +14,34 @@ void GapRecovery::begin_gap(Timestamp now) {
     gap_since_ = now;
 }
 
-// Looks whether the request that is under way was answered. An answer shows in that less is missing.
-bool GapRecovery::answer_is_late(SequenceRange missing, Timestamp now) {
-    if (missing.first != asked_from_) {
-        asked_ = false;
+// Looks whether the request that is under way was answered, which shows in that less is missing. An answer that
+// takes several packets is waited for up to its end, as long as they come.
+void GapRecovery::look_for_answer(SequenceRange missing, Timestamp now) {
+    if (missing.first != answered_to_) {
+        answered_to_ = missing.first;
+        answered_at_ = now;
         unanswered_ = 0;
-        return false;
+        const bool more = missing.first > asked_for_.first && missing.first <= asked_for_.last;
+        asked_ = config_.answers_in_parts && more;
+        return;
     }
-    if (now - asked_at_ < config_.answer_timeout_ns) return false;
+    if (now - answered_at_ < config_.answer_timeout_ns) return;
     asked_ = false;
     ++unanswered_;
     ++counters_[RecoveryCounter::unanswered];
-    if (planted(Bug::same_server_again)) return true;
+    if (planted(Bug::same_server_again)) return;
     server_ = static_cast<std::uint8_t>((server_ + 1U) % config_.retransmit_servers);
-    return true;
 }
 
 GapRecovery::Advice GapRecovery::retransmit(const SessionKey& session, SequenceRange missing, Timestamp now,
                                             RecoveryRequest& request) {
     if (config_.retransmit_servers == 0) return Advice::give_up;
     begin_gap(now);
-    if (asked_) static_cast<void>(answer_is_late(missing, now));
-    if (asked_) return Advice::wait;
+    if (asked_) look_for_answer(missing, now);
+    const bool too_late = now - gap_since_ >= config_.retransmit_ns;
+    if (asked_ && !too_late) return Advice::wait;
     const bool too_long = has_snapshots() && missing.size() > config_.gap_messages_max;
-    if (too_long || unanswered_ >= config_.attempts * config_.retransmit_servers ||
-        now - gap_since_ >= config_.retransmit_ns) {
+    if (too_long || too_late || unanswered_ >= config_.attempts * config_.retransmit_servers) {
         ++counters_[RecoveryCounter::retransmission_failed];
         gap_ended();
         return Advice::give_up;
@@ -46,11 +49,12 @@ GapRecovery::Advice GapRecovery::retransmit(const SessionKey& session, SequenceR
     const Nanoseconds pause = planted(Bug::request_storm) ? 0 : config_.request_interval_ns;
     if (ever_asked_ && now - asked_at_ < pause) return Advice::wait;
     asked_ = ever_asked_ = true;
-    asked_at_ = now;
-    asked_from_ = missing.first;
+    asked_at_ = answered_at_ = now;
+    answered_to_ = missing.first;
     const auto most = std::min<std::uint64_t>(config_.request_messages_max, 65'534);
-    request = {RecoveryRequest::Kind::retransmit, server_,
-               static_cast<std::uint16_t>(std::min<std::uint64_t>(missing.size(), most)), 0,
+    const std::uint64_t count = std::min<std::uint64_t>(missing.size(), most);
+    asked_for_ = {missing.first, missing.first + count - 1};
+    request = {RecoveryRequest::Kind::retransmit, server_, static_cast<std::uint16_t>(count), 0,
                planted(Bug::request_off_by_one) ? missing.first + 1 : missing.first, session};
     ++counters_[RecoveryCounter::requests];
     return Advice::ask;

@@ -79,7 +79,7 @@ class GapRecovery {
     };
 
     void begin_gap(Timestamp now);
-    [[nodiscard]] bool answer_is_late(SequenceRange missing, Timestamp now);
+    void look_for_answer(SequenceRange missing, Timestamp now);
 
     RecoveryConfig config_;
     RecoveryCounters counters_;
@@ -88,8 +88,10 @@ class GapRecovery {
     bool asked_ = false;           // a request waits for its answer
     std::uint8_t server_ = 0;      // to ask next
     std::uint32_t unanswered_ = 0;  // requests in a row
-    SequenceNumber asked_from_ = 0;
+    SequenceRange asked_for_{};
     Timestamp asked_at_ = 0;
+    SequenceNumber answered_to_ = 0;  // what was missing first when an answer last showed, or the question was put, ...
+    Timestamp answered_at_ = 0;       // ... and when that was
     bool ever_asked_ = false;
     Timestamp gap_since_ = 0;
 

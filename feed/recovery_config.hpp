@@ -2,6 +2,7 @@
 // servers are is known to whoever opens sockets.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -11,17 +12,18 @@
 namespace millrace {
 
 struct RecoveryConfig {
-    // Retransmission (MoldUDP64 1.00, "Request Packet"): asked for when the reorder window is over.
+    // Retransmission (MoldUDP64 1.00, "Request Packet"; IEX-TP, "Gap Fill"): asked for when the reorder window is over.
     std::uint8_t retransmit_servers = 0;          // asked in turn; 0: no retransmission
-    std::uint32_t request_messages_max = 1'000;   // asked for at once; a reply holds as many as fit a packet
+    std::uint32_t request_messages_max = 1'000;   // asked for at once; the venue may allow fewer
     std::uint64_t gap_messages_max = 100'000;     // longer gaps go straight to the snapshot
     std::uint32_t attempts = 3;                   // without an answer, of each server
     Nanoseconds answer_timeout_ns = 200'000'000;  // after that the next server is asked
     Nanoseconds request_interval_ns = 500'000;    // between two requests, at least
     Nanoseconds retransmit_ns = 5'000'000'000;    // for one gap, all told
+    bool answers_in_parts = false;                // an answer takes as many packets as it needs; the venue's
     std::size_t hold_bytes = std::size_t{16} << 20;  // of packets that wait behind the gap
 
-    // Snapshot (GLIMPSE 5.0): where retransmission is refused, fails, or would take too long.
+    // Snapshot (GLIMPSE 5.0, SNAP): where retransmission is refused, fails, or would take too long.
     std::uint8_t snapshot_servers = 0;              // asked in turn; 0: no snapshots
     Nanoseconds snapshot_timeout_ns = 10'000'000'000;  // without a sign of progress
     Nanoseconds snapshot_retry_ns = 1'000'000'000;     // pause after a failure; doubles up to ...
@@ -33,13 +35,25 @@ struct RecoveryConfig {
 
 // By which means a venue gives back what was missed; a venue that declares no `kRecovery` has none.
 struct RecoveryMeans {
-    bool retransmit = false;  // MoldUDP64 requests
+    bool retransmit = false;  // by UDP requests
     bool glimpse = false;     // GLIMPSE 5.0 snapshots
+    // A request is answered by as many packets as it takes, and not by one that holds what fits.
+    bool answers_in_parts = false;
+    std::uint32_t request_messages_max = 65'534;
 };
 template <class Venue>
 [[nodiscard]] consteval RecoveryMeans recovery_means() {
     if constexpr (requires { Venue::kRecovery; }) return Venue::kRecovery;
     else return {};
+}
+
+// The config as far as the venue goes along with it.
+template <class Venue>
+[[nodiscard]] constexpr RecoveryConfig for_venue(RecoveryConfig config) {
+    constexpr RecoveryMeans kMeans = recovery_means<Venue>();
+    config.answers_in_parts = kMeans.answers_in_parts;
+    config.request_messages_max = std::min(config.request_messages_max, kMeans.request_messages_max);
+    return config;
 }
 
 // What happens to a book that the feed contradicted.

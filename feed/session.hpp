@@ -40,7 +40,7 @@ class Session {
     Session(const SessionConfig& config, Handler& handler)
         : store_(config.limits), directory_(config.symbols, config.limits.books), arbiter_(config),
           context_(store_, directory_, handler, config.limits.books), builder_(context_), handler_(handler),
-          config_(config), recovery_(config.recovery),
+          config_(config), recovery_(for_venue<Venue>(config.recovery)),
           log_(recovery_.has_snapshots() ? config.recovery.backlog_bytes : 0),
           watch_(config.lines, config.quality.quiet_ns),
           copies_(config.lines > 1 || config.recovery.enabled() ? config.quality.compare_messages : 0) {

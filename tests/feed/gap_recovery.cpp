@@ -46,6 +46,42 @@ TEST_CASE("GapRecovery: asks for what is missing, and for the rest of it when a 
     CHECK(recovery.counters()[RecoveryCounter::unanswered] == 0);
 }
 
+TEST_CASE("GapRecovery: an answer that comes in parts is waited for up to its end, or as long as parts come") {
+    RecoveryConfig config = two_servers();
+    config.answers_in_parts = true;
+    GapRecovery recovery(config);
+    RecoveryRequest request;
+    REQUIRE(recovery.retransmit(session(), {100, 170}, 0, request) == Advice::ask);
+    CHECK(request.count == 50);
+    CHECK(recovery.retransmit(session(), {120, 170}, 9 * kMs, request) == Advice::wait);
+    CHECK(recovery.retransmit(session(), {140, 170}, 18 * kMs, request) == Advice::wait);
+    CHECK(recovery.retransmit(session(), {140, 170}, 27 * kMs, request) == Advice::wait);
+    // The last part was lost: another server is asked for the rest.
+    REQUIRE(recovery.retransmit(session(), {140, 170}, 28 * kMs, request) == Advice::ask);
+    CHECK(request.server == 1);
+    CHECK(request.first == 140);
+    CHECK(request.count == 31);
+    CHECK(recovery.counters()[RecoveryCounter::unanswered] == 1);
+    // What was asked for is there; the next gap is another question.
+    REQUIRE(recovery.retransmit(session(), {180, 190}, 29 * kMs, request) == Advice::ask);
+    CHECK(request.first == 180);
+    CHECK(recovery.counters()[RecoveryCounter::unanswered] == 1);
+}
+
+TEST_CASE("GapRecovery: parts that trickle in do not hold a gap open for ever") {
+    RecoveryConfig config = two_servers();
+    config.answers_in_parts = true;
+    config.request_messages_max = 1'000;
+    GapRecovery recovery(config);
+    RecoveryRequest request;
+    Timestamp now = 0;
+    REQUIRE(recovery.retransmit(session(), {1, 1'000}, now, request) == Advice::ask);
+    for (SequenceNumber first = 2; (now += 9 * kMs) < 1'000 * kMs; ++first) {
+        REQUIRE(recovery.retransmit(session(), {first, 1'000}, now, request) == Advice::wait);
+    }
+    CHECK(recovery.retransmit(session(), {500, 1'000}, now, request) == Advice::give_up);
+}
+
 TEST_CASE("GapRecovery: requests keep their distance") {
     GapRecovery recovery(two_servers());
     RecoveryRequest request;

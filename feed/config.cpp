@@ -188,7 +188,7 @@ class Parser {
         feed.session.lines = feed.lines.size();
         feed.session.datagram_bytes_max = feed.receive.buffer_bytes;
         feed.session.recovery.retransmit_servers =
-            static_cast<std::uint8_t>(feed.recovery.retransmit.size());
+            static_cast<std::uint8_t>(feed.recovery.retransmit_count());
         feed.session.recovery.snapshot_servers =
             static_cast<std::uint8_t>(feed.recovery.snapshot.size());
     }
@@ -234,13 +234,6 @@ class Parser {
             if (config_.feeds[i].name == feed.name)
                 fail(*table.get("name"), "feed.name: two feeds are called " + feed.name);
         }
-        for (const auto& [key, servers] : {std::pair{"retransmit", &feed.recovery.retransmit},
-                                           std::pair{"glimpse", &feed.recovery.snapshot}}) {
-            constexpr std::size_t kServersMax = 16;
-            if (servers->size() > kServersMax)
-                fail(*table.at_path("recovery").node(),
-                     "feed.recovery." + std::string(key) + ": at most 16 servers");
-        }
         check_recovery(table, feed);
         const std::size_t cpus = feed.threads.receivers.size();
         if (cpus != 0 && cpus != feed.lines.size()) {
@@ -256,14 +249,18 @@ class Parser {
     void check_recovery(const toml::table& table, const FeedConfig& feed) const {
         RecoveryMeans means;
         venues::with_venue(feed.venue, [&]<class Venue>() { means = recovery_means<Venue>(); });
-        const auto check = [&](const char* key, bool has) {
+        const auto check = [&](const char* key, bool has, const std::vector<GroupConfig>& servers) {
+            constexpr std::size_t kServersMax = 16;
             const toml::node* node = table.at_path("recovery." + std::string(key)).node();
-            if (node == nullptr || has) return;
-            fail(*node, "feed.recovery." + std::string(key) + ": " + feed.venue +
-                            " cannot be asked that way; leave it out");
+            if (node == nullptr) return;
+            const std::string title = "feed.recovery." + std::string(key) + ": ";
+            if (!has) fail(*node, title + feed.venue + " cannot be asked that way; leave it out");
+            if (servers.size() > kServersMax) fail(*node, title + "at most 16 servers");
         };
-        check("retransmit", means.retransmit);
-        check("glimpse", means.glimpse);
+        check("retransmit", means.retransmit, feed.recovery.retransmit);
+        check("retransmit_tcp", means.retransmit_tcp, feed.recovery.retransmit_tcp);
+        check("glimpse", means.glimpse, feed.recovery.snapshot);
+        check("snap", means.snap, feed.recovery.snapshot);
     }
 
     // Of threads that never leave their CPU to another, each needs one of its own.

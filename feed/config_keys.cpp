@@ -316,15 +316,24 @@ void add_recovery_keys(std::vector<ConfigKey>& keys) {
     };
     using R = RecoveryConfig;
     keys.push_back(endpoints_key("feed.recovery", "retransmit",
-                                 "MoldUDP64 request servers, asked in turn.", false,
-                                 servers(&RecoveryServers::retransmit)));
+                                 "Servers that send messages again by UDP, asked in turn: Nasdaq's of MoldUDP64 "
+                                 "requests, IEX's of UDP gap fill.",
+                                 false, servers(&RecoveryServers::retransmit)));
+    keys.push_back(endpoints_key("feed.recovery", "retransmit_tcp",
+                                 "IEX's servers of TCP gap fill, asked in turn after the others.", false,
+                                 servers(&RecoveryServers::retransmit_tcp)));
     keys.push_back(endpoints_key("feed.recovery", "glimpse",
-                                 "GLIMPSE snapshot servers, asked in turn.", false,
+                                 "Nasdaq's snapshot servers, asked in turn.", false,
                                  servers(&RecoveryServers::snapshot)));
-    keys.push_back(short_text_key("feed.recovery", "username", 6, "For the snapshot servers.",
+    keys.push_back(endpoints_key("feed.recovery", "snap",
+                                 "IEX's snapshot servers, asked in turn; DEEP and DEEP+ have them.", false,
+                                 servers(&RecoveryServers::snapshot)));
+    keys.push_back(short_text_key("feed.recovery", "username", 6, "For the GLIMPSE servers.",
                                   servers(&RecoveryServers::username)));
-    keys.push_back(short_text_key("feed.recovery", "password", 10, "For the snapshot servers.",
+    keys.push_back(short_text_key("feed.recovery", "password", 10, "For the GLIMPSE servers.",
                                   servers(&RecoveryServers::password)));
+    keys.push_back(short_text_key("feed.recovery", "token", 40, "For the SNAP servers.",
+                                  servers(&RecoveryServers::token)));
     key("request_messages", 1, 65'534, "Messages asked for at once.", &R::request_messages_max);
     key("gap_messages", 1, std::int64_t{1} << 40,
         "A longer gap goes straight to the snapshot, where there is one.", &R::gap_messages_max);

@@ -201,7 +201,7 @@ void FeedHandler<Venue, Handler>::start() {
     SessionConfig session = config_.session;
     session.lines = config_.lines.size();
     session.datagram_bytes_max = config_.receive.buffer_bytes;
-    session.recovery.retransmit_servers = static_cast<std::uint8_t>(config_.recovery.retransmit.size());
+    session.recovery.retransmit_servers = static_cast<std::uint8_t>(config_.recovery.retransmit_count());
     session.recovery.snapshot_servers = static_cast<std::uint8_t>(config_.recovery.snapshot.size());
     auto made = std::make_unique<Session<Venue, Handler>>(session, handler_);
     if (threads) {

@@ -35,8 +35,10 @@ struct RecoveryConfig {
 
 // By which means a venue gives back what was missed; a venue that declares no `kRecovery` has none.
 struct RecoveryMeans {
-    bool retransmit = false;  // by UDP requests
-    bool glimpse = false;     // GLIMPSE 5.0 snapshots
+    bool retransmit = false;      // asked by UDP
+    bool retransmit_tcp = false;  // asked by TCP
+    bool glimpse = false;         // GLIMPSE 5.0 snapshots
+    bool snap = false;            // IEX's snapshots
     // A request is answered by as many packets as it takes, and not by one that holds what fits.
     bool answers_in_parts = false;
     std::uint32_t request_messages_max = 65'534;

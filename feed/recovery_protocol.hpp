@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,24 +46,44 @@ class SnapshotClient {
     }
     virtual void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, SnapshotSink& sink) = 0;
     virtual void on_time(Timestamp now) = 0;
+    // To be called again and again: hands over at most `bytes` of messages, each behind two more, that could not
+    // be handed over as they came.
+    virtual void hand_over(std::size_t bytes, SnapshotSink& sink) {
+        static_cast<void>(bytes);
+        static_cast<void>(sink);
+    }
 
   protected:
     State state_ = State::going;
 };
 
-// Who logs in at the snapshot servers.
+// Who logs in at the snapshot servers, as far as they ask.
 struct SnapshotLogin {
     std::string username;
     std::string password;
+    std::string token;
     Nanoseconds timeout_ns = 10'000'000'000;  // of silence
+};
+
+// Cuts what comes over one connection into packets, as they would have come by UDP.
+class PacketCutter {
+  public:
+    using Put = std::function<void(std::span<const std::uint8_t> packet)>;
+
+    virtual ~PacketCutter() = default;
+    // Puts what is complete in packets of at most `room` bytes. False when these are no such packets.
+    [[nodiscard]] virtual bool on_bytes(std::span<const std::uint8_t> bytes, std::size_t room, const Put& put) = 0;
 };
 
 class RecoveryProtocol {
   public:
     virtual ~RecoveryProtocol() = default;
 
-    // Appends the datagram that asks for messages again.
+    // Appends what asks for messages again: a datagram, or all that is said over a connection.
     virtual void write_request(const RecoveryRequest& request, std::vector<std::uint8_t>& out) const = 0;
+    // The answer's by TCP; null for venues that answer by UDP alone.
+    [[nodiscard]] virtual std::unique_ptr<PacketCutter> packet_cutter() const { return nullptr; }
+    // Null for venues without snapshots.
     [[nodiscard]] virtual std::unique_ptr<SnapshotClient> snapshot_client(const RecoveryRequest& request,
                                                                           const SnapshotLogin& login) const = 0;
 };

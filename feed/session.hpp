@@ -94,8 +94,12 @@ class Session {
     [[nodiscard]] LineId recovery_line() const { return static_cast<LineId>(config_.lines); }
 
     // The snapshot asked for as `id` begins; it brings messages; it ends, and live messages go on with
-    // `next`; or it cannot be had. Answers to earlier requests are ignored.
+    // `next`; or it cannot be had. Answers to earlier requests are ignored. `progress` says that bytes came which
+    // are no messages yet.
     void on_snapshot_begin(std::uint32_t id);
+    void on_snapshot_progress(std::uint32_t id) {
+        if (recovery_.snapshot_current(id)) recovery_.snapshot_progressed();
+    }
     void on_snapshot_message(std::uint32_t id, std::span<const std::uint8_t> message);
     void on_snapshot_end(std::uint32_t id, SequenceNumber next);
     void on_snapshot_failed(std::uint32_t id);

@@ -54,12 +54,15 @@ struct ReceiveConfig {
 // Who is asked for what was missed (feed/recovery_config.hpp says how).
 struct RecoveryServers {
     std::vector<GroupConfig> retransmit;  // asked by UDP
+    std::vector<GroupConfig> retransmit_tcp;  // by TCP, after those
     std::vector<GroupConfig> snapshot;    // by TCP
-    std::string username;
+    std::string username;                 // for the snapshot servers, as is what follows
     std::string password;
+    std::string token;
     Backend backend = Backend::recvmmsg;  // how TCP is received; follows from the feed's
 
-    [[nodiscard]] bool any() const { return !retransmit.empty() || !snapshot.empty(); }
+    [[nodiscard]] std::size_t retransmit_count() const { return retransmit.size() + retransmit_tcp.size(); }
+    [[nodiscard]] bool any() const { return retransmit_count() != 0 || !snapshot.empty(); }
 };
 
 struct ThreadsConfig {

@@ -19,6 +19,8 @@ namespace {
 constexpr int kNapMs = 1;
 // Buffers kept back for retransmissions, so that a long snapshot does not starve them.
 constexpr std::size_t kBuffersForPackets = 64;
+// Bytes of a snapshot that a read brings at most, and that are handed over before buffers are counted again.
+constexpr std::size_t kAtOnce = 65'536;
 }  // namespace
 
 RecoveryClient::RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const RecoveryServers& servers,
@@ -50,10 +52,12 @@ void RecoveryClient::run() {
         const Timestamp now = MonotonicClock::now();
         take_requests(now);
         receive_packets();
+        go_on_with_gap_fill();
         go_on_with_snapshot(now);
         published_.publish(counters_);
         polled.clear();
         for (const Socket& socket : udp_) polled.push_back({socket.fd(), POLLIN, 0});
+        if (gap_fill_ != nullptr && !free_.empty()) polled.push_back({gap_fill_->fd(), POLLIN, 0});
         if (tcp_ != nullptr && free_.size() > kBuffersForPackets) polled.push_back({tcp_->fd(), POLLIN, 0});
         ::poll(polled.data(), polled.size(), kNapMs);
     }
@@ -68,9 +72,10 @@ void RecoveryClient::take_requests(Timestamp now) {
 }
 
 void RecoveryClient::send_request(const RecoveryRequest& request) {
-    if (request.server >= udp_.size()) return;
+    gap_fill_.reset();  // the request before it was answered, or never will be
     request_.clear();
     protocol_->write_request(request, request_);
+    if (request.server >= udp_.size()) return begin_gap_fill(request);
     // One that does not get out counts as one that is not answered.
     static_cast<void>(::send(udp_[request.server].fd(), request_.data(), request_.size(),
                              MSG_DONTWAIT | MSG_NOSIGNAL));
@@ -83,32 +88,72 @@ void RecoveryClient::receive_packets() {
             const std::size_t room = arena_.buffer_bytes() - kBufferHead;
             const long size = recv(socket.fd(), arena_[buffer] + kBufferHead, room, MSG_DONTWAIT | MSG_TRUNC);
             if (size < 0) break;  // nothing there, or nobody listens there
-            ++counters_[ReceiveCounter::received];
-            counters_[ReceiveCounter::bytes] += static_cast<std::uint64_t>(size);
-            if (static_cast<std::size_t>(size) > room) {
-                ++counters_[ReceiveCounter::truncated];
-                continue;
-            }
-            Answer answer;
-            answer.received = {SystemClock::now(), buffer, static_cast<std::uint16_t>(size), line_, 0};
-            if (!answers_.has_room()) {
-                ++counters_[ReceiveCounter::queue_full];
-                continue;
-            }
-            // Published first: as soon as it is in the ring it may be counted as arbitrated.
-            ++counters_[ReceiveCounter::handed_over];
-            published_.publish(counters_);
-            static_cast<void>(answers_.push(answer));
-            free_.pop_back();
+            if (hand_over_packet(buffer, static_cast<std::size_t>(size))) free_.pop_back();
         }
     }
+}
+
+bool RecoveryClient::hand_over_packet(std::uint32_t buffer, std::size_t bytes) {
+    ++counters_[ReceiveCounter::received];
+    counters_[ReceiveCounter::bytes] += bytes;
+    if (bytes > arena_.buffer_bytes() - kBufferHead) {
+        ++counters_[ReceiveCounter::truncated];
+        return false;
+    }
+    Answer answer;
+    answer.received = {SystemClock::now(), buffer, static_cast<std::uint16_t>(bytes), line_, 0};
+    if (!answers_.has_room()) {
+        ++counters_[ReceiveCounter::queue_full];
+        return false;
+    }
+    // Published first: as soon as it is in the ring it may be counted as arbitrated.
+    ++counters_[ReceiveCounter::handed_over];
+    published_.publish(counters_);
+    static_cast<void>(answers_.push(answer));
+    return true;
+}
+
+// A connection for each request, as the servers want it: they hang up when they have answered.
+void RecoveryClient::begin_gap_fill(const RecoveryRequest& request) {
+    const std::size_t server = request.server - udp_.size();
+    if (server >= servers_.retransmit_tcp.size()) return;
+    cutter_ = protocol_->packet_cutter();
+    gap_fill_ = std::make_unique<TcpStream>(servers_.retransmit_tcp[server], servers_.backend);
+    request_sent_ = 0;
+}
+
+void RecoveryClient::go_on_with_gap_fill() {
+    if (gap_fill_ == nullptr) return;
+    bool good = true;
+    if (gap_fill_->state() == TcpStream::State::open) {
+        request_sent_ += gap_fill_->send(std::span(request_).subspan(request_sent_));
+        while (good && free_.size() > kBuffersForPackets) {
+            const auto bytes = gap_fill_->receive();
+            if (bytes.empty()) break;
+            good = cutter_->on_bytes(bytes, arena_.buffer_bytes() - kBufferHead,
+                                     [this](std::span<const std::uint8_t> packet) { hand_over_copy(packet); });
+        }
+    }
+    // Its end is no failure: whether all has come shows in what is missing.
+    if (!good || gap_fill_->state() == TcpStream::State::closed) gap_fill_.reset();
+}
+
+void RecoveryClient::hand_over_copy(std::span<const std::uint8_t> packet) {
+    if (free_.empty()) {
+        ++counters_[ReceiveCounter::received];
+        ++counters_[ReceiveCounter::queue_full];
+        return;
+    }
+    const std::uint32_t buffer = free_.back();
+    std::memcpy(arena_[buffer] + kBufferHead, packet.data(), packet.size());
+    if (hand_over_packet(buffer, packet.size())) free_.pop_back();
 }
 
 void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp now) {
     if (filling_ != kNoBuffer) free_.push_back(std::exchange(filling_, kNoBuffer));
     filled_ = 0;
     snapshot_id_ = request.id;
-    snapshot_ = protocol_->snapshot_client(request, {servers_.username, servers_.password, timeout_ns_});
+    snapshot_ = protocol_->snapshot_client(request, {servers_.username, servers_.password, servers_.token, timeout_ns_});
     tcp_ = std::make_unique<TcpStream>(servers_.snapshot[request.server % servers_.snapshot.size()], servers_.backend);
     snapshot_->on_connecting(now);
     connected_ = false;
@@ -119,15 +164,19 @@ void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp no
 void RecoveryClient::tell_begin() {
     if (begun_) return;
     begun_ = true;
-    Answer begin;
-    begin.kind = Answer::Kind::begin;
-    begin.id = snapshot_id_;
-    static_cast<void>(answers_.push(begin));
+    tell(Answer::Kind::begin);
+}
+
+void RecoveryClient::tell(Answer::Kind kind, SequenceNumber next) {
+    Answer answer;
+    answer.kind = kind;
+    answer.id = snapshot_id_;
+    answer.next = next;
+    static_cast<void>(answers_.push(answer));
 }
 
 bool RecoveryClient::enough_buffers() {
-    // A read brings at most 64 KiB, and as many buffers of messages as that fills.
-    return free_.size() > kBuffersForPackets + 65'536 / (arena_.buffer_bytes() - kBufferHead) * 2;
+    return free_.size() > kBuffersForPackets + kAtOnce / (arena_.buffer_bytes() - kBufferHead) * 2;
 }
 
 // What a snapshot brings, on its way into buffers.
@@ -151,8 +200,10 @@ void RecoveryClient::go_on_with_snapshot(Timestamp now) {
             const auto bytes = tcp_->receive();
             if (bytes.empty()) break;
             snapshot_->on_bytes(bytes, now, messages);
+            heard_.store(snapshot_id_, std::memory_order_relaxed);
         }
     }
+    if (enough_buffers()) snapshot_->hand_over(kAtOnce, messages);
     if (tcp_->state() == TcpStream::State::closed) snapshot_->on_closed();
     snapshot_->on_time(now);
     flush_messages();
@@ -162,11 +213,7 @@ void RecoveryClient::go_on_with_snapshot(Timestamp now) {
 
 void RecoveryClient::end_snapshot(Answer::Kind kind, SequenceNumber next) {
     if (kind == Answer::Kind::end) tell_begin();
-    Answer answer;
-    answer.kind = kind;
-    answer.id = snapshot_id_;
-    answer.next = next;
-    static_cast<void>(answers_.push(answer));
+    tell(kind, next);
     snapshot_.reset();
     tcp_.reset();
 }

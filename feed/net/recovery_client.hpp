@@ -1,4 +1,4 @@
-// Fetches what a session asks for, on a thread of its own: retransmissions by UDP, snapshots by TCP. The
+// Fetches what a session asks for, on a thread of its own: retransmissions by UDP or TCP, snapshots by TCP. The
 // thread that drives the session makes no system call for it: requests and answers travel through rings,
 // answers in buffers taken at the start.
 #pragma once
@@ -61,9 +61,15 @@ class RecoveryClient {
     void take_requests(Timestamp now);
     void send_request(const RecoveryRequest& request);
     void receive_packets();
+    void begin_gap_fill(const RecoveryRequest& request);
+    void go_on_with_gap_fill();
+    // Hands over a packet that lies in a buffer, or is copied into one.
+    [[nodiscard]] bool hand_over_packet(std::uint32_t buffer, std::size_t bytes);
+    void hand_over_copy(std::span<const std::uint8_t> packet);
     void begin_snapshot(const RecoveryRequest& request, Timestamp now);
     void go_on_with_snapshot(Timestamp now);
     void tell_begin();
+    void tell(Answer::Kind kind, SequenceNumber next = 0);
     void end_snapshot(Answer::Kind kind, SequenceNumber next);
     [[nodiscard]] bool enough_buffers();
     // The snapshot's messages, from the client below.
@@ -78,6 +84,9 @@ class RecoveryClient {
     PacketArena arena_;
     std::vector<Socket> udp_;                        // by server; the thread's
     std::vector<std::uint8_t> request_;              // the thread's, as is what follows
+    std::size_t request_sent_ = 0;                   // by gap_fill_
+    std::unique_ptr<TcpStream> gap_fill_;
+    std::unique_ptr<PacketCutter> cutter_;           // of gap_fill_
     std::unique_ptr<TcpStream> tcp_;
     std::unique_ptr<SnapshotClient> snapshot_;       // over tcp_
     bool connected_ = false;
@@ -91,12 +100,14 @@ class RecoveryClient {
     SpscRing<Answer> answers_;                       // thread -> driver
     SpscRing<std::uint32_t> back_;                   // driver -> thread: buffers to use again
     Published<ReceiveCounters> published_;           // thread writes, any reads
+    std::atomic<std::uint32_t> heard_{0};            // thread sets: of this snapshot bytes came; driver clears
     std::atomic<bool> stop_{false};                  // any thread sets, the thread reads
     std::thread thread_;
 };
 
 template <class Session, class Handle>
 std::size_t RecoveryClient::deliver(Session& session, Handle&& handle) {
+    if (heard_.load(std::memory_order_relaxed) != 0) session.on_snapshot_progress(heard_.exchange(0));
     Answer answer;
     std::size_t taken = 0;
     while (answers_.pop(answer)) {

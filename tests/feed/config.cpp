@@ -238,8 +238,27 @@ TEST_CASE("config: a venue is asked only in ways that it answers") {
          "f.toml:11: feed.recovery.glimpse: iex-deep cannot be asked that way");
     says(venue("dbn-mbo", kLineA, servers + "retransmit = [\"127.0.0.1:1\"]\n"),
          "f.toml:11: feed.recovery.retransmit: dbn-mbo cannot be asked that way");
+    says(venue("iex-tops", kLineA, servers + "snap = [\"127.0.0.1:1\"]\n"),
+         "f.toml:11: feed.recovery.snap: iex-tops cannot be asked that way");
     says(venue("iex-tops", "[[feed.line]]\nname = \"A\"\nsoup = \"127.0.0.1:1\"\n", ""),
          "f.toml:6: feed.line.soup: iex-tops does not come by SoupBinTCP");
+}
+
+TEST_CASE("config: IEX's servers are asked by UDP first, then by TCP, and for snapshots") {
+    const std::string text = "[[feed]]\nname = \"n\"\nvenue = \"iex-deep\"\n" + std::string(kLineA) + R"(
+[feed.recovery]
+retransmit = ["127.0.0.1:1", "127.0.0.1:2"]
+retransmit_tcp = ["127.0.0.1:3"]
+snap = ["127.0.0.1:4"]
+token = "secret"
+)";
+    const FeedConfig feed = parse_config(text, "f.toml").feeds.at(0);
+    CHECK(feed.recovery.retransmit.size() == 2);
+    CHECK(feed.recovery.retransmit_tcp == std::vector<GroupConfig>{{"127.0.0.1", 3}});
+    CHECK(feed.recovery.snapshot == std::vector<GroupConfig>{{"127.0.0.1", 4}});
+    CHECK(feed.recovery.token == "secret");
+    CHECK(feed.session.recovery.retransmit_servers == 3);
+    CHECK(feed.session.recovery.snapshot_servers == 1);
 }
 
 TEST_CASE("config: a file that is missing, a folder, binary or no TOML says which") {

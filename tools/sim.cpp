@@ -43,6 +43,7 @@ struct SimOptions {
     std::vector<std::string> serve;
     std::string username;
     std::string password;
+    std::string token;
     double linger = 2;
     bool json = false;
 };
@@ -80,9 +81,11 @@ bool can_serve(const std::string& venue, const std::string& what) {
     bool can = true;
     venues::with_venue(venue, [&]<class Venue>() {
         constexpr RecoveryMeans kMeans = recovery_means<Venue>();
-        can = what == "retransmit" ? kMeans.retransmit
-              : what == "glimpse"  ? kMeans.glimpse
-                                   : WalksRecords<typename Venue::Framing>;
+        can = what == "retransmit"       ? kMeans.retransmit
+              : what == "retransmit-tcp" ? kMeans.retransmit_tcp
+              : what == "glimpse"        ? kMeans.glimpse
+              : what == "snap"           ? kMeans.snap
+                                         : WalksRecords<typename Venue::Framing>;
     });
     return can;
 }
@@ -91,24 +94,27 @@ bool can_serve(const std::string& venue, const std::string& what) {
 std::optional<replay::ServersConfig> servers_config(const SimOptions& options) {
     if (options.serve.empty()) return std::nullopt;
     replay::ServersConfig config;
+    config.venue = options.exchange.venue;
     config.session = options.exchange.session;
     config.packet_bytes_max = options.exchange.packet_bytes_max;
     config.username = options.username;
     config.password = options.password;
+    config.token = options.token;
     for (const std::string& text : options.serve) {
         const std::size_t equals = text.find('=');
         const std::string what = text.substr(0, equals);
         const std::size_t colon = text.rfind(':');
-        std::optional<GroupConfig>* server = what == "retransmit" ? &config.retransmit
-                                             : what == "glimpse"  ? &config.glimpse
-                                             : what == "soup"     ? &config.soup
-                                                                  : nullptr;
+        std::optional<GroupConfig>* server = what == "retransmit"       ? &config.retransmit
+                                             : what == "retransmit-tcp" ? &config.retransmit_tcp
+                                             : what == "glimpse"        ? &config.snapshot
+                                             : what == "snap"           ? &config.snapshot
+                                             : what == "soup"           ? &config.soup
+                                                                        : nullptr;
         if (server == nullptr || equals == std::string::npos || colon == std::string::npos ||
             colon < equals) {
             throw Error(ExitCode::usage,
                         "--serve " + text +
-                            ": give retransmit=ADDRESS:PORT, glimpse=ADDRESS:PORT or "
-                            "soup=ADDRESS:PORT");
+                            ": give retransmit=, retransmit-tcp=, glimpse=, snap= or soup= and ADDRESS:PORT");
         }
         if (!can_serve(options.exchange.venue, what)) {
             throw Error(ExitCode::usage, fmt::format("--serve {}: {} has no such server; leave it out", text,
@@ -345,11 +351,14 @@ void add_sim(CLI::App& app, Run& run) {
     command->add_flag("--repacketise", options->exchange.repacketise,
                       "line B cuts its packets differently");
     command->add_option("--serve", options->serve,
-                        "answer at retransmit=ADDRESS:PORT (MoldUDP64 requests), "
-                        "glimpse=ADDRESS:PORT (snapshots) or soup=ADDRESS:PORT (the feed by TCP)")
+                        "answer at retransmit=ADDRESS:PORT (requests by UDP), "
+                        "retransmit-tcp=ADDRESS:PORT (IEX: gap fill by TCP), glimpse=ADDRESS:PORT or "
+                        "snap=ADDRESS:PORT (snapshots of Nasdaq, of IEX) or soup=ADDRESS:PORT (Nasdaq: "
+                        "the feed by TCP)")
         ->delimiter(',');
-    command->add_option("--username", options->username, "that clients of the TCP servers give");
-    command->add_option("--password", options->password, "that clients of the TCP servers give");
+    command->add_option("--username", options->username, "that clients of GLIMPSE and SoupBinTCP give");
+    command->add_option("--password", options->password, "that clients of GLIMPSE and SoupBinTCP give");
+    command->add_option("--token", options->token, "that clients of SNAP give");
     command
         ->add_option("--linger", options->linger, "seconds that the servers outlive the feed")
         ->check(between(0, 3600))

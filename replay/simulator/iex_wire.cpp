@@ -30,7 +30,7 @@ class IexWire final : public VenueWire {
     }
 
     void begin(std::span<std::uint8_t> room, const Place& place) override {
-        builder_.emplace(room, IexTpPacketBuilder::Stream{protocol(), 1, session_});
+        builder_.emplace(room, IexTpPacketBuilder::Stream{iex_protocol(feed_), 1, session_});
         builder_->begin(place.first, place.offset);
     }
     [[nodiscard]] bool append(Bytes message) override { return builder_->append(message); }
@@ -57,15 +57,6 @@ class IexWire final : public VenueWire {
         std::uint32_t shares = 0;
         std::uint8_t flags = 0;
     };
-
-    [[nodiscard]] std::uint16_t protocol() const {
-        switch (feed_) {
-            case IexFeed::tops: return venues::IexTops::kProtocol;
-            case IexFeed::deep: return venues::IexDeep::kProtocol;
-            case IexFeed::deep_plus: break;
-        }
-        return venues::IexDeepPlus::kProtocol;
-    }
 
     // ---- writing ----
 
@@ -361,6 +352,15 @@ std::optional<IexFeed> iex_feed(std::string_view venue) {
     if (venue == venues::IexDeep::kId) return IexFeed::deep;
     if (venue == venues::IexDeepPlus::kId) return IexFeed::deep_plus;
     return std::nullopt;
+}
+
+std::uint16_t iex_protocol(IexFeed feed) {
+    switch (feed) {
+        case IexFeed::tops: return venues::IexTops::kProtocol;
+        case IexFeed::deep: return venues::IexDeep::kProtocol;
+        case IexFeed::deep_plus: break;
+    }
+    return venues::IexDeepPlus::kProtocol;
 }
 
 std::uint32_t iex_session_id(std::string_view session) {

@@ -23,6 +23,11 @@ class MessageStore {
         const std::size_t begin = sequence == 1 ? 0 : ends_[sequence - 2];
         return std::span(bytes_).subspan(begin, ends_[sequence - 1] - begin);
     }
+    // Bytes of the messages before that one and of their 16-bit lengths: where it lies in a stream of blocks. As
+    // operator[], or of the next message to come.
+    [[nodiscard]] std::uint64_t offset(SequenceNumber sequence) const {
+        return (sequence == 1 ? 0 : ends_[sequence - 2]) + 2 * (sequence - 1);
+    }
 
   private:
     std::vector<std::uint8_t> bytes_;

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "millrace/core/clock.hpp"
 
@@ -15,9 +17,10 @@ constexpr int kNapMs = 2;
 }
 
 SimulatedServers::SimulatedServers(const ServersConfig& config)
-    : config_(config), retransmit_(config.session, config.packet_bytes_max) {
+    : has_snapshots_(config.snapshot.has_value()), venue_(make_servers(config)) {
     if (config.retransmit) udp_ = net::listen_at(*config.retransmit, SOCK_DGRAM);
-    if (config.glimpse) glimpse_ = net::listen_at(*config.glimpse, SOCK_STREAM);
+    if (config.retransmit_tcp) gap_fill_ = net::listen_at(*config.retransmit_tcp, SOCK_STREAM);
+    if (config.snapshot) snapshot_ = net::listen_at(*config.snapshot, SOCK_STREAM);
     if (config.soup) soup_ = net::listen_at(*config.soup, SOCK_STREAM);
     thread_ = std::thread([this] { run(); });
 }
@@ -29,20 +32,20 @@ SimulatedServers::~SimulatedServers() {
 
 void SimulatedServers::append(std::span<const std::uint8_t> message) {
     const std::scoped_lock lock(mutex_);
-    store_.append(message);
-    if (config_.glimpse) books_.apply(message);
+    sent_.store.append(message);
+    if (has_snapshots_) venue_->apply(message);
 }
 
 void SimulatedServers::end() {
     const std::scoped_lock lock(mutex_);
-    ended_ = true;
+    sent_.ended = true;
 }
 
 void SimulatedServers::run() {
     std::vector<pollfd> polled;
     while (!stop_.load()) {
         polled.clear();
-        for (const net::Socket* socket : {&udp_, &glimpse_, &soup_}) {
+        for (const net::Socket* socket : {&udp_, &gap_fill_, &snapshot_, &soup_}) {
             if (socket->fd() >= 0) polled.push_back({socket->fd(), POLLIN, 0});
         }
         for (const Connection& connection : connections_) polled.push_back({connection.socket.fd(), POLLIN, 0});
@@ -50,54 +53,44 @@ void SimulatedServers::run() {
         const Timestamp now = MonotonicClock::now();
         const std::scoped_lock lock(mutex_);
         if (udp_.fd() >= 0) answer_requests();
-        if (glimpse_.fd() >= 0) accept_all(glimpse_, true, now);
-        if (soup_.fd() >= 0) accept_all(soup_, false, now);
+        accept_all(gap_fill_, [&] {
+            ++retransmissions_;
+            return venue_->gap_fill(sent_, now);
+        });
+        accept_all(snapshot_, [&] {
+            ++snapshots_;
+            return venue_->snapshot(sent_, now);
+        });
+        accept_all(soup_, [&] { return venue_->feed(sent_, now); });
         for (Connection& connection : connections_) serve(connection, now);
         connections_.remove_if([](const Connection& connection) { return connection.dead; });
     }
 }
 
 void SimulatedServers::answer_requests() {
-    std::array<std::uint8_t, 64> request;
+    std::array<std::uint8_t, 2'048> request;
     for (;;) {
         sockaddr_storage from{};
         socklen_t size = sizeof(from);
         auto* address = reinterpret_cast<sockaddr*>(&from);
         const long bytes = recvfrom(udp_.fd(), request.data(), request.size(), MSG_DONTWAIT, address, &size);
         if (bytes < 0) return;
-        const auto reply = retransmit_.reply(std::span(request).first(static_cast<std::size_t>(bytes)), store_);
-        if (reply.empty()) continue;
-        ++retransmissions_;
-        static_cast<void>(sendto(udp_.fd(), reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL, address, size));
+        bool answered = false;
+        venue_->answer(std::span(request).first(static_cast<std::size_t>(bytes)), sent_.store, [&](auto reply) {
+            answered = true;
+            static_cast<void>(sendto(udp_.fd(), reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL, address, size));
+        });
+        if (answered) ++retransmissions_;
     }
 }
 
-SoupSource SimulatedServers::feed() {
-    return {[this] { return store_.next(); }, [this](SequenceNumber sequence) { return store_[sequence]; },
-            [this] { return ended_; }};
-}
-
-SoupSource SimulatedServers::source_of(const std::vector<std::vector<std::uint8_t>>& snapshot) {
-    return {[&snapshot] { return snapshot.size() + 1; },
-            [&snapshot](SequenceNumber sequence) { return std::span<const std::uint8_t>(snapshot[sequence - 1]); },
-            [] { return true; }};
-}
-
-void SimulatedServers::accept_all(const net::Socket& listener, bool snapshot, Timestamp now) {
-    for (;;) {
+template <class Make>
+void SimulatedServers::accept_all(const net::Socket& listener, Make&& make) {
+    while (listener.fd() >= 0) {
         net::Socket socket(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (socket.fd() < 0) return;
-        Connection& connection = connections_.emplace_back();
-        connection.socket = std::move(socket);
-        SoupServerConfig config;
-        config.session = config_.session;
-        config.username = config_.username;
-        config.password = config_.password;
-        if (snapshot) {
-            connection.snapshot = books_.snapshot(store_.next());
-            ++snapshots_;
-        }
-        connection.server.emplace(config, snapshot ? source_of(connection.snapshot) : feed(), now);
+        auto server = make();
+        if (server != nullptr) connections_.push_back({std::move(socket), std::move(server), false});
     }
 }
 

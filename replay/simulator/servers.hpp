@@ -1,5 +1,4 @@
-// The simulated exchange's servers on real sockets: retransmission (MoldUDP64), snapshots (GLIMPSE) and the
-// whole feed by TCP (SoupBinTCP), on a thread of their own.
+// The simulated exchange's servers on real sockets, on a thread of their own.
 #pragma once
 
 #include <atomic>
@@ -9,31 +8,24 @@
 #include <mutex>
 #include <optional>
 #include <span>
-#include <string>
 #include <thread>
-#include <vector>
 
 #include "millrace/feed/net/socket.hpp"
-#include "millrace/replay/simulator/message_store.hpp"
-#include "millrace/replay/simulator/retransmit_server.hpp"
-#include "millrace/replay/simulator/snapshot_books.hpp"
-#include "millrace/replay/simulator/soup_server.hpp"
+#include "millrace/replay/simulator/venue_servers.hpp"
 
 namespace millrace::replay {
 
-struct ServersConfig {
-    std::string session;
-    std::size_t packet_bytes_max = 1'400;
-    std::optional<GroupConfig> retransmit;
-    std::optional<GroupConfig> glimpse;
-    std::optional<GroupConfig> soup;
-    std::string username;  // with both empty anybody may log in
-    std::string password;
+// Where each server listens; those that the venue does not run are left out.
+struct ServersConfig : VenueServersConfig {
+    std::optional<GroupConfig> retransmit;      // by UDP
+    std::optional<GroupConfig> retransmit_tcp;
+    std::optional<GroupConfig> snapshot;
+    std::optional<GroupConfig> soup;            // the feed itself by TCP
 };
 
 class SimulatedServers {
   public:
-    // Opens the sockets and starts the thread. Throws Error(resource, config).
+    // Opens the sockets and starts the thread. Throws Error(resource, config, usage).
     explicit SimulatedServers(const ServersConfig& config);
     ~SimulatedServers();
     SimulatedServers(const SimulatedServers&) = delete;
@@ -43,35 +35,34 @@ class SimulatedServers {
     void append(std::span<const std::uint8_t> message);
     void end();
 
+    // Requests that were answered, by UDP or TCP; and connections to the snapshot server.
     [[nodiscard]] std::uint64_t retransmissions() const { return retransmissions_.load(); }
     [[nodiscard]] std::uint64_t snapshots() const { return snapshots_.load(); }
 
   private:
     struct Connection {
         net::Socket socket;
-        std::vector<std::vector<std::uint8_t>> snapshot;  // empty: the feed itself
-        std::optional<SoupServer> server;
+        std::unique_ptr<ServerConnection> server;
         bool dead = false;
     };
 
     void run();
     void answer_requests();
-    void accept_all(const net::Socket& listener, bool snapshot, Timestamp now);
-    [[nodiscard]] SoupSource feed();
-    [[nodiscard]] static SoupSource source_of(const std::vector<std::vector<std::uint8_t>>& snapshot);
+    // Of clients at a listener, if there is one; `make()` is the server's side.
+    template <class Make>
+    void accept_all(const net::Socket& listener, Make&& make);
     static void serve(Connection& connection, Timestamp now);
 
-    ServersConfig config_;
+    bool has_snapshots_;
     std::mutex mutex_;  // over what follows, up to connections_
-    MessageStore store_;
-    SnapshotBooks books_;
-    bool ended_ = false;
+    std::unique_ptr<VenueServers> venue_;
+    SentMessages sent_;
 
-    RetransmitServer retransmit_;        // the thread's, as is what follows
-    net::Socket udp_;
-    net::Socket glimpse_;
+    net::Socket udp_;  // the thread's, as is what follows
+    net::Socket gap_fill_;
+    net::Socket snapshot_;
     net::Socket soup_;
-    std::list<Connection> connections_;  // whose addresses their servers keep
+    std::list<Connection> connections_;
     std::atomic<std::uint64_t> retransmissions_{0};
     std::atomic<std::uint64_t> snapshots_{0};
     std::atomic<bool> stop_{false};

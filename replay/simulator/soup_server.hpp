@@ -3,13 +3,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "millrace/core/types.hpp"
 #include "millrace/feed/framing/soupbintcp.hpp"
+#include "millrace/replay/simulator/venue_servers.hpp"
 
 namespace millrace::replay {
 
@@ -31,19 +31,18 @@ struct SoupSource {
     std::function<bool()> ended;
 };
 
-class SoupServer {
+class SoupServer final : public ServerConnection {
   public:
     SoupServer(SoupServerConfig config, SoupSource source, Timestamp now)
         : config_(std::move(config)), source_(std::move(source)), timeout_ns_(config_.timeout_ns),
           heard_at_(now), said_at_(now) {}
 
-    void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now);
-    // Queues messages that have come, up to a limit, and heartbeats; notices a silent client.
-    void on_time(Timestamp now);
-    [[nodiscard]] std::span<const std::uint8_t> output() const { return std::span(out_).subspan(out_sent_); }
-    void sent(std::size_t bytes);
-    // Once the output has gone.
-    [[nodiscard]] bool wants_close() const { return closing_; }
+    void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now) override;
+    // Queues messages that have come, and heartbeats.
+    void on_time(Timestamp now) override;
+    [[nodiscard]] std::span<const std::uint8_t> output() const override { return std::span(out_).subspan(out_sent_); }
+    void sent(std::size_t bytes) override;
+    [[nodiscard]] bool wants_close() const override { return closing_; }
 
   private:
     static constexpr std::size_t kOutputMax = 65'536;

@@ -22,15 +22,17 @@ struct Net {
         retransmit = "127.0.0.1:" + port(12'000);
         glimpse = "127.0.0.1:" + port(14'000);
         soup = "127.0.0.1:" + port(16'000);
+        retransmit_tcp = "127.0.0.1:" + port(18'000);
     }
-    std::string a, b, retransmit, glimpse, soup;
+    std::string a, b, retransmit, glimpse, soup, retransmit_tcp;
 };
 
 std::string multicast_line(const std::string& name, const std::string& group) {
     return "[[feed.line]]\nname = \"" + name + "\"\ninterface = \"lo\"\ngroups = [\"" + group + "\"]\n";
 }
-std::string config_text(const std::string& lines, const std::string& recovery, const std::string& receive = "") {
-    return "[[feed]]\nname = \"f\"\nvenue = \"nasdaq-itch50\"\n" + lines + "[feed.receive]\n" + receive +
+std::string config_text(const std::string& lines, const std::string& recovery, const std::string& receive = "",
+                        const std::string& venue = "nasdaq-itch50") {
+    return "[[feed]]\nname = \"f\"\nvenue = \"" + venue + "\"\n" + lines + "[feed.receive]\n" + receive +
            "[feed.reorder]\nwindow_ms = 20\n[feed.recovery]\n" + recovery +
            "snapshot_retry_ms = 100\n[feed.limits]\ninstruments = 64\norders = 100000\nlevels = 50000\n";
 }
@@ -42,24 +44,38 @@ struct Day {
     Json recorded;  // the replay of what live recorded
 };
 
-Json replay(const TempFile& file) {
-    const Outcome replayed = run_command({"replay", file.path(), "--venue", "nasdaq-itch50", "--json", "--orders",
-                                          "100000", "--levels", "50000"});
+Json replay(const TempFile& file, const std::string& venue) {
+    const Outcome replayed = run_command({"replay", file.path(), "--venue", venue, "--json", "--orders", "100000",
+                                          "--levels", "50000"});
     INFO(replayed.err);
     REQUIRE(replayed.code == 0);
     return Json::parse(replayed.out);
 }
 
-Day run(const std::string& config_of_feed, std::vector<std::string> sim_arguments, bool late = false) {
+// The digest of all that the simulated exchange says with these arguments.
+Json digest_of_all(std::vector<std::string> sim_arguments, const std::string& venue) {
+    const TempFile everything("recovery-everything.pcapng");
+    sim_arguments.insert(sim_arguments.end(), {"--capture", everything.path()});
+    const Outcome exchange = run_command(sim_arguments);
+    INFO(exchange.err);
+    REQUIRE(exchange.code == 0);
+    return replay(everything, venue)["digest"];
+}
+
+Day run(const std::string& config_of_feed, const std::vector<std::string>& faults_and_servers, bool late = false,
+        const std::string& venue = "nasdaq-itch50") {
     const TempFile config("recovery.toml");
     const TempFile ready("recovery.ready");
-    const TempFile everything("recovery-everything.bin");
     const TempFile recording("recovery-recording.pcapng");
     std::ofstream(config.path()) << config_of_feed;
     const std::vector<std::string> live_arguments{"live", config.path(), "--ready-file", ready.path(),
                                                   "--record", recording.path(), "--until-end", "--json"};
-    sim_arguments.insert(sim_arguments.begin(), {"sim", "--seconds", "3", "--rate", "8000", "--seed", "77",
-                                                 "--binaryfile", everything.path(), "--linger", "6"});
+    // Long enough for who joins late on a busy host.
+    const std::vector<std::string> market{"sim",    "--venue", venue,    "--seconds", late ? "12" : "3",
+                                          "--rate", "8000",    "--seed", "77"};
+    std::vector<std::string> sim_arguments = market;
+    sim_arguments.insert(sim_arguments.end(), {"--linger", "6"});
+    sim_arguments.insert(sim_arguments.end(), faults_and_servers.begin(), faults_and_servers.end());
     std::unique_ptr<Command> sim;
     if (late) {
         sim = std::make_unique<Command>(sim_arguments, "recovery-sim");
@@ -77,7 +93,7 @@ Day run(const std::string& config_of_feed, std::vector<std::string> sim_argument
     const Outcome exchange = sim->wait();
     INFO(exchange.err);
     REQUIRE(exchange.code == 0);
-    Day day{Json::parse(outcome.out), replay(everything)["digest"], replay(recording)};
+    Day day{Json::parse(outcome.out), digest_of_all(market, venue), replay(recording, venue)};
     INFO(day.seen["recovery"]);
     CHECK(day.seen["balance"] == 0);
     CHECK(day.seen["quality"]["live"] == 20);
@@ -143,5 +159,50 @@ TEST_CASE("recovery live: a feed by SoupBinTCP, on io_uring and without") {
                                         "backend = \"" + backend + "\"\n"),
                             {"--serve", "soup=" + net.soup});
         CHECK(day.seen["gaps"].empty());
+    }
+}
+
+namespace {
+
+// A day of an IEX feed that loses messages on both lines. `keys` go into [feed.recovery].
+Day run_iex(const Net& net, const std::string& venue, const std::string& keys, const std::vector<std::string>& servers,
+            bool late = false) {
+    return run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b), keys, "", venue),
+               lossy(net, servers), late, venue);
+}
+
+}  // namespace
+
+TEST_CASE("recovery live: IEX fills gaps by UDP") {
+    const Net net;
+    for (const std::string venue : {"iex-tops", "iex-deep"}) {
+        const Day day = run_iex(net, venue, "retransmit = [\"" + net.retransmit + "\"]\n",
+                                {"--serve", "retransmit=" + net.retransmit});
+        CHECK(gaps_ended(day.seen, "retransmitted") > 0);
+        CHECK(gaps_ended(day.seen, "given_up") == 0);
+    }
+}
+
+TEST_CASE("recovery live: IEX fills gaps by TCP, where UDP is silent") {
+    const Net net;
+    const Day day = run_iex(net, "iex-deepplus",
+                            "retransmit = [\"" + net.retransmit + "\"]\nretransmit_tcp = [\"" + net.retransmit_tcp +
+                                "\"]\nanswer_timeout_ms = 20\n",
+                            {"--serve", "retransmit-tcp=" + net.retransmit_tcp});
+    CHECK(gaps_ended(day.seen, "retransmitted") > 0);
+    CHECK(gaps_ended(day.seen, "given_up") == 0);
+    CHECK(day.seen["recovery"]["unanswered"] > 0);
+}
+
+TEST_CASE("recovery live: IEX's snapshots are joined where nothing is sent again, by who joins late too") {
+    const Net net;
+    for (const std::string venue : {"iex-deep", "iex-deepplus"}) {
+        for (const bool late : {false, true}) {
+            const Day day = run_iex(net, venue, "snap = [\"" + net.glimpse + "\"]\ntoken = \"secret\"\n",
+                                    {"--serve", "snap=" + net.glimpse, "--token", "secret"}, late);
+            CHECK(gaps_ended(day.seen, "snapshot") > 0);
+            CHECK(gaps_ended(day.seen, "given_up") == 0);
+            CHECK(day.seen["recovery"]["snapshots_joined"] >= 1);
+        }
     }
 }

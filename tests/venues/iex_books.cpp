@@ -6,6 +6,7 @@
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/iex/venue.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/hex.hpp"
 
 namespace {
 
@@ -22,6 +23,10 @@ struct Told : NullHandler {
     void on_trade(const OrderBook&, const Trade& trade) { trades.push_back(trade); }
     void on_status(const OrderBook&, const TradingStatus& status) { statuses.push_back(status); }
     void on_official_price(const OrderBook&, const OfficialPrice& price) { official = price; }
+    void on_instrument(const OrderBook& book, const InstrumentDetails& details) {
+        listed = book.symbol();
+        instrument = details;
+    }
 
     std::vector<BookUpdate> updates;
     std::vector<Top> tops;  // at each update
@@ -29,6 +34,8 @@ struct Told : NullHandler {
     std::vector<Trade> trades;
     std::vector<TradingStatus> statuses;
     std::optional<OfficialPrice> official;
+    Symbol listed;
+    std::optional<InstrumentDetails> instrument;
 };
 struct ToldEachStep : Told {
     static constexpr bool kEachStep = true;
@@ -90,6 +97,7 @@ class Feed {
     }
     // The stream begins anew under the same session.
     void restart() { builder_.begin(1, 0); }
+    void receive(std::span<const std::uint8_t> packet) { session_.on_packet({0, ++now_, packet}); }
     // What is looked at while no packet comes.
     void be_silent_until(Timestamp now) { static_cast<void>(session_.next_request(now)); }
     [[nodiscard]] const OrderBook& book(const char* symbol) const { return *session_.book(symbol); }
@@ -303,6 +311,13 @@ TEST_CASE("IEX: status, halts, the short sale test, events, interest, prices and
     REQUIRE(feed.told.official.has_value());
     CHECK(feed.told.official->kind == OfficialPrice::Kind::closing);
     CHECK(feed.told.official->price == Price{123'4500});
+    auto directory = feed.message<iex::SecurityDirectory>("A");
+    directory.round_lot_size.set(40);
+    feed.send(directory);
+    REQUIRE(feed.told.instrument.has_value());
+    CHECK(feed.told.listed == Symbol("A"));
+    CHECK(feed.told.instrument->round_lot == 40);
+    CHECK(feed.told.instrument->listing_mic == "IEXG");
     auto print = feed.message<iex::TradeReport>("A");
     print.size.set(10);
     print.price.set(5);
@@ -347,4 +362,35 @@ TEST_CASE("IEX: the end of messages ends the session, and silence behind it make
     CHECK_FALSE(feed.session().ended());
     CHECK(feed.session().arbiter().restarts() == 1);
     CHECK(silent_quality(3'000'000'000) == Quality::stale);
+}
+
+// Protocol 0x8002: trade reports and breaks have four reserved bytes more at their end.
+TEST_CASE("TOPS 1.5: bytes written by hand from the sheet, trades of 42 bytes among them, are read as TOPS 1.6") {
+    const std::string prefix = " 1f3674119efecf14 5a49455854202020 ";
+    const std::string quote = "2a00 51 40" + prefix + "e8030000 b4f01e0000000000 18f11e0000000000 d0070000 ";
+    const std::string trade = "2a00 54 20" + prefix + "64000000 b4f01e0000000000 0102030405060708 ffffffff ";
+    const std::string broken = "2a00 42 80" + prefix + "64000000 b4f01e0000000000 0102030405060708 00000000 ";
+    const auto packet = test::from_hex("01 00 0280 01000000 00008742 8400 0300 0000000000000000 0100000000000000 "
+                                       "1f3674119efecf14 " + quote + trade + broken);
+    CHECK(IexTp<0x8004>::parse(packet).kind == FrameKind::malformed);
+    Feed<venues::IexTops> feed;
+    feed.receive(packet);
+    CHECK(feed.session().messages()[MessageCounter::delivered] == 3);
+    CHECK(feed.book("ZIEXT").top() == top(202'7700, 1'000, 202'7800, 2'000));
+    REQUIRE(feed.told.trades.size() == 2);
+    CHECK(feed.told.trades[0].kind == TradeKind::reported);
+    CHECK(feed.told.trades[0].price == Price{202'7700});
+    CHECK(feed.told.trades[0].quantity == 100);
+    CHECK(feed.told.trades[0].match_number == 0x0807060504030201);
+    CHECK(feed.told.trades[0].exchange_time == 1'499'697'155'788'781'087);
+    CHECK_FALSE(feed.told.trades[0].last_sale);  // an odd lot
+    CHECK(feed.told.trades[1].kind == TradeKind::broken);
+    // A byte less than TOPS 1.6 has is too short in either.
+    auto cut = packet;
+    cut.resize(cut.size() - 5);
+    cut[12] = 0x7f;
+    cut[40 + 44 + 44] = 0x25;
+    Feed<venues::IexTops> other;
+    other.receive(cut);
+    CHECK(other.session().messages()[MessageCounter::malformed] == 1);
 }

@@ -75,9 +75,14 @@ class Notices {
     [[nodiscard]] bool ended() const { return ended_; }
     void reset() { ended_ = false; }
 
-    // Opens the book; its details reach no callback yet.
+    // IEX tells of the securities that it lists itself.
     [[nodiscard]] Applied on(const SecurityDirectory& m) {
-        return with_book(m.symbol, [](OrderBook&) {});
+        return with_book(m.symbol, [&](OrderBook& book) {
+            InstrumentDetails details;
+            details.listing_mic = "IEXG";
+            details.round_lot = m.round_lot_size.value();
+            context_.instrument(book, details);
+        });
     }
     [[nodiscard]] Applied on(const TradingStatus& m) {
         return with_book(m.symbol, [&](OrderBook& book) {

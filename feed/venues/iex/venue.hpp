@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "millrace/feed/framing/iex_tp.hpp"
+#include "millrace/feed/streams/dbn/venue_traits.hpp"
 #include "millrace/feed/venues/iex/level_builder.hpp"
 #include "millrace/feed/venues/iex/messages.hpp"
 #include "millrace/feed/venues/iex/order_builder.hpp"
@@ -15,6 +16,9 @@
 namespace millrace::venues {
 
 namespace iex {
+// DBN has no number for DEEP and DEEP+.
+inline constexpr auto kPrivatePublisher = static_cast<std::uint16_t>(dbn::kPrivatePublisher + static_cast<unsigned>(kScale));
+
 [[nodiscard]] constexpr RecoveryMeans recovery_means(bool snap) {
     return {.retransmit = true, .retransmit_tcp = true, .snap = snap, .answers_in_parts = true,
             .request_messages_max = IexTpRequest::kMessagesMax};
@@ -41,6 +45,7 @@ struct IexTops : iex::Feed<iex::TopsMessages> {
     static constexpr std::string_view kId = "iex-tops";
     static constexpr std::string_view kTitle = "IEX TOPS 1.5 and 1.6";
     static constexpr std::uint16_t kProtocol = 0x8003;
+    static constexpr dbn::VenueTraits kDbn{"IEXG.TOPS", 38, dbn::TimeOrigin::utc};
     static constexpr RecoveryMeans kRecovery = iex::recovery_means(false);
     using Framing = IexTp<0x8002, kProtocol>;
     template <BookHandler Handler>
@@ -51,6 +56,7 @@ struct IexDeep : iex::Feed<iex::DeepMessages> {
     static constexpr std::string_view kId = "iex-deep";
     static constexpr std::string_view kTitle = "IEX DEEP 1.0";
     static constexpr std::uint16_t kProtocol = 0x8004;
+    static constexpr dbn::VenueTraits kDbn{"IEXG.DEEP", iex::kPrivatePublisher, dbn::TimeOrigin::utc};
     static constexpr RecoveryMeans kRecovery = iex::recovery_means(true);
     using Framing = IexTp<kProtocol>;
     template <BookHandler Handler>
@@ -61,6 +67,7 @@ struct IexDeepPlus : iex::Feed<iex::DeepPlusMessages> {
     static constexpr std::string_view kId = "iex-deepplus";
     static constexpr std::string_view kTitle = "IEX DEEP+ 1.0";
     static constexpr std::uint16_t kProtocol = 0x8005;
+    static constexpr dbn::VenueTraits kDbn{"IEXG.DEEPPLUS", iex::kPrivatePublisher, dbn::TimeOrigin::utc};
     static constexpr RecoveryMeans kRecovery = iex::recovery_means(true);
     using Framing = IexTp<kProtocol>;
     template <BookHandler Handler>

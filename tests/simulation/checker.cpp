@@ -7,13 +7,17 @@ namespace millrace::sim {
 
 namespace {
 
-char code_of(TradingState state) { return " HPQT"[static_cast<std::size_t>(state)]; }
+char code_of(TradingState state, const Dialect& dialect) {
+    return state == TradingState::quotation_only ? dialect.taking_orders : " HPQT"[static_cast<std::size_t>(state)];
+}
 
-BookAction action_of(const Event& event) {
+BookAction action_of(const Event& event, const Dialect& dialect) {
     switch (event.kind) {
         case Kind::execute:
         case Kind::execute_priced: return BookAction::execute;
-        case Kind::cancel: return BookAction::reduce;
+        case Kind::cancel:
+            if (!dialect.modifies) return BookAction::reduce;
+            return event.quantity == event.before ? BookAction::remove : BookAction::modify;
         case Kind::remove: return BookAction::remove;
         case Kind::replace: return BookAction::replace;
         default: return BookAction::add;
@@ -152,7 +156,7 @@ void Checker::check_update(const OrderBook& book, const BookUpdate& update, cons
     const bool adds = event.kind == Kind::add;
     const bool replaces = event.kind == Kind::replace;
     check(event.changes_book() && event.symbol == symbol_of(book), "event: no such change");
-    check(update.action == action_of(event), "action");
+    check(update.action == action_of(event, exchange_.dialect()), "action");
     check(update.side == (event.bid ? Side::bid : Side::ask), "side");
     check(value(update.order) == (replaces ? event.new_id : event.id), "order");
     check(value(update.previous_order) == event.id, "previous order");
@@ -248,7 +252,7 @@ void Checker::compare(const OrderBook& book, std::uint32_t symbol, SequenceNumbe
     compare_side(book, Side::ask, truth.rows, at);
     expect(at == truth.rows.size(), book, sequence, "content: orders are missing");
     expect(book.order_count() == at, book, sequence, "order count");
-    expect(code_of(book.trading_state()) == day_->state(symbol, sequence), book, sequence, "trading state");
+    expect(code_of(book.trading_state(), exchange_.dialect()) == day_->state(symbol, sequence), book, sequence, "trading state");
     if (!truth.rows.empty()) {
         const Row& row = truth.rows[sequence % truth.rows.size()];
         const auto order = book.find(OrderId{row.id});

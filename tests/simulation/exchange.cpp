@@ -12,8 +12,8 @@ constexpr std::uint32_t kDepth = 9;     // ticks from the middle
 
 }  // namespace
 
-Exchange::Exchange(std::uint64_t seed, std::uint32_t symbols)
-    : rng_(seed, 1), symbols_(symbols), wide_ids_(rng_.per_mille(250)) {}
+Exchange::Exchange(std::uint64_t seed, std::uint32_t symbols, const Dialect& dialect)
+    : rng_(seed, 1), symbols_(symbols), dialect_(dialect), wide_ids_(rng_.per_mille(250)) {}
 
 Event Exchange::fresh(Kind kind, std::int64_t now) const {
     Event event;
@@ -58,6 +58,7 @@ void Exchange::act(std::int64_t now) {
     if (dice < 7) {
         event.kind = Kind::trading;
         event.state = "THPQ"[rng_.below(4)];
+        if (event.state == 'Q') event.state = dialect_.taking_orders;
         return change_state(event);
     }
     const bool full = orders_.size() >= kOrdersMax;
@@ -107,12 +108,12 @@ void Exchange::act_on_order(Event event, Kind kind) {
                          : static_cast<std::uint32_t>(rng_.between(1, std::max(rest.quantity - 1, 1U)));
     if (kind == Kind::execute || kind == Kind::execute_priced) event.match = ++last_match_;
     if (kind == Kind::execute_priced) {
-        event.printable = rng_.per_mille(700);
+        event.printable = rng_.per_mille(700) || dialect_.prints_all;
         event.print_price = order.price + (order.bid ? kTick : 0);
     }
     if (kind == Kind::replace) {
         event.old_price = order.price;
-        event.new_id = new_id();
+        event.new_id = dialect_.modifies ? order.id : new_id();
         if (rng_.per_mille(600)) event.price = price(order.symbol, order.bid);
         event.quantity = static_cast<std::uint32_t>(rng_.between(1, 10)) * 100;
         take_out(index);

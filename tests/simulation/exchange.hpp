@@ -16,6 +16,14 @@ enum class Kind : std::uint8_t {
     directory, trading, add, execute, execute_priced, cancel, remove, replace, hidden_trade, notice
 };
 
+// In what venues differ as far as the market itself goes.
+struct Dialect {
+    // What changes an order says what it is now: a replaced order keeps its id, and a cancel modifies.
+    bool modifies = false;
+    bool prints_all = false;    // there is no trade that is not to be printed
+    char taking_orders = 'Q';   // the trading state in which orders are taken and none trade
+};
+
 // One message of the exchange. What it did to the order named stands beside what it says.
 struct Event {
     Kind kind = Kind::notice;
@@ -76,7 +84,12 @@ class Day {
         return states[at - 1].state;
     }
 
+    // Where message `sequence` lies in the stream of messages and their lengths.
+    [[nodiscard]] std::uint64_t offset(std::uint64_t sequence) const { return offsets_[sequence - 1]; }
+
     void record(const Event& event) { events_.push_back(event); }
+    // How long each message is on the wire, in order.
+    void record_size(std::size_t bytes) { offsets_.push_back(offsets_.back() + 2 + bytes); }
     void record_book(std::uint32_t symbol, std::vector<Row> rows) {
         history_[symbol].push_back({last_sequence(), std::move(rows)});
     }
@@ -89,13 +102,14 @@ class Day {
     };
     std::uint32_t number_;
     std::vector<Event> events_;
+    std::vector<std::uint64_t> offsets_{0};
     std::vector<std::vector<Truth>> history_;  // by symbol
     std::vector<std::vector<State>> states_;   // by symbol
 };
 
 class Exchange {
   public:
-    Exchange(std::uint64_t seed, std::uint32_t symbols);
+    Exchange(std::uint64_t seed, std::uint32_t symbols, const Dialect& dialect);
 
     // Opens the next session: a directory, no orders, sequence numbers from 1.
     void open_day(std::int64_t now);
@@ -104,6 +118,7 @@ class Exchange {
     [[nodiscard]] Day& today() { return days_.back(); }
     [[nodiscard]] const std::deque<Day>& days() const { return days_; }
     [[nodiscard]] std::uint32_t symbols() const { return symbols_; }
+    [[nodiscard]] const Dialect& dialect() const { return dialect_; }
     [[nodiscard]] std::size_t orders() const { return orders_.size(); }
 
   private:
@@ -138,6 +153,7 @@ class Exchange {
 
     Rng rng_;
     std::uint32_t symbols_;
+    Dialect dialect_;
     bool wide_ids_;
     std::uint64_t last_id_ = 0;
     std::uint64_t last_match_ = 0;

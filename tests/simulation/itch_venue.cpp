@@ -73,13 +73,13 @@ void ItchVenue::encode(const Event& e, std::uint32_t day, std::uint32_t symbols,
     }
 }
 
-bool ItchVenue::is_snapshot_login(std::span<const std::uint8_t> bytes) {
-    if (bytes.size() < 49 || bytes[2] != 'L') return false;
+std::optional<std::uint32_t> ItchVenue::snapshot_day(std::span<const std::uint8_t> bytes, std::uint32_t today) {
+    if (bytes.size() < 49 || bytes[2] != 'L') return std::nullopt;
     std::string session(bytes.begin() + 19, bytes.begin() + 29);
     std::string number(bytes.begin() + 29, bytes.begin() + 49);
     std::erase(session, ' ');
     std::erase(number, ' ');
-    return session.empty() && number == "1";
+    return session.empty() && number == "1" ? std::optional(today) : std::nullopt;
 }
 
 void ItchVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out) {

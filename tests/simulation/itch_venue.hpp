@@ -3,6 +3,7 @@
 // these members; the simulation knows nothing else of a venue.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -12,13 +13,13 @@
 
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 #include "tests/simulation/exchange.hpp"
+#include "tests/simulation/place.hpp"
 
 namespace millrace::sim {
 
-using Bytes = std::vector<std::uint8_t>;
-
 struct ItchVenue {
     using Production = venues::NasdaqItch50;
+    static constexpr Dialect kDialect{};
 
     [[nodiscard]] static std::string symbol(std::uint32_t number) { return "SYM" + std::to_string(number); }
 
@@ -26,10 +27,10 @@ struct ItchVenue {
     static void encode(const Event& event, std::uint32_t day, std::uint32_t symbols, Bytes& out);
 
     // ---- packets ----
-    static void begin_packet(std::uint32_t day, std::uint64_t first, Bytes& out) {
-        const std::string session = session_name(day);
+    static void begin_packet(const Place& place, Bytes& out) {
+        const std::string session = session_name(place.day);
         out.assign(session.begin(), session.end());
-        put(out, first, 8);
+        put(out, place.first, 8);
         put(out, 0, 2);
     }
     static void append(Bytes& packet, std::span<const std::uint8_t> message) {
@@ -37,8 +38,8 @@ struct ItchVenue {
         packet.insert(packet.end(), message.begin(), message.end());
         if (++packet[19] == 0) ++packet[18];
     }
-    static void end_of_session(std::uint32_t day, std::uint64_t next, Bytes& out) {
-        begin_packet(day, next, out);
+    static void end_of_session(const Place& place, Bytes& out) {
+        begin_packet(place, out);
         out[18] = out[19] = 0xff;
     }
     // The same text on the first ten bytes of a session key, zeroes behind.
@@ -48,10 +49,24 @@ struct ItchVenue {
         return name;
     }
 
+    [[nodiscard]] static SessionKey session_key(std::uint32_t day) {
+        SessionKey key;
+        const std::string name = session_name(day);
+        std::copy(name.begin(), name.end(), key.text.begin());
+        return key;
+    }
+    [[nodiscard]] static std::uint32_t day_of(const SessionKey& key) {
+        std::uint32_t day = 0;
+        for (std::size_t i = 3; i < 10; ++i) day = day * 10 + static_cast<std::uint32_t>(key.text[i] - '0');
+        return day;
+    }
+
     // ---- snapshots: GLIMPSE 5.0 over SoupBinTCP ----
     static constexpr bool kRecovers = true;
-    // The bytes of a login request for message 1 of whatever session is current.
-    [[nodiscard]] static bool is_snapshot_login(std::span<const std::uint8_t> bytes);
+    // The day whose snapshot a request is for; none where it is no such request. A login for message 1 of whatever
+    // session is current.
+    [[nodiscard]] static std::optional<std::uint32_t> snapshot_day(std::span<const std::uint8_t> request,
+                                                                   std::uint32_t today);
     // All that a server sends: the books after message `sequence`, in queue order.
     static void snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out);
     static void refuse(Bytes& out) { soup(out, 'J', Bytes{'S'}); }

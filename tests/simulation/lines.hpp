@@ -6,11 +6,11 @@
 #include <queue>
 #include <vector>
 
+#include "tests/simulation/exchange.hpp"
 #include "tests/simulation/faults.hpp"
+#include "tests/simulation/place.hpp"
 
 namespace millrace::sim {
-
-using Bytes = std::vector<std::uint8_t>;
 
 // What was done to a datagram on its way.
 enum class Harm : std::uint8_t { none, framing, header, message, wrong };
@@ -47,11 +47,11 @@ class Lines {
     }
 
     // Sends a run of messages on both lines. `messages[i]` is number first + i of the day.
-    void send(std::int64_t now, std::uint32_t day, std::uint64_t first, const std::vector<Bytes>& messages) {
+    void send(std::int64_t now, const Day& day, std::uint64_t first, const std::vector<Bytes>& messages) {
         outages(now);
         for (std::size_t line = 0; line < kLines; ++line) {
             for (std::size_t at = 0; at < messages.size();) {
-                Datagram d = start(line, day, first + at);
+                Datagram d = start(now, line, day, first + at);
                 do {
                     Venue::append(d.bytes, messages[at++]);
                     ++d.count;
@@ -60,13 +60,13 @@ class Lines {
             }
         }
     }
-    void heartbeat(std::int64_t now, std::uint32_t day, std::uint64_t next) {
-        for (std::size_t line = 0; line < kLines; ++line) transmit(now, start(line, day, next));
+    void heartbeat(std::int64_t now, const Day& day) {
+        for (std::size_t line = 0; line < kLines; ++line) transmit(now, start(now, line, day, day.last_sequence() + 1));
     }
-    void end_of_session(std::int64_t now, std::uint32_t day, std::uint64_t next) {
+    void end_of_session(std::int64_t now, const Day& day) {
         for (std::size_t line = 0; line < kLines; ++line) {
-            Datagram d = start(line, day, next);
-            Venue::end_of_session(day, next, d.bytes);
+            Datagram d = start(now, line, day, day.last_sequence() + 1);
+            Venue::end_of_session(place_of(now, d, day), d.bytes);
             transmit(now, std::move(d));
         }
     }
@@ -102,12 +102,15 @@ class Lines {
         return struck && !healed_;
     }
     void count(Fault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
-    [[nodiscard]] Datagram start(std::size_t line, std::uint32_t day, std::uint64_t first) const {
+    [[nodiscard]] static Place place_of(std::int64_t now, const Datagram& d, const Day& day) {
+        return {d.day, d.first, day.offset(d.first), now};
+    }
+    [[nodiscard]] static Datagram start(std::int64_t now, std::size_t line, const Day& day, std::uint64_t first) {
         Datagram d;
         d.line = static_cast<std::uint8_t>(line);
-        d.day = day;
+        d.day = day.number();
         d.first = first;
-        Venue::begin_packet(day, first, d.bytes);
+        Venue::begin_packet(place_of(now, d, day), d.bytes);
         return d;
     }
     void outages(std::int64_t now) {

@@ -17,10 +17,12 @@ struct Arguments {
     std::uint64_t seeds = 1000;
     std::uint64_t from = 1;
     bool json = false;
+    std::string venue = "nasdaq-itch50";
     std::string bug;
     bool verbose = false;
     std::uint32_t batches = 0xffffffff;
     FaultMask faults = kAllFaults;
+    Outcome (*run)(const Options&) = run_itch;  // of the venue
 };
 
 struct Totals {
@@ -48,13 +50,13 @@ Totals run_seeds(const Arguments& arguments) {
     Totals totals;
     for (std::uint64_t i = 0; i < arguments.seeds && !totals.failed; ++i) {
         Options options{arguments.from + i, arguments.batches, arguments.faults, arguments.verbose};
-        const Outcome outcome = run_itch(options);
+        const Outcome outcome = arguments.run(options);
         totals.add(outcome);
         if (outcome.held()) continue;
         totals.failed = true;
         options.verbose = false;
-        totals.failure = shrink(options, run_itch);
-        totals.violation = run_itch(totals.failure).violation;
+        totals.failure = shrink(options, arguments.run);
+        totals.violation = arguments.run(totals.failure).violation;
     }
     totals.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return totals;
@@ -118,8 +120,8 @@ int simulate(const Arguments& arguments) {
     if (arguments.json) print_json(totals);
     else print_text(totals);
     if (!totals.failed) return 0;
-    const std::string again = fmt::format("--seeds 1 --from {} --batches {} --faults {} --verbose",
-                                          totals.failure.seed, totals.failure.batches_max,
+    const std::string again = fmt::format("--venue {} --seeds 1 --from {} --batches {} --faults {} --verbose",
+                                          arguments.venue, totals.failure.seed, totals.failure.batches_max,
                                           text_of(totals.failure.faults));
     fmt::print(stderr, "simulate: seed {} fails: {}\nsimulate: again, shrunk: ./tools/simulate {}\n",
                totals.failure.seed, totals.violation, again);
@@ -135,8 +137,11 @@ int main(int argc, char** argv) {
     CLI::App app{"Simulates the whole path by seed and checks that no book is ever silently wrong."};
     app.add_option("--seeds", arguments.seeds, "how many seeds to run")->capture_default_str();
     app.add_option("--from", arguments.from, "the first seed, any 64-bit number")->capture_default_str();
+    app.add_option("--venue", arguments.venue, "whose feed: nasdaq-itch50 or iex-deepplus")
+        ->check(CLI::IsMember({"nasdaq-itch50", "iex-deepplus"}))
+        ->capture_default_str();
     app.add_flag("--json", arguments.json, "one JSON object on stdout");
-    app.add_option("--bug", arguments.bug, "plant this bug, or each in turn with 'all', until a seed catches it");
+    app.add_option("--bug", arguments.bug, "plant this bug in Nasdaq's feed, or each in turn with 'all', until a seed catches it");
     app.add_flag("--list-bugs", list, "name the bugs that can be planted");
     app.add_flag("--verbose", arguments.verbose, "every event to stderr");
     app.add_option("--batches", arguments.batches, "at most so many batches of messages before faults end");
@@ -144,6 +149,7 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
         arguments.faults = parse_faults(faults);
+        if (arguments.venue == "iex-deepplus") arguments.run = run_iex;
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }

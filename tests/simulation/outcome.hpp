@@ -26,8 +26,9 @@ struct Outcome {
     [[nodiscard]] bool held() const { return violation.empty(); }
 };
 
-// One seed of Nasdaq's feed.
+// One seed of Nasdaq's feed, and of IEX's DEEP+.
 [[nodiscard]] Outcome run_itch(const Options& options);
+[[nodiscard]] Outcome run_iex(const Options& options);
 
 // The same failure with fewer messages and fewer kinds of faults. `options` must fail.
 [[nodiscard]] Options shrink(Options options, Outcome (*run)(const Options&));

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "millrace/feed/gap_recovery.hpp"
-#include "millrace/feed/glimpse_client.hpp"
+#include "millrace/feed/recovery_protocol.hpp"
+#include "millrace/feed/recovery_config.hpp"
 #include "tests/simulation/checker.hpp"
 #include "tests/simulation/lines.hpp"
 
@@ -19,6 +21,7 @@ class Servers {
   public:
     static constexpr std::int64_t kAnswerTimeout = 1'000'000;
     static constexpr std::uint8_t kRecoveryLine = 2;
+    static constexpr bool kInParts = recovery_means<typename Venue::Production>().answers_in_parts;
 
     Servers(std::uint64_t seed, const FaultPlan& plan, FaultCounts& counts, Exchange& exchange)
         : plan_(plan), counts_(counts), rng_(seed, 8), exchange_(exchange) {}
@@ -32,9 +35,16 @@ class Servers {
         const auto part = rng_.between(1, request.count);
         if (day == nullptr || request.first < 1 || request.first > day->last_sequence()) return;
         if (strikes(Fault::refused_retransmission)) return;
-        Datagram d = reply(*day, request, strikes(Fault::partial_retransmission) ? part : request.count);
-        d.due = now + delay + (strikes(Fault::late_retransmission) ? late : 0);
-        replies_.push_back(std::move(d));
+        const std::uint64_t count = strikes(Fault::partial_retransmission) ? part : request.count;
+        const std::uint64_t end = std::min(request.first + count, day->last_sequence() + 1);
+        const std::int64_t due = now + delay + (strikes(Fault::late_retransmission) ? late : 0);
+        // One packet, or as many as it takes.
+        for (std::uint64_t next = request.first; next == request.first || (kInParts && next < end);) {
+            Datagram d = reply(*day, next, end, now);
+            d.due = due;
+            next += d.count;
+            replies_.push_back(std::move(d));
+        }
     }
     // From now on the servers behave.
     void heal() { healed_ = true; }
@@ -59,7 +69,7 @@ class Servers {
     struct Connection {
         std::uint32_t id;
         std::int64_t due;      // when the next piece of the stream arrives
-        GlimpseClient client;
+        std::unique_ptr<SnapshotClient> client;
         Bytes stream;          // what the server sends, all told
         std::size_t sent = 0;
         std::size_t cut_at;    // the connection breaks here
@@ -93,24 +103,22 @@ class Servers {
     }
     [[nodiscard]] const Day* day_of(const SessionKey& session) const {
         for (const Day& day : exchange_.days()) {
-            SessionKey key;
-            const std::string name = Venue::session_name(day.number());
-            std::copy(name.begin(), name.end(), key.text.begin());
-            if (key == session) return &day;
+            if (Venue::session_key(day.number()) == session) return &day;
         }
         return nullptr;
     }
-    [[nodiscard]] Datagram reply(const Day& day, const RecoveryRequest& request, std::uint64_t count) const {
+    // The messages from `first` up to `end` that fit a packet.
+    [[nodiscard]] Datagram reply(const Day& day, std::uint64_t first, std::uint64_t end, std::int64_t now) const {
         constexpr std::size_t kRoom = 400;
         Datagram d;
         d.line = kRecoveryLine;
         d.day = day.number();
-        d.first = request.first;
-        Venue::begin_packet(day.number(), request.first, d.bytes);
+        d.first = first;
+        Venue::begin_packet({d.day, first, day.offset(first), now}, d.bytes);
         Bytes message;
-        while (d.count < count && d.first + d.count <= day.last_sequence() && d.bytes.size() < kRoom) {
+        while (first + d.count < end && d.bytes.size() < kRoom) {
             message.clear();
-            Venue::encode(day.event(d.first + d.count), day.number(), exchange_.symbols(), message);
+            Venue::encode(day.event(first + d.count), day.number(), exchange_.symbols(), message);
             Venue::append(d.bytes, message);
             ++d.count;
         }
@@ -125,12 +133,13 @@ class Servers {
         const bool cut = strikes(Fault::cut_snapshot);
         const std::uint64_t last = day.last_sequence();
         Connection c{request.id, now + static_cast<std::int64_t>(rng_.between(50, 500)) * 1000,
-                     GlimpseClient(SoupClientConfig{}), {}, 0, 0, false};
-        c.client.on_connecting(now);
-        c.client.on_connected(now);
-        if (!Venue::is_snapshot_login(c.client.output())) violate("a login that asks for no snapshot");
-        c.client.sent(c.client.output().size(), now);
-        if (refused) Venue::refuse(c.stream);
+                     Venue::Production::recovery_protocol()->snapshot_client(request, {}), {}, 0, 0, false};
+        c.client->on_connecting(now);
+        c.client->on_connected(now);
+        const auto asked_for = Venue::snapshot_day(c.client->output(), day.number());
+        if (!asked_for) violate("a request that asks for no snapshot");
+        c.client->sent(c.client->output().size(), now);
+        if (refused || *asked_for != day.number()) Venue::refuse(c.stream);
         else Venue::snapshot(day, stale ? last - std::min(age, last) : last, exchange_.symbols(), c.stream);
         c.cut_at = cut ? rng_.below(c.stream.size()) : c.stream.size();
         connection_.emplace(std::move(c));
@@ -140,12 +149,13 @@ class Servers {
         Connection& c = *connection_;
         const std::size_t piece = std::min<std::size_t>(rng_.between(1, 600), c.cut_at - c.sent);
         Sink<Session> sink(session, c);
-        c.client.on_bytes(std::span(c.stream).subspan(c.sent, piece), c.due, sink);
+        c.client->on_bytes(std::span(c.stream).subspan(c.sent, piece), c.due, sink);
+        c.client->hand_over(rng_.between(40, 600), sink);
         c.sent += piece;
         c.due += static_cast<std::int64_t>(rng_.between(5, 150)) * 1000;
-        if (c.sent == c.cut_at) c.client.on_closed();
-        if (c.client.state() == GlimpseClient::State::failed) session.on_snapshot_failed(c.id);
-        if (c.client.state() != GlimpseClient::State::going) connection_.reset();
+        if (c.sent == c.cut_at) c.client->on_closed();
+        if (c.client->state() == SnapshotClient::State::failed) session.on_snapshot_failed(c.id);
+        if (c.client->state() != SnapshotClient::State::going) connection_.reset();
     }
 
     const FaultPlan& plan_;

@@ -1,10 +1,13 @@
 #include "tests/simulation/simulation.hpp"
 
+#include "tests/simulation/iex_venue.hpp"
 #include "tests/simulation/itch_venue.hpp"
 
 namespace millrace::sim {
 
 Outcome run_itch(const Options& options) { return Simulation<ItchVenue>(options).run(); }
+
+Outcome run_iex(const Options& options) { return Simulation<IexVenue>(options).run(); }
 
 Options shrink(Options options, Outcome (*run)(const Options&)) {
     const auto fails = [&](const Options& tried) { return !run(tried).held(); };

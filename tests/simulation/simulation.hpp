@@ -21,7 +21,7 @@ class Simulation {
   public:
     explicit Simulation(const Options& options)
         : options_(options), plan_(options.seed, options.faults), shape_(options.seed, 6), chaos_(options.seed, 7),
-          exchange_(options.seed, static_cast<std::uint32_t>(shape_.between(2, 4))),
+          exchange_(options.seed, static_cast<std::uint32_t>(shape_.between(2, 4)), Venue::kDialect),
           lines_(options.seed, plan_, outcome_.faults), servers_(options.seed, plan_, outcome_.faults, exchange_),
           checker_(exchange_, options.verbose),
           config_(make_config()), session_(std::make_unique<FeedSession>(config_, checker_)) {
@@ -123,7 +123,7 @@ class Simulation {
         for (int i = 0; i < 12; ++i) batch();
         const std::int64_t bound = now_ + (config_.recovery.enabled() ? kRecoveryBound : 4 * kGapBound);
         while (now_ < bound) {
-            lines_.heartbeat(now_, exchange_.today().number(), exchange_.today().last_sequence() + 1);
+            lines_.heartbeat(now_, exchange_.today());
             advance(now_ + 2 * kWindow);
         }
     }
@@ -135,22 +135,23 @@ class Simulation {
         send_new(before);
         if (pause > 1'000'000) {
             advance(now_ + pause / 2);
-            lines_.heartbeat(now_, exchange_.today().number(), exchange_.today().last_sequence() + 1);
+            lines_.heartbeat(now_, exchange_.today());
         }
         advance(now_ + pause);
     }
     void send_new(std::uint64_t after) {
-        const Day& day = exchange_.today();
+        Day& day = exchange_.today();
         messages_.clear();
         for (std::uint64_t at = after + 1; at <= day.last_sequence(); ++at) {
             messages_.emplace_back();
             Venue::encode(day.event(at), day.number(), exchange_.symbols(), messages_.back());
+            day.record_size(messages_.back().size());
         }
-        lines_.send(now_, day.number(), after + 1, messages_);
+        lines_.send(now_, day, after + 1, messages_);
     }
     void roll_over() {
         const Day& day = exchange_.today();
-        if (chaos_.per_mille(700)) lines_.end_of_session(now_, day.number(), day.last_sequence() + 1);
+        if (chaos_.per_mille(700)) lines_.end_of_session(now_, day);
         if (chaos_.per_mille(500)) advance(now_ + kStep);
         exchange_.open_day(midnight());
         day_began_ = now_;
@@ -310,13 +311,9 @@ class Simulation {
 
     // The day of the session key the arbiter is in; 0 before any.
     [[nodiscard]] std::uint32_t day_number() const {
-        const auto& text = session_->arbiter().session().text;
-        if (text[0] == '\0') return 0;
-        std::uint32_t number = 0;
-        for (std::size_t i = 3; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) {
-            number = number * 10 + static_cast<std::uint32_t>(text[i] - '0');
-        }
-        if (number == 0 || number > exchange_.days().size()) violate("session {} does not exist", text.data());
+        if (!session_->arbiter().in_session()) return 0;
+        const std::uint32_t number = Venue::day_of(session_->arbiter().session());
+        if (number == 0 || number > exchange_.days().size()) violate("session {} does not exist", number);
         return number;
     }
     void enter_day() {

@@ -16,23 +16,31 @@ constexpr std::uint64_t kSeeds = 5000;
 #endif
 constexpr std::uint64_t kBugSeeds = 5000;  // few of which are needed
 
-}  // namespace
-
-TEST_CASE("Simulation: no seed finds a book that is silently wrong", "[simulation]") {
+void check_seeds(const char* venue, Outcome (*run)(const Options&), std::uint64_t seeds) {
     FaultCounts faults{};
     std::uint64_t exact = 0;
-    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-        const Outcome outcome = run_itch({seed});
-        INFO("./tools/simulate --seeds 1 --from " << seed << ": " << outcome.violation);
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        const Outcome outcome = run({seed});
+        INFO("./tools/simulate --venue " << venue << " --seeds 1 --from " << seed << ": " << outcome.violation);
         REQUIRE(outcome.held());
         exact += outcome.tally.exact;
         for (std::size_t i = 0; i < kFaults; ++i) faults[i] += outcome.faults[i];
     }
-    CHECK(exact > kSeeds * 100);
+    CHECK(exact > seeds * 100);
     for (std::size_t i = 0; i < kFaults; ++i) {
         INFO("no seed had the fault " << kFaultNames[i]);
         CHECK(faults[i] > 0);
     }
+}
+
+}  // namespace
+
+TEST_CASE("Simulation: no seed finds a book that is silently wrong", "[simulation]") {
+    check_seeds("nasdaq-itch50", run_itch, kSeeds);
+}
+
+TEST_CASE("Simulation: nor does one of another venue's feed", "[simulation]") {
+    check_seeds("iex-deepplus", run_iex, kSeeds / 2);
 }
 
 TEST_CASE("Simulation: every planted bug is caught within the run's seeds", "[simulation]") {

@@ -120,7 +120,8 @@ class OrderBuilder : Notices<Handler> {
                 return context_.replaced(book, order.id, removed, order.id, added);
             }
             // A limit is reached: the order is out of the book, as one that was refused when it came.
-            context_.update(book, BookAction::remove, order.id, removed);
+            context_.fault(book, status);
+            return context_.update(book, BookAction::remove, order.id, removed);
         }
         context_.fault(book, status);
     }

@@ -161,9 +161,7 @@ class Session {
         void on_copy(LineId, SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks) {
             if (session.copies_.enabled()) session.compare_all(first, count, blocks);
         }
-        void on_contradiction() {
-            session.context_.fault(FaultCounter::stream_offset);
-        }
+        void on_contradiction() { session.lose_place(); }
     };
 
     // Which books are being made anew from a snapshot. Meanwhile the live messages about them wait in log_.
@@ -175,6 +173,12 @@ class Session {
         if (!recovery_.has_snapshots()) return context_.distrust_all(Quality::recovering);
         if (repair_ != Repair::all) first_gap_ = arbiter_.gaps().total() - 1;
         begin_repair(Repair::all, missing.last + 1);
+    }
+    // Bytes are missing, or too many, between messages whose numbers follow each other. A snapshot that is being
+    // taken does not make good what came to light after it began.
+    void lose_place() {
+        context_.fault(FaultCounter::stream_offset);
+        if (repair_ != Repair::none) repair_more(arbiter_.next_expected());
     }
     void begin_session() {
         if (!planted(Bug::log_survives_session)) drop_log();

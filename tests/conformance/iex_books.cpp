@@ -190,10 +190,12 @@ TEST_CASE("IEX DEEP: books equal a slow twin after every transaction and at ever
     CHECK(checker.trades == 22'098);
     // A program apart, in another language, puts the prints into the same classes. IEX's test exchange showed
     // locked and crossed books for much of the time, and then a print lies between the prices the wrong way
-    // round. Later prints of one sweep come before the levels they take have left the book.
+    // round. Later prints of one sweep come before the levels they take have left the book. The rest lie beyond the
+    // best price that was shown: a print names neither side nor order, and what it met may not have been displayed.
     CHECK(checker.trades_inside == 7'965);
     CHECK(checker.trades_crossed == 10'051);
-    CHECK(checker.trades_sweeping + checker.trades_elsewhere == 4'082);
+    CHECK(checker.trades_sweeping == 2'346);
+    CHECK(checker.trades_elsewhere == 1'736);
     using What = TradingStatus::What;
     CHECK(checker.statuses[static_cast<std::size_t>(What::trading)] == 85'835);
     CHECK(checker.statuses[static_cast<std::size_t>(What::operational_halt)] == 85'835);

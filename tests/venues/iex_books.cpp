@@ -46,7 +46,8 @@ class Feed {
   public:
     static constexpr Nanoseconds kQuiet = 1'000'000;
 
-    Feed() : session_(config(), told), room_(1'400), builder_(room_, {Venue::kProtocol, 1, 7}) {}
+    explicit Feed(const SessionConfig& session = config())
+        : session_(session, told), room_(1'400), builder_(room_, {Venue::kProtocol, 1, 7}) {}
 
     template <class M>
     static M message(std::string_view symbol) {
@@ -96,16 +97,18 @@ class Feed {
         send(m);
     }
     // The stream begins anew under the same session.
-    void restart() { builder_.begin(1, 0); }
+    void restart() { go_on_at(1, 0); }
+    // The next message is that number and lies there in the stream of bytes.
+    void go_on_at(SequenceNumber number, std::uint64_t offset) { builder_.begin(number, offset); }
+    void pass_time(Nanoseconds by) { now_ += by; }
     void receive(std::span<const std::uint8_t> packet) { session_.on_packet({0, ++now_, packet}); }
     // What is looked at while no packet comes.
     void be_silent_until(Timestamp now) { static_cast<void>(session_.next_request(now)); }
     [[nodiscard]] const OrderBook& book(const char* symbol) const { return *session_.book(symbol); }
-    [[nodiscard]] const Session<Venue, Handler>& session() const { return session_; }
+    [[nodiscard]] Session<Venue, Handler>& session() { return session_; }
 
     Handler told;
 
-  private:
     static SessionConfig config() {
         SessionConfig config;
         config.lines = 1;
@@ -115,6 +118,7 @@ class Feed {
         return config;
     }
 
+  private:
     Session<Venue, Handler> session_;
     std::vector<std::uint8_t> room_;
     IexTpPacketBuilder builder_;
@@ -393,4 +397,47 @@ TEST_CASE("TOPS 1.5: bytes written by hand from the sheet, trades of 42 bytes am
     Feed<venues::IexTops> other;
     other.receive(cut);
     CHECK(other.session().messages()[MessageCounter::malformed] == 1);
+}
+
+TEST_CASE("IEX: byte offsets that contradict while a snapshot comes need a later one") {
+    constexpr std::uint64_t kBytes = 2 + sizeof(iex::AddOrder);
+    auto config = Feed<venues::IexDeepPlus>::config();
+    config.quality.quiet_ns = 0;
+    config.reorder_window_ns = 1'000;
+    config.recovery.snapshot_servers = 1;
+    config.recovery.backlog_bytes = 1'000;
+    Feed<venues::IexDeepPlus> feed(config);
+    auto& session = feed.session();
+    const auto snapshot_of_order_1 = [&](std::uint32_t id, SequenceNumber next) {
+        auto m = feed.message<iex::AddOrder>("A");
+        m.second.set('8');
+        m.order_id.set(1);
+        m.size.set(10);
+        m.price.set(100);
+        session.on_snapshot_message(id, wire::bytes_of(m));
+        session.on_snapshot_end(id, next);
+    };
+    feed.add(1, 10, 100);
+    feed.go_on_at(3, 2 * kBytes);  // number 2 is lost
+    feed.add(3, 10, 100);
+    feed.pass_time(2'000);
+    feed.add(4, 10, 100);
+    const auto first = session.next_request(0);
+    REQUIRE(first);
+    session.on_snapshot_begin(first->id);
+    feed.go_on_at(5, 4 * kBytes + 7);
+    feed.add(5, 10, 100);
+    for (std::uint64_t id = 6; id < 40; ++id) feed.add(id, 10, 100);  // more than the log has room for
+    CHECK(session.recovery()[RecoveryCounter::backlog_full] > 0);
+    snapshot_of_order_1(first->id, 40);
+    CHECK(feed.book("A").quality() != Quality::live);
+    const auto second = session.next_request(1);
+    REQUIRE(second);
+    CHECK(second->first > 5);
+    session.on_snapshot_begin(second->id);
+    snapshot_of_order_1(second->id, 40);
+    CHECK(feed.book("A").quality() == Quality::live);
+    CHECK(feed.book("A").order_count() == 1);
+    CHECK(session.faults()[FaultCounter::stream_offset] == 1);
+    CHECK(balance(session.messages()) == 0);
 }

@@ -260,10 +260,18 @@ def exchange(where: list[str], messages: int, *more: str) -> subprocess.Popen[by
             str(messages),
             "--symbols",
             "50",
+            "--json",
             *more,
         ],
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+
+
+async def started(feed: millrace.Feed) -> None:
+    """Returns when the feed's lines are open: from then on its thread answers."""
+    feed.start()
+    await asyncio.to_thread(feed.stats)
 
 
 def percentiles(values: list[float]) -> str:
@@ -276,15 +284,18 @@ async def live_rate(messages: int) -> tuple[int, dict[str, Any]]:
     urls = [f"udp://{group}?iface=lo" for group in where]
     async with millrace.Feed(urls, venue="nasdaq-itch50") as feed:
         stream = feed.batches("mbo", max_wait=0.002)
-        feed.start()
-        await asyncio.sleep(0.5)
+        await started(feed)
         sender = exchange(where, messages, "--flat-out")
         rows = 0
         async for batch in stream:
             rows += len(batch.numpy())
-        sender.wait()
+        sent = json.loads(sender.communicate()[0])["messages"]
         stats = feed.stats()
-        assert stats["balance"] == 0
+        ends = ("given_up", "session_end")  # and not by the other line
+        gone = [gap["last"] - gap["first"] + 1 for gap in stats["gaps"] if gap["ended"] in ends]
+        assert stats["balance"] == 0 and stats["messages"] + sum(gone) == sent
+        [counters] = stats["streams"]
+        assert counters["produced"] == rows + counters["dropped"]
         return rows, stats
 
 
@@ -295,8 +306,7 @@ async def live_latency(messages: int, rate: int) -> list[float]:
     out: list[float] = []
     async with millrace.Feed(urls, venue="nasdaq-itch50") as feed:
         stream = feed.batches("mbo", max_wait=0.0)
-        feed.start()
-        await asyncio.sleep(0.5)
+        await started(feed)
         sender = exchange(where, messages, "--rate", str(rate))
         async for batch in stream:
             now = time.time_ns()

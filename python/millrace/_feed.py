@@ -80,6 +80,7 @@ class Feed(Closing):
         self._buffer_bytes = buffer_bytes
         self._in_step = books == "batch"
         self._streams: weakref.WeakSet[BatchStream | MessageStream] = weakref.WeakSet()
+        self._channels: list[_core.Channel] = []  # of all iterators there ever were, to count
         self._handlers: dict[type[Any], list[Callable[[Any], Any]]] = {}
         self._error_handlers: list[Callable[[Exception, Any], Any]] = []
         self._lock = threading.Lock()
@@ -87,7 +88,6 @@ class Feed(Closing):
         self._checkpoint = (
             None if checkpoint is None else Checkpoint(Path(checkpoint), self._source.identity())
         )
-        self._opened = 0
 
     # ---- iterating ----
 
@@ -147,7 +147,7 @@ class Feed(Closing):
             raise UsageError(
                 f"{what} cannot be conflated, every record counts; {', '.join(sorted(_STATES))} can"
             )
-        if self._in_step and self._opened:
+        if self._in_step and self._channels:
             raise UsageError("books='batch' keeps in step with one iterator; this feed has one")
         if self._core.started() and not self._source.live:
             raise UsageError("this feed has begun; make all its iterators before the first is used")
@@ -157,7 +157,7 @@ class Feed(Closing):
             channel = self._core.open(
                 schemas, rtypes, overflow, slab_bytes, slabs_max, skip, self._in_step, 65536
             )
-        self._opened += 1
+        self._channels.append(channel)
         return channel
 
     # ---- callbacks ----
@@ -267,11 +267,14 @@ class Feed(Closing):
         return [book_of(image) for image in self._core.books()]
 
     def stats(self) -> dict[str, Any]:
-        """The whole ledger, as ``millrace replay --json`` has it, and ``streams``, Python's own."""
+        """The whole ledger, as ``millrace replay --json`` has it, and Python's own.
+
+        ``streams`` has the counters of all iterators, in the order in which they were made.
+        """
         refuse_foreign(self._core)
         with core_errors():
             stats: dict[str, Any] = json.loads(self._core.stats_json())
-        stats["streams"] = [stream.counters for stream in self._streams]
+        stats["streams"] = [channel.counters() for channel in self._channels]
         return stats
 
     @property

@@ -43,7 +43,7 @@ def test_live_rows_and_books_are_those_of_the_capture(backend: str, tmp_path: Pa
         async with feed:
             stream = feed.batches("mbo", max_wait=0.002)
             feed.start()
-            await asyncio.sleep(0.5)  # the lines are open
+            await asyncio.to_thread(feed.stats)  # answered once the lines are open
             sender = exchange(where, 20_000, capture)
             rows = 0
             async for batch in stream:
@@ -79,7 +79,8 @@ def test_a_config_file_is_a_feed(tmp_path: Path) -> None:
 
     async def main() -> None:
         run = asyncio.create_task(feed.run())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0)  # it has begun
+        await asyncio.to_thread(feed.stats)
         sender = exchange(where, 10_000, capture)
         await run
         sender.wait(60)

@@ -16,10 +16,19 @@ from conftest import ROOT
 pytestmark = pytest.mark.long
 
 
+def fresh_clone(to: Path) -> None:
+    """What a clone would have: the files that git knows, and nothing that lies around."""
+    known = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    for name in filter(None, known.split("\0")):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, to / name)
+
+
 def test_pip_install_from_the_repository_root(tmp_path: Path) -> None:
     checkout, venv = tmp_path / "checkout", tmp_path / "venv"
-    ignore = shutil.ignore_patterns("build", ".git", "__pycache__")
-    shutil.copytree(ROOT, checkout, ignore=ignore)
+    fresh_clone(checkout)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     # The build must manage without ccache and whatever else this shell has set.
     environment = {name: os.environ[name] for name in os.environ if name.startswith("PIP_")}
@@ -33,8 +42,12 @@ def test_pip_install_from_the_repository_root(tmp_path: Path) -> None:
     print(f"wheel built in {time.monotonic() - began:.0f} s")
     [wheel] = tmp_path.glob("millrace-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for part in ("__init__.py", "py.typed", "_core.pyi", "libfmt.so", "liburing.so", "libzstd.so"):
+    package = {path.name for path in (checkout / "python" / "millrace").iterdir()}
+    assert {f"millrace/{name}" for name in package} <= set(names)
+    for part in ("_core.cpython", "libfmt.so", "liburing.so", "libzstd.so"):
         assert any(name.startswith(f"millrace/{part}") for name in names), part
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if name.startswith(("tests", "bench", "build"))]
     subprocess.run([venv / "bin" / "pip", "install", "-q", wheel], check=True, env=environment)
     text = (
         "import millrace\n"

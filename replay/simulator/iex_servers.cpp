@@ -159,8 +159,8 @@ class SnapConnection final : public IexConnection {
         builder.begin(last, 0);
         MILLRACE_VERIFY(builder.append(nested));
         const Bytes segment = builder.finish(kSimulatedMidnight);
-        append_raw(out, snap_message<SnapData>(sizeof(SnapHead) + segment.size()));
-        out.resize(out.size() - sizeof(IexTpHeader));
+        const SnapHead head = snap_message<SnapData>(sizeof(SnapHead) + segment.size());
+        append_raw(out, head);
         out.insert(out.end(), segment.begin(), segment.end());
     }
 

@@ -49,6 +49,7 @@ struct BookChange {
     Price price{};
     Quantity quantity = 0;           // of the order (or level) now
     Quantity previous_quantity = 0;  // before
+    bool total_differs = false;      // a level emptied, and its total was not zero then
 };
 
 // What looking ahead found for one message.
@@ -64,7 +65,7 @@ class BookStore {
     explicit BookStore(const BookLimits& limits)
         : limits_(limits), orders_(limits.orders, limits.memory), levels_(limits.levels, limits.orders, limits.memory),
           index_(limits.levels, limits.memory), ladders_(limits.levels, limits.books, limits.memory),
-          books_(limits.books, limits.memory) {}
+          books_(limits.books, limits.memory), doubtful_(levels_.lines(), limits.memory) {}
     BookStore(const BookStore&) = delete;
     BookStore& operator=(const BookStore&) = delete;
 
@@ -139,6 +140,9 @@ class BookStore {
         for (OrderBook& book : books()) book.order_count_ = 0;
     }
 
+    // The queues of the levels that the book has now may stand in another order than at the exchange.
+    void doubt_queues(OrderBook& book);
+
     void set_quality(OrderBook& book, Quality quality) { book.quality_ = quality; }
     void set_trading_state(OrderBook& book, TradingState state) { book.trading_state_ = state; }
     void set_last_trade(OrderBook& book, const LastTrade& trade) { book.last_trade_ = trade; }
@@ -160,6 +164,13 @@ class BookStore {
     [[nodiscard]] Located locate(const OrderBook& book, OrderId id, const Hint& hint = {}) const;
     template <BookDetail Detail>
     void set_quantity(OrderBook& book, const Located& at, std::uint32_t quantity, BookChange& change);
+    // The level is to go, and what was not known of its queue with it.
+    void forget_doubt(OrderBook& book, LevelSlot slot) {
+        if (doubtful_levels_ == 0 || !doubtful_[slot]) return;
+        doubtful_[slot] = false;
+        --doubtful_levels_;
+        --book.doubtful_levels_;
+    }
     void forget_orders(std::uint32_t where, const OrderTag* tags, std::uint32_t count);
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
 
@@ -170,6 +181,8 @@ class BookStore {
     LadderPool ladders_;
     PagedArray<OrderBook> books_;
     std::uint32_t book_count_ = 0;
+    PagedArray<bool> doubtful_;          // by level: doubt_queues()
+    std::uint32_t doubtful_levels_ = 0;  // of all books
 };
 
 inline OrderBook* BookStore::create(const Symbol& symbol, BookDepth depth, PriceScale scale) {
@@ -225,6 +238,7 @@ inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, 
 inline void BookStore::drop_level(OrderBook& book, Side side, LevelSlot slot) {
     PriceLadder& ladder = book.ladder(side);
     const Price price = levels_[slot].price;
+    forget_doubt(book, slot);
     ladder.erase(ladder.find(PriceLadder::key(side, price)));
     index_.erase(index_.key(book.book_and_side(side), price), slot);
     levels_.give_back(slot);
@@ -270,7 +284,8 @@ inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level
     const std::uint32_t quantity = orders_.quantity(slot);
     PriceLevel& level = levels_[level_slot];
     const Side side = side_of(level);
-    change = {side, book.ladder(side).best() == level_slot, level.price, 0, quantity};
+    const bool total_differs = level.orders == 1 && level.quantity != quantity;
+    change = {side, book.ladder(side).best() == level_slot, level.price, 0, quantity, total_differs};
     if constexpr (Detail == BookDetail::full) {
         const OrderTag tag = tag_of(id);
         const LevelPool::Left left = levels_.leave(orders_.where(slot), tag);
@@ -348,6 +363,7 @@ inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id
     if (joined != BookStatus::ok) return joined;
     if (!planted(Bug::replace_keeps_old)) take_out<Detail>(book, at.slot, at.level, removed);
     added.top_changed = added.top_changed || removed.top_changed;
+    added.total_differs = removed.total_differs;
     return BookStatus::ok;
 }
 

@@ -33,11 +33,27 @@ inline void BookStore::clear(OrderBook& book) {
     for (const Side side : {Side::bid, Side::ask}) {
         if (side == Side::ask && planted(Bug::ghost_level_after_reset)) continue;
         PriceLadder& ladder = book.ladder(side);
-        for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) levels_.give_back(ladder.at(depth));
+        for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
+            forget_doubt(book, ladder.at(depth));
+            levels_.give_back(ladder.at(depth));
+        }
         ladder.clear();
     }
     book.order_count_ = 0;
     book.digest_ = {};
+}
+
+inline void BookStore::doubt_queues(OrderBook& book) {
+    for (const Side side : {Side::bid, Side::ask}) {
+        const PriceLadder& ladder = book.ladder(side);
+        for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
+            const LevelSlot slot = ladder.at(depth);
+            if (levels_[slot].orders < 2 || doubtful_[slot]) continue;
+            doubtful_[slot] = true;
+            ++doubtful_levels_;
+            ++book.doubtful_levels_;
+        }
+    }
 }
 
 inline Level OrderBook::level(Side side, std::uint32_t depth) const {

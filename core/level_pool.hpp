@@ -65,6 +65,8 @@ class LevelPool {
     void prefetch(std::uint32_t where) const { __builtin_prefetch(&lines_[where & ~kChunk], 1); }
 
     [[nodiscard]] std::uint32_t size() const { return levels_; }
+    // Every LevelSlot is below this.
+    [[nodiscard]] std::size_t lines() const { return lines_.size(); }
     [[nodiscard]] std::uint32_t chunks() const { return chunks_; }
     [[nodiscard]] std::size_t bytes() const { return lines_.bytes(); }
     [[nodiscard]] PageKind pages() const { return lines_.pages(); }

@@ -69,6 +69,9 @@ class alignas(kCacheLine) OrderBook {
     class OrderIterator;
     [[nodiscard]] auto orders(Side side, std::uint32_t depth) const;
     [[nodiscard]] std::uint32_t order_count() const { return order_count_; }
+    // Whether orders() stand as the exchange has them. False after a snapshot that does not promise the order of
+    // its queues, until the levels which it brought with more than one order have emptied.
+    [[nodiscard]] bool queue_exact() const { return doubtful_levels_ == 0; }
     // The order if it rests in this book.
     [[nodiscard]] std::optional<Order> find(OrderId id) const;
 
@@ -98,6 +101,7 @@ class alignas(kCacheLine) OrderBook {
     std::uint32_t order_count_ = 0;
     std::uint32_t number_ = 0;  // of this book in its store
 
+    std::uint32_t doubtful_levels_ = 0;  // whose queue order is not known
     Quality quality_ = Quality::live;
     TradingState trading_state_ = TradingState::unknown;
     BookDepth depth_ = BookDepth::orders;

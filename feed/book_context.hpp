@@ -196,10 +196,13 @@ class BookContext {
             if (!planted(Bug::snapshot_on_top)) empty(book);
         }
     }
-    // The snapshot that the books in repair were made from holds everything before `next`.
+    // The snapshot that the books in repair were made from holds everything before `next`. It does not promise
+    // the order of the queues (GLIMPSE 5.0 names none).
     void note_snapshot(SequenceNumber next) {
         for (OrderBook& book : store_.books()) {
-            if (in_repair(book)) store_.set_sequence(book, next - 1);
+            if (!in_repair(book)) continue;
+            store_.set_sequence(book, next - 1);
+            if (!planted(Bug::queue_doubt_forgotten)) store_.doubt_queues(book);
         }
     }
     void end_repair() {
@@ -286,6 +289,7 @@ class BookContext {
         if (change.top_changed && last_in_event && watches_crossed_ && is_crossed(book)) {
             fault(book, FaultCounter::crossed);
         }
+        if (change.total_differs) [[unlikely]] fault(book, FaultCounter::level_total);
         BookUpdate update;
         static_cast<EventHeader&>(update) = header;
         update.action = action;

@@ -79,9 +79,9 @@ using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 
 enum class FaultCounter : std::uint8_t {
     unknown_order, foreign_order, duplicate_order, bad_quantity, orders_full, levels_full, books_full,
-    unknown_instrument, stream_offset, event_split, lines_differ, crossed
+    unknown_instrument, stream_offset, event_split, lines_differ, crossed, level_total
 };
-inline constexpr std::array<CounterInfo, 12> kFaultCounters{{
+inline constexpr std::array<CounterInfo, 13> kFaultCounters{{
     {"unknown_order", "messages", "about an order that does not rest in any book"},
     {"foreign_order", "messages", "about an order that rests in another book"},
     {"duplicate_order", "messages", "adding an order that rests already"},
@@ -94,6 +94,7 @@ inline constexpr std::array<CounterInfo, 12> kFaultCounters{{
     {"event_split", "messages", "of a transaction shown in parts, because too many were incomplete at once"},
     {"lines_differ", "messages", "of which two copies are not the same"},
     {"crossed", "updates", "that left a book crossed or locked in continuous trading"},
+    {"level_total", "levels", "that emptied with a total other than zero"},
 }};
 using FaultCounters = CounterBlock<FaultCounter, kFaultCounters.size()>;
 

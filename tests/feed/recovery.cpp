@@ -163,6 +163,25 @@ TEST_CASE("recovery: a snapshot is joined to the live stream with nothing lost a
     CHECK(f.recorder.take() == Log{"book A 7 105"});
 }
 
+TEST_CASE("recovery: a book from a snapshot says that its queues are not known, until those levels have emptied") {
+    const auto add_at = [](std::uint64_t id, std::uint32_t price) { return add(1, id, 'B', 10, "A", price); };
+    Fixture f(recovering(0, 1));
+    f.send(packet(2, {add_at(9, 90)}), 0);
+    f.send(packet(3, {add_at(10, 90)}), 2000);
+    const auto request = f.ask(0);
+    f.snapshot(next_id(request), {directory(1, "A"), add_at(3, 100), add_at(1, 100), add_at(2, 110)}, 2);
+    const OrderBook& book = *f.session.book("A");
+    CHECK(book.quality() == Quality::live);
+    CHECK(book.order_count() == 5);
+    CHECK_FALSE(book.queue_exact());
+    f.send(packet(4, {remove(1, 3), add_at(4, 100), remove(1, 1)}), 3000);
+    CHECK_FALSE(book.queue_exact());
+    f.send(packet(7, {remove(1, 4)}), 4000);
+    CHECK(book.queue_exact());
+    f.send(packet(8, {add_at(5, 100), add_at(6, 100)}), 5000);
+    CHECK(book.queue_exact());
+}
+
 TEST_CASE("recovery: retransmission that fails is followed by the snapshot") {
     Fixture f(recovering(1, 1));
     f.send(packet(1, {directory(1, "A")}), 0);

@@ -264,20 +264,29 @@ void Checker::compare(const OrderBook& book, std::uint32_t symbol, SequenceNumbe
 void Checker::compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at) {
     const bool bid = side == Side::bid;
     for (std::uint32_t depth = 0; depth < book.level_count(side); ++depth) {
-        const Level level = book.level(side, depth);
-        std::uint64_t quantity = 0;
-        std::uint32_t orders = 0;
-        for (const Order order : book.orders(side, depth)) {
-            const bool same = at < rows.size() && rows[at] == Row{value(order.id),
-                                                                  static_cast<std::uint32_t>(value(order.price)),
-                                                                  static_cast<std::uint32_t>(order.quantity), bid};
-            expect(same && order.price == level.price, book, book.sequence(), "content");
-            quantity += rows[at++].quantity;
-            ++orders;
-        }
-        expect(orders > 0 && level.orders == orders && level.quantity == quantity, book, book.sequence(),
-               "total of a level");
+        const std::size_t first = at;
+        while (at < rows.size() && rows[at].bid == bid && rows[at].price == rows[first].price) ++at;
+        compare_level(book, side, depth, std::span(rows).subspan(first, at - first));
     }
+}
+
+void Checker::compare_level(const OrderBook& book, Side side, std::uint32_t depth, std::span<const Row> rows) {
+    std::vector<Row> held;
+    for (const Order order : book.orders(side, depth)) {
+        held.push_back({value(order.id), static_cast<std::uint32_t>(value(order.price)),
+                        static_cast<std::uint32_t>(order.quantity), order.side == Side::bid});
+    }
+    std::vector<Row> meant(rows.begin(), rows.end());
+    if (!book.queue_exact()) {
+        std::ranges::sort(held, {}, &Row::id);
+        std::ranges::sort(meant, {}, &Row::id);
+    }
+    expect(!held.empty() && held == meant, book, book.sequence(), "content");
+    const Level level = book.level(side, depth);
+    std::uint64_t quantity = 0;
+    for (const Row& row : rows) quantity += row.quantity;
+    expect(value(level.price) == rows[0].price && level.orders == rows.size() && level.quantity == quantity, book,
+           book.sequence(), "total of a level");
 }
 
 // The rolling digest is the one its orders give.

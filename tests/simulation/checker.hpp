@@ -86,6 +86,8 @@ class Checker {
     void verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at);
+    // The level's rows from `at` on, in their order, or in any where the book does not know it.
+    void compare_level(const OrderBook& book, Side side, std::uint32_t depth, std::span<const Row> rows);
     void recompute_digest(const OrderBook& book) const;
     void expect(bool holds, const OrderBook& book, SequenceNumber sequence, const char* what);
     // Whether the message left the best prices, their totals and numbers of orders as they were.

@@ -1,5 +1,7 @@
 #include "tests/simulation/itch_venue.hpp"
 
+#include <utility>
+
 namespace millrace::sim {
 
 namespace {
@@ -106,9 +108,12 @@ void ItchVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t s
         if (event.state != ' ') say(event);
     }
     soup(out, 'H', {});
+    Rng rng(sequence, day.number());
     for (event.symbol = 0; event.symbol < symbols; ++event.symbol) {
         event.kind = Kind::add;
-        for (const Row& row : day.truth(event.symbol, sequence).rows) {
+        std::vector<Row> rows = day.truth(event.symbol, sequence).rows;
+        for (std::size_t left = rows.size(); left > 1; --left) std::swap(rows[left - 1], rows[rng.below(left)]);
+        for (const Row& row : rows) {
             event.id = row.id;
             event.bid = row.bid;
             event.price = row.price;

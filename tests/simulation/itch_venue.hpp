@@ -67,7 +67,7 @@ struct ItchVenue {
     // session is current.
     [[nodiscard]] static std::optional<std::uint32_t> snapshot_day(std::span<const std::uint8_t> request,
                                                                    std::uint32_t today);
-    // All that a server sends: the books after message `sequence`, in queue order.
+    // All that a server sends: the books after message `sequence`, the orders of each in any order.
     static void snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out);
     static void refuse(Bytes& out) { soup(out, 'J', Bytes{'S'}); }
 

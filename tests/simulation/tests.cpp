@@ -1,10 +1,14 @@
 // The seeds and planted bugs of every test run.
 #include <fmt/format.h>
 
+#include "millrace/feed/session.hpp"
+#include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 #include "tests/simulation/bugs.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/itch_packets.hpp"
 
 using namespace millrace;
+using namespace millrace::test;
 using namespace millrace::sim;
 
 namespace {
@@ -47,6 +51,34 @@ TEST_CASE("Simulation: every planted bug is caught within the run's seeds", "[si
     for (const BugInfo& info : bugs()) {
         INFO(info.name << ": " << info.meaning);
         CHECK(catch_bug(info.bug, 1, kBugSeeds));
+    }
+}
+
+TEST_CASE("Simulation: a level's total that has lost touch with its orders makes the book suspect") {
+    SessionConfig config;
+    config.limits = {1, 10, 10};
+    NullHandler handler;
+    Session<venues::NasdaqItch50, NullHandler> session(config, handler);
+    planted_bug = Bug::level_total_drifts;
+    session.on_packet({0, 0, packet(1, {directory(1, "A"), add(1, 7, 'B', 100, "A", 500), cancel(1, 7, 30)})});
+    CHECK(session.book("A")->quality() == Quality::live);
+    session.on_packet({0, 0, packet(4, {remove(1, 7)})});
+    planted_bug = Bug::none;
+    CHECK(session.book("A")->quality() == Quality::suspect);
+    CHECK(session.faults()[FaultCounter::level_total] == 1);
+}
+
+TEST_CASE("Simulation: a seed is the same run on every compiler") {
+    // Of all that a consumer is told. A change of the simulation, or of what is told, changes them.
+    constexpr std::pair<std::uint64_t, std::uint64_t> kHashes[] = {
+        {1, 0xff774dc9407cd7db},    {2, 0xf3fad245abd5f493},
+        {3, 0xa0861f722f26cb77},    {30, 0x7d6440b30d9c08f9},
+        {531, 0xd21d479a275f34aa},  {2522, 0x4f61d09ad084bfc8},
+        {2848, 0xaf500364d31cca2a}, {0xffff'ffff'ffff'ffff, 0xd37bc56059902385},
+    };
+    for (const auto& [seed, hash] : kHashes) {
+        INFO("seed " << seed);
+        CHECK(fmt::format("{:016x}", run_itch({seed}).log_hash) == fmt::format("{:016x}", hash));
     }
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <memory>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -86,18 +87,25 @@ void pin_to(int cpu) {
 
 std::thread start_thread(const std::string& name, int cpu, std::function<void()> body) {
     check_cpu(cpu);
-    return std::thread([name, cpu, body = std::move(body)] {
-        // A child of a real-time thread would share its CPU with it and never run.
-        sched_param priority{};
-        pthread_setschedparam(pthread_self(), SCHED_OTHER, &priority);
-        pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-        const std::vector<int> cpus = cpu == kNotPinned ? available_cpus() : std::vector<int>{cpu};
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        for (const int each : cpus) CPU_SET(static_cast<std::size_t>(each), &set);
-        pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-        body();
-    });
+    // What takes memory is done here: the new thread would have nobody to tell.
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int each : cpu == kNotPinned ? available_cpus() : std::vector<int>{cpu}) {
+        CPU_SET(static_cast<std::size_t>(each), &set);
+    }
+    try {
+        return std::thread([label = name.substr(0, 15), set, body = std::move(body)] {
+            // A child of a real-time thread would share its CPU with it and never run.
+            sched_param priority{};
+            pthread_setschedparam(pthread_self(), SCHED_OTHER, &priority);
+            pthread_setname_np(pthread_self(), label.c_str());
+            pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+            body();
+        });
+    } catch (const std::system_error& error) {
+        throw_errno(ExitCode::resource, "thread " + name, error.code().value(),
+                    "raise the limit on threads (ulimit -u)");
+    }
 }
 
 namespace {

@@ -12,7 +12,7 @@ namespace millrace {
 // CPUs this process (its main thread) may run on, ascending.
 [[nodiscard]] std::vector<int> available_cpus();
 
-// "0-3,5" -> {0,1,2,3,5}. Throws Error(cpu).
+// "0-3,5" -> {0,1,2,3,5}. Throws Error(cpu, resource).
 [[nodiscard]] std::vector<int> parse_cpu_list(std::string_view text);
 
 // A CPU of this process's, or none: a thread that is not pinned.
@@ -21,11 +21,11 @@ inline constexpr int kNotPinned = -1;
 // Throws Error(cpu) when this process may not run on `cpu`; says which it may.
 void check_cpu(int cpu);
 
-// Pins the calling thread. Throws Error(cpu).
+// Pins the calling thread. Throws Error(cpu, resource).
 void pin_to(int cpu);
 
 // Starts a thread with a name (at most 15 characters), pinned where a CPU is named and otherwise free to use
-// all of the process's, with the default scheduling, whatever the caller's are. Throws Error(cpu).
+// all of the process's, with the default scheduling, whatever the caller's are. Throws Error(cpu, resource).
 [[nodiscard]] std::thread start_thread(const std::string& name, int cpu, std::function<void()> body);
 
 // What a thread does when it finds nothing to do.

@@ -100,6 +100,10 @@ class FeedHandler {
     // For a thread whose poll found nothing: spins, yields or sleeps, as configured.
     void idle();
 
+    // Opens a line anew at the next look, as is done by itself (ReceiveCounter::restarts) when a line's receiver has
+    // failed, and when it is silent on an interface that was removed and made again.
+    void reopen(LineId line) { upkeep_[line].wanted = true; }
+
     // Stops receiving, handles what is in the queues, and gives up what is still missing.
     void stop() {
         stop([](const Packet&) {});
@@ -129,6 +133,8 @@ class FeedHandler {
     static constexpr std::size_t kBatch = 32;
     // How many polls pass, when they all find packets, between two looks at what recovery needs.
     static constexpr std::uint32_t kLookEvery = 64;
+    // Between two looks at whether lines have to be opened anew.
+    static constexpr Nanoseconds kUpkeepEvery = 250'000'000;
     // Between the kernel stamping a datagram and its socket showing it.
     static constexpr Nanoseconds kStampSlack = 1'000'000;
 
@@ -157,10 +163,22 @@ class FeedHandler {
     std::size_t poll_threads(Tap& tap);
     template <class Tap>
     std::size_t drain(Tap& tap);
+    // Drains one line's queue; its buffers are all back then.
+    template <class Tap>
+    std::size_t drain(net::ReceiverThread& thread, Tap& tap);
+    void open(const SessionConfig& session, LineId recovery_line);
+    void note_interfaces();
+    [[nodiscard]] bool has_to_reopen(std::size_t line);
+    template <class Tap>
+    void keep_up(Timestamp now, Tap& tap);
+    template <class Tap>
+    void reopen_now(std::size_t line, Tap& tap);
     // Asks for what is missing, and takes what has come of it.
     template <class Tap>
     std::size_t recover(Tap& tap) {
-        const auto request = session_->next_request(MonotonicClock::now());
+        const Timestamp now = MonotonicClock::now();
+        if (now - kept_up_at_ >= kUpkeepEvery) keep_up(now, tap);
+        const auto request = session_->next_request(now);
         if (recovery_ == nullptr) return 0;
         if (request) recovery_->ask(*request);
         return recovery_->deliver(*session_, [&](const net::Received& received, std::span<const std::uint8_t> bytes) {
@@ -183,6 +201,13 @@ class FeedHandler {
     std::vector<std::unique_ptr<net::ReceiverThread>> threads_;  // one a line
     std::unique_ptr<net::RecoveryClient> recovery_;             // where there are servers to ask
     std::array<net::Received, kBatch> batch_{};
+    // Of one line, whether it has to be opened anew.
+    struct Upkeep {
+        unsigned interface = 0;  // its number when the line was opened; 0: not known
+        bool wanted = false;
+    };
+    std::array<Upkeep, kLinesMax> upkeep_{};
+    Timestamp kept_up_at_ = 0;
     std::uint32_t busy_polls_ = 0;
     std::size_t taken_since_ = 0;          // packets since the counters were published
     MessageCounters published_messages_;
@@ -204,7 +229,21 @@ void FeedHandler<Venue, Handler>::start() {
     session.recovery.retransmit_servers = static_cast<std::uint8_t>(config_.recovery.retransmit_count());
     session.recovery.snapshot_servers = static_cast<std::uint8_t>(config_.recovery.snapshot.size());
     auto made = std::make_unique<Session<Venue, Handler>>(session, handler_);
-    if (threads) {
+    try {
+        open(session, made->recovery_line());
+    } catch (...) {
+        // All or nothing, so that it can be tried again.
+        threads_.clear();
+        receiver_.reset();
+        recovery_.reset();
+        throw;
+    }
+    session_ = std::move(made);
+}
+
+template <class Venue, BookHandler Handler>
+void FeedHandler<Venue, Handler>::open(const SessionConfig& session, LineId recovery_line) {
+    if (config_.receive.mode == ReceiveMode::threads) {
         for (std::size_t i = 0; i < config_.lines.size(); ++i) {
             const int cpu = i < config_.threads.receivers.size() ? config_.threads.receivers[i] : kNotPinned;
             threads_.push_back(std::make_unique<net::ReceiverThread>(config_.lines[i], static_cast<LineId>(i),
@@ -221,10 +260,66 @@ void FeedHandler<Venue, Handler>::start() {
             RecoveryServers servers = config_.recovery;
             servers.backend = backend_.backend;
             recovery_ = std::make_unique<net::RecoveryClient>(Venue::recovery_protocol(), servers, session.recovery,
-                                                              made->recovery_line(), config_.receive.buffer_bytes);
+                                                              recovery_line, config_.receive.buffer_bytes);
         }
     }
-    session_ = std::move(made);
+    note_interfaces();
+}
+
+template <class Venue, BookHandler Handler>
+void FeedHandler<Venue, Handler>::note_interfaces() {
+    for (std::size_t i = 0; i < config_.lines.size(); ++i) {
+        const LineConfig& line = config_.lines[i];
+        upkeep_[i].interface = line.soup ? 0 : net::interface_index(line.interface);
+    }
+}
+
+template <class Venue, BookHandler Handler>
+bool FeedHandler<Venue, Handler>::has_to_reopen(std::size_t line) {
+    Upkeep& upkeep = upkeep_[line];
+    if (!threads_.empty() && threads_[line]->failed()) return true;
+    if (config_.lines[line].soup || !session_->silent(static_cast<LineId>(line))) return upkeep.wanted;
+    const unsigned now = net::interface_index(config_.lines[line].interface);
+    if (upkeep.interface == 0) upkeep.interface = now;
+    upkeep.wanted = upkeep.wanted || now != upkeep.interface;
+    return upkeep.wanted && now != 0;
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+void FeedHandler<Venue, Handler>::keep_up(Timestamp now, Tap& tap) {
+    kept_up_at_ = now;
+    for (std::size_t i = 0; i < config_.lines.size() && !stopped_; ++i) {
+        if (!has_to_reopen(i)) continue;
+        try {
+            reopen_now(i, tap);
+        } catch (const std::exception&) {
+            upkeep_[i].wanted = true;  // tried again at the next look; meanwhile the line is silent
+        }
+    }
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+void FeedHandler<Venue, Handler>::reopen_now(std::size_t line, Tap& tap) {
+    if (!threads_.empty()) {
+        threads_[line]->stop();
+        while (drain(*threads_[line], tap) > 0) {
+        }
+        threads_[line]->restart();
+    } else {
+        auto opened = std::make_unique<net::Receiver>(config_.lines, LineId{0}, config_.lines.size(), config_.receive,
+                                                      backend_.backend);
+        opened->start();
+        for (std::size_t i = 0; i < config_.lines.size(); ++i) {
+            opened->counters(static_cast<LineId>(i)) = receiver_->counters(static_cast<LineId>(i));
+        }
+        receiver_ = std::move(opened);
+        ++receiver_->counters(static_cast<LineId>(line))[net::ReceiveCounter::restarts];
+        publish();
+    }
+    upkeep_[line].wanted = false;
+    if (!config_.lines[line].soup) upkeep_[line].interface = net::interface_index(config_.lines[line].interface);
 }
 
 template <class Venue, BookHandler Handler>
@@ -244,15 +339,19 @@ template <class Venue, BookHandler Handler>
 template <class Tap>
 std::size_t FeedHandler<Venue, Handler>::drain(Tap& tap) {
     std::size_t total = 0;
-    for (auto& thread : threads_) {
-        const std::size_t taken = thread->take(batch_.data(), batch_.size());
-        for (std::size_t i = 0; i < taken; ++i) {
-            handle(batch_[i], thread->bytes(batch_[i]), tap);
-            thread->release(batch_[i].buffer);
-        }
-        total += taken;
-    }
+    for (auto& thread : threads_) total += drain(*thread, tap);
     return total;
+}
+
+template <class Venue, BookHandler Handler>
+template <class Tap>
+std::size_t FeedHandler<Venue, Handler>::drain(net::ReceiverThread& thread, Tap& tap) {
+    const std::size_t taken = thread.take(batch_.data(), batch_.size());
+    for (std::size_t i = 0; i < taken; ++i) {
+        handle(batch_[i], thread.bytes(batch_[i]), tap);
+        thread.release(batch_[i].buffer);
+    }
+    return taken;
 }
 
 template <class Venue, BookHandler Handler>

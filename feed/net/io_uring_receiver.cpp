@@ -108,7 +108,8 @@ void IoUringReceiver::arm_again() {
         --to_arm_;
         ++counters_[sockets_[i].line][ReceiveCounter::rearmed];
     }
-    if (io_uring_submit(&ring_) < 0) {
+    unsubmitted_ = io_uring_submit(&ring_) < 0;
+    if (unsubmitted_) {
         for (ReceivingSocket& socket : sockets_) ++counters_[socket.line][ReceiveCounter::socket_errors];
     }
 }

@@ -41,7 +41,7 @@ class IoUringReceiver {
             taken += complete(*cqe, sink);
         }
         io_uring_cq_advance(&ring_, seen);
-        if (to_arm_ != 0) arm_again();
+        if (to_arm_ != 0 || unsubmitted_) arm_again();
         return taken;
     }
 
@@ -111,6 +111,7 @@ class IoUringReceiver {
     std::vector<ReceiveCounters> counters_;
     std::vector<bool> armed_;
     std::size_t to_arm_ = 0;
+    bool unsubmitted_ = false;     // the kernel did not take what was armed
     std::uint32_t available_ = 0;  // buffers in the kernel's hands
     msghdr shape_{};               // how a buffer is divided: no name, control messages, payload
     io_uring ring_{};

@@ -34,9 +34,9 @@ static_assert(sizeof(Received) == 16, "descriptors travel through rings");
 
 // By line, on the receiving side. Written by the receiver's thread only.
 enum class ReceiveCounter : std::uint8_t {
-    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors
+    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts
 };
-inline constexpr std::array<CounterInfo, 9> kReceiveCounters{{
+inline constexpr std::array<CounterInfo, 10> kReceiveCounters{{
     {"received", "packets", "datagrams taken from the kernel"},
     {"bytes", "bytes", "payload of these"},
     {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
@@ -46,6 +46,7 @@ inline constexpr std::array<CounterInfo, 9> kReceiveCounters{{
     {"no_buffers", "times", "reception paused because all receive buffers were in use"},
     {"rearmed", "times", "an io_uring multishot receive had to be started again"},
     {"socket_errors", "times", "the socket reported an error; reception went on"},
+    {"restarts", "times", "the line was opened anew: its interface had changed, or its receiver had failed"},
 }};
 using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
 

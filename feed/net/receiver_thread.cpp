@@ -8,14 +8,36 @@ namespace millrace::net {
 
 ReceiverThread::ReceiverThread(const LineConfig& line, LineId id, std::size_t line_count, const ReceiveConfig& config,
                                Backend backend, int cpu, Idle idle)
-    : line_(id), idle_(idle), receiver_({line}, id, line_count, config, backend), out_(config.queue),
-      back_(receiver_.buffers()) {
-    thread_ = start_thread("millrace-rx-" + line.name, cpu, [this] { run(); });
+    : config_(line), line_(id), line_count_(line_count), receive_config_(config), backend_(backend), cpu_(cpu),
+      idle_(idle), receiver_(std::make_unique<Receiver>(std::vector{line}, id, line_count, config, backend)),
+      out_(config.queue), back_(receiver_->buffers()) {
+    start();
+}
+
+void ReceiverThread::start() {
+    socket_buffer_bytes_ = receiver_->socket_buffer_bytes();
+    stop_.store(false, std::memory_order_relaxed);
+    failed_.store(false, std::memory_order_relaxed);
+    state_.store(0);
+    thread_ = start_thread("millrace-rx-" + config_.name, cpu_, [this] { run(); });
     state_.wait(0);
     if (state_.load() == 2) {
         thread_.join();
         std::rethrow_exception(problem_);
     }
+}
+
+void ReceiverThread::restart() {
+    std::uint32_t buffer = 0;
+    while (back_.pop(buffer)) {
+    }
+    ReceiveCounters counters = published_.read();
+    ++counters[ReceiveCounter::restarts];
+    auto opened = std::make_unique<Receiver>(std::vector{config_}, line_, line_count_, receive_config_, backend_);
+    opened->counters(line_) = counters;
+    receiver_ = std::move(opened);
+    published_.publish(counters);  // no thread runs that would
+    start();
 }
 
 void ReceiverThread::stop() {
@@ -25,22 +47,32 @@ void ReceiverThread::stop() {
 
 void ReceiverThread::run() {
     try {
-        receiver_.start();
+        receiver_->start();
     } catch (...) {
         problem_ = std::current_exception();
-        // release: pairs with the load in the constructor; problem_ is visible before the state.
+        // release: pairs with the load in start(); problem_ is visible before the state.
         state_.store(2, std::memory_order_release);
         state_.notify_one();
         return;
     }
     state_.store(1, std::memory_order_release);
     state_.notify_one();
+    try {
+        receive();
+    } catch (const std::exception&) {
+        // A line by SoupBinTCP takes memory while it runs.
+        failed_.store(true, std::memory_order_relaxed);
+    }
+    published_.publish(receiver_->counters(line_));
+}
 
-    ReceiveCounters& counters = receiver_.counters(line_);
+void ReceiverThread::receive() {
+    Receiver& receiver = *receiver_;
+    ReceiveCounters& counters = receiver.counters(line_);
     const auto hand_over = [&](const Received& received) {
         if (!out_.has_room()) {
             ++counters[ReceiveCounter::queue_full];
-            return receiver_.release(received.buffer);
+            return receiver.release(received.buffer);
         }
         // Published first: as soon as it is in the queue the decoder may count it as arbitrated.
         ++counters[ReceiveCounter::handed_over];
@@ -50,9 +82,9 @@ void ReceiverThread::run() {
     Timestamp before = 0;  // when the last poll that found nothing began; 0 after one that found something
     while (!stop_.load(std::memory_order_relaxed)) {
         std::uint32_t buffer = 0;
-        while (back_.pop(buffer)) receiver_.release(buffer);
+        while (back_.pop(buffer)) receiver.release(buffer);
         if (before != 0) before = SystemClock::now();
-        if (receiver_.poll(hand_over) > 0) {
+        if (receiver.poll(hand_over) > 0) {
             published_.publish(counters);
             before = 0;
             continue;
@@ -62,14 +94,13 @@ void ReceiverThread::run() {
         before = 1;
         idle();
     }
-    published_.publish(counters);
 }
 
 void ReceiverThread::idle() {
     switch (idle_) {
         case Idle::pause: cpu_pause(); break;
         case Idle::yield: sched_yield(); break;
-        case Idle::wait: receiver_.wait(); break;
+        case Idle::wait: receiver_->wait(); break;
         case Idle::automatic:
         case Idle::spin: break;
     }

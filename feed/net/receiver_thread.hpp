@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <span>
 #include <string>
 #include <thread>
@@ -34,7 +35,7 @@ class ReceiverThread {
         static_cast<void>(pushed);
     }
     [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
-        return receiver_.bytes(received);
+        return receiver_->bytes(received);
     }
     // No datagram received by the kernel before this moment is still to come (ns since the epoch).
     // acquire: pairs with the store in run(); what was pushed before it can be popped.
@@ -45,22 +46,37 @@ class ReceiverThread {
     // ---- any thread ----
 
     [[nodiscard]] ReceiveCounters counters() const { return published_.read(); }
-    [[nodiscard]] std::size_t socket_buffer_bytes() const { return receiver_.socket_buffer_bytes(); }
+    [[nodiscard]] std::size_t socket_buffer_bytes() const { return socket_buffer_bytes_; }
     // Ends the thread within milliseconds. What it has handed over can still be taken.
     void stop();
+    // The thread met an error that it could not go on from; restart() makes it good.
+    [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_relaxed); }
+
+    // On the decoder's thread, with the queue empty and every buffer released, after stop(): opens the line
+    // anew and starts another thread; counters go on. Throws Error, and may then be tried again.
+    void restart();
 
   private:
+    void start();
     void run();
+    void receive();
     void idle();
 
+    LineConfig config_;
     LineId line_;
+    std::size_t line_count_;
+    ReceiveConfig receive_config_;
+    Backend backend_;
+    int cpu_;
     Idle idle_;
-    Receiver receiver_;            // the thread's, but for the arena's bytes
+    std::size_t socket_buffer_bytes_ = 0;
+    std::unique_ptr<Receiver> receiver_;  // the thread's, but for the arena's bytes
     SpscRing<Received> out_;       // thread -> decoder
     SpscRing<std::uint32_t> back_; // decoder -> thread: buffers to use again
     Published<ReceiveCounters> published_;
     alignas(kCacheLine) std::atomic<Timestamp> idle_at_{0};  // thread writes, decoder reads
     std::atomic<bool> stop_{false};                          // stop() writes, thread reads
+    std::atomic<bool> failed_{false};                        // thread writes, decoder reads
     std::atomic<int> state_{0};                              // thread writes: 1 receiving, 2 failed
     std::exception_ptr problem_;                             // thread writes before state_ becomes 2
     std::thread thread_;

@@ -1,6 +1,5 @@
 #include "millrace/feed/net/recovery_client.hpp"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -36,6 +35,7 @@ RecoveryClient::RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const
                         "check the address and that it can be reached from here");
         }
     }
+    polled_.reserve(udp_.size() + 2);
     thread_ = start_thread("recovery", kNotPinned, [this] { run(); });
 }
 
@@ -45,22 +45,31 @@ void RecoveryClient::stop() {
 }
 
 void RecoveryClient::run() {
-    std::vector<pollfd> polled;
     while (!stop_.load(std::memory_order_relaxed)) {
         std::uint32_t buffer = 0;
         while (back_.pop(buffer)) free_.push_back(buffer);
-        const Timestamp now = MonotonicClock::now();
-        take_requests(now);
-        receive_packets();
-        go_on_with_gap_fill();
-        go_on_with_snapshot(now);
+        try {
+            step();
+        } catch (const std::exception&) {
+            // No memory for a connection: as if the server had hung up.
+            gap_fill_.reset();
+            end_snapshot(Answer::Kind::failed, 0);
+        }
         published_.publish(counters_);
-        polled.clear();
-        for (const Socket& socket : udp_) polled.push_back({socket.fd(), POLLIN, 0});
-        if (gap_fill_ != nullptr && !free_.empty()) polled.push_back({gap_fill_->fd(), POLLIN, 0});
-        if (tcp_ != nullptr && free_.size() > kBuffersForPackets) polled.push_back({tcp_->fd(), POLLIN, 0});
-        ::poll(polled.data(), polled.size(), kNapMs);
+        polled_.clear();
+        for (const Socket& socket : udp_) polled_.push_back({socket.fd(), POLLIN, 0});
+        if (gap_fill_ != nullptr && !free_.empty()) polled_.push_back({gap_fill_->fd(), POLLIN, 0});
+        if (tcp_ != nullptr && free_.size() > kBuffersForPackets) polled_.push_back({tcp_->fd(), POLLIN, 0});
+        ::poll(polled_.data(), polled_.size(), kNapMs);
     }
+}
+
+void RecoveryClient::step() {
+    const Timestamp now = MonotonicClock::now();
+    take_requests(now);
+    receive_packets();
+    go_on_with_gap_fill();
+    go_on_with_snapshot(now);
 }
 
 void RecoveryClient::take_requests(Timestamp now) {

@@ -3,6 +3,8 @@
 // answers in buffers taken at the start.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -58,6 +60,7 @@ class RecoveryClient {
     static constexpr std::uint32_t kNoBuffer = ~std::uint32_t{0};
 
     void run();
+    void step();
     void take_requests(Timestamp now);
     void send_request(const RecoveryRequest& request);
     void receive_packets();
@@ -95,6 +98,7 @@ class RecoveryClient {
     std::uint32_t filling_ = kNoBuffer;              // the buffer that takes messages
     std::uint32_t filled_ = 0;
     std::vector<std::uint32_t> free_;
+    std::vector<pollfd> polled_;
     ReceiveCounters counters_;
     SpscRing<RecoveryRequest> requests_;             // driver -> thread
     SpscRing<Answer> answers_;                       // thread -> driver

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <set>
 
 #include <fmt/format.h>
@@ -148,6 +149,7 @@ Interface find_interface(const std::string& name_or_address) {
     std::set<std::string> names;
     ifaddrs* first = nullptr;
     if (getifaddrs(&first) != 0) throw_errno(ExitCode::interface, "list the interfaces", errno, "");
+    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(first, freeifaddrs);
     Interface found;
     for (const ifaddrs* at = first; at != nullptr; at = at->ifa_next) {
         names.insert(at->ifa_name);
@@ -159,7 +161,6 @@ Interface find_interface(const std::string& name_or_address) {
                               : std::memcmp(&here.v6.sin6_addr, &wanted.v6.sin6_addr, sizeof(in6_addr)) == 0;
         if (same) found = {if_nametoindex(at->ifa_name), at->ifa_name};
     }
-    freeifaddrs(first);
     if (found.index != 0) return found;
     throw Error(ExitCode::interface, fmt::format("interface \"{}\": there is none of that name or address; there are {}",
                                                  name_or_address, fmt::join(names, ", ")));
@@ -228,6 +229,14 @@ LineSockets open_line(const LineConfig& line, std::size_t socket_buffer_bytes) {
         join(out.sockets[last_socket[key]].fd(), address, interface, what);
     }
     return out;
+}
+
+unsigned interface_index(const std::string& name_or_address) {
+    try {
+        return find_interface(name_or_address).index;
+    } catch (const std::exception&) {
+        return 0;
+    }
 }
 
 }  // namespace millrace::net

@@ -36,7 +36,9 @@ FeedConfig config_of(const SomeGroups& groups, Backend backend, ReceiveMode mode
 std::string problem_of(const std::vector<LineStats>& lines) {
     for (const LineStats& line : lines) {
         if (line.balance() != 0) return line.name + ": balance " + std::to_string(line.balance());
-        if (line.in_flight > line.received[ReceiveCounter::received]) return line.name + ": arbitrated, not handed over";
+        if (line.in_flight > line.received[ReceiveCounter::received]) {
+            return line.name + ": arbitrated, not handed over";
+        }
     }
     return {};
 }

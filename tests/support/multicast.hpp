@@ -35,9 +35,9 @@ class SomeGroups {
 
 class LoopbackSender {
   public:
-    LoopbackSender() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    explicit LoopbackSender(const char* interface = "lo") : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
         ip_mreqn by{};
-        by.imr_ifindex = static_cast<int>(if_nametoindex("lo"));
+        by.imr_ifindex = static_cast<int>(if_nametoindex(interface));
         const int result = setsockopt(socket_.fd(), IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof(by));
         MILLRACE_VERIFY(result == 0);
     }

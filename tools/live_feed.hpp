@@ -126,7 +126,8 @@ class LiveVenueFeed final : public LiveFeed {
             lines.push_back({line.name, endpoint_of(group.address, group.port)});
         }
         // What was asked for again, as a line of its own, so that a replay finds it.
-        const auto& servers = config_.recovery.retransmit;
+        const RecoveryServers& asked = config_.recovery;
+        const auto& servers = asked.retransmit.empty() ? asked.retransmit_tcp : asked.retransmit;
         if (config_.recovery.any()) {
             lines.push_back({std::string(kRecoveryLineName),
                              servers.empty() ? lines.front().destination

@@ -116,7 +116,15 @@ void SimulatedServers::serve(Connection& connection, Timestamp now) {
         }
         connection.server->sent(static_cast<std::size_t>(size));
     }
-    if (connection.server->wants_close() && connection.server->output().empty()) connection.dead = true;
+    if (!connection.server->wants_close() || !connection.server->output().empty()) return;
+    // To close with something of the client's unread would reset the connection, and lose what the
+    // client has not read yet: it is left to hang up.
+    constexpr Nanoseconds kGoodbye = 30'000'000'000;
+    if (connection.ended_at == 0) {
+        connection.ended_at = now;
+        shutdown(connection.socket.fd(), SHUT_WR);
+    }
+    connection.dead = connection.dead || now - connection.ended_at >= kGoodbye;
 }
 
 }  // namespace millrace::replay

@@ -44,6 +44,7 @@ class SimulatedServers {
         net::Socket socket;
         std::unique_ptr<ServerConnection> server;
         bool dead = false;
+        Timestamp ended_at = 0;  // when all was said
     };
 
     void run();

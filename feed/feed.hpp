@@ -128,6 +128,12 @@ class FeedHandler {
         const Counters counters = published_.read();
         return {counters.messages, lines_of(counters)};
     }
+    // On the thread that polls: how often a TCP line that had been lost was there again.
+    [[nodiscard]] std::uint64_t reconnects(LineId line) const {
+        if (line >= config_.lines.size() || !config_.lines[line].soup) return 0;
+        if (receiver_ == nullptr) return threads_[line]->counters()[net::ReceiveCounter::reconnects];
+        return receiver_->counters(line)[net::ReceiveCounter::reconnects];
+    }
 
   private:
     static constexpr std::size_t kBatch = 32;

@@ -34,9 +34,10 @@ static_assert(sizeof(Received) == 16, "descriptors travel through rings");
 
 // By line, on the receiving side. Written by the receiver's thread only.
 enum class ReceiveCounter : std::uint8_t {
-    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts
+    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts,
+    reconnects
 };
-inline constexpr std::array<CounterInfo, 10> kReceiveCounters{{
+inline constexpr std::array<CounterInfo, 11> kReceiveCounters{{
     {"received", "packets", "datagrams taken from the kernel"},
     {"bytes", "bytes", "payload of these"},
     {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
@@ -47,6 +48,7 @@ inline constexpr std::array<CounterInfo, 10> kReceiveCounters{{
     {"rearmed", "times", "an io_uring multishot receive had to be started again"},
     {"socket_errors", "times", "the socket reported an error; reception went on"},
     {"restarts", "times", "the line was opened anew: its interface had changed, or its receiver had failed"},
+    {"reconnects", "times", "a TCP server that had been lost was there again, and accepted the login"},
 }};
 using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
 

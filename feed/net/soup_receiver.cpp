@@ -102,6 +102,8 @@ bool SoupReceiver::advance(Line& line) {
     if (!bytes.empty()) {
         Packer packer(line, packet_bytes_);
         client.on_bytes(bytes, now, packer);
+        const std::uint64_t logins = client.counters()[SoupCounter::logins];
+        if (logins > 1) counters_[line.id][ReceiveCounter::reconnects] = logins - 1;
     }
     if (client.wants_close() || line.stream->state() == TcpStream::State::closed) {
         line.stream.reset();

@@ -37,8 +37,8 @@ class Feed(Closing):
     """A stream of market data with its books.
 
     ``source`` is a capture file (or several), a DBN file (rows as they are, no books), a
-    ``udp://group:port?iface=name`` URL (or one for each redundant line), a config file
-    (``*.toml``), or ``sim://`` for the exchange simulator.
+    ``udp://group:port?iface=name`` or ``soup://address:port`` URL (or one for each redundant
+    line), a config file (``*.toml``), or ``sim://`` for the exchange simulator.
     It starts when it is first iterated; make all iterators of a capture before that.
 
     ``overflow`` says what happens to rows that nobody takes: ``"block"`` holds the source up,
@@ -188,9 +188,11 @@ class Feed(Closing):
         return self.on(_core.Quality)(callback)
 
     def on_reconnect(self, callback: Callback) -> Callback:
-        """Calls ``callback()`` when a source that was lost is there again (brokers, TCP)."""
-        self._source.on_reconnect.append(callback)
-        return callback
+        """Calls ``callback(event)`` when ``event.line``, lost before, is there again (TCP).
+
+        What the server still has is asked for again, so that no message is missing.
+        """
+        return self.on(_core.Reconnect)(callback)
 
     def on_error(self, callback: Callback) -> Callback:
         """Calls ``callback(error, message)`` when a callback raised; without, the run ends."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 RTYPES: dict[str, int] = dict(_core.schemas())
 
 #: The feed's own events, which travel with the records.
-EVENTS: dict[int, type[Any]] = {0xE0: _core.Gap, 0xE1: _core.Quality}
+EVENTS: dict[int, type[Any]] = {
+    kind.RTYPE: kind for kind in (_core.Gap, _core.Quality, _core.Reconnect)
+}
 
 #: The schema that brings a message type, where a feed can make it.
 SCHEMA_OF: dict[type[Any], str] = {

@@ -14,7 +14,11 @@ from typing import Any
 from . import _core
 from ._errors import FileError, UsageError
 
-_KINDS = "a capture or DBN file, udp://GROUP:PORT?iface=NAME, a config file (*.toml), or sim://"
+_KINDS = (
+    "a capture or DBN file, udp://GROUP:PORT?iface=NAME, soup://ADDRESS:PORT, "
+    "a config file (*.toml), or sim://"
+)
+_LINES = frozenset({"udp", "soup"})
 _RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
 
 
@@ -28,7 +32,6 @@ class Source:
     resumable: bool
     files: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    on_reconnect: list[Callable[[], Any]] = field(default_factory=list)
 
     def identity(self) -> dict[str, Any]:
         """What a position belongs to."""
@@ -48,11 +51,11 @@ def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> S
     if not names:
         raise UsageError(f"name a source: {_KINDS}")
     schemes = {name.split("://")[0] if "://" in name else "" for name in names}
+    if schemes <= _LINES:
+        return _lines(names, common, options)
     if len(schemes) != 1:
         raise UsageError(f"{names}: sources of different kinds are different feeds")
     scheme = schemes.pop()
-    if scheme == "udp":
-        return _udp(names, common, options)
     if scheme == "sim":
         return _simulated(names, common, options)
     if scheme:
@@ -137,30 +140,47 @@ def _config(names: list[str], common: dict[str, Any], options: dict[str, Any]) -
     return _live(names[0], text, common | limits | settings)
 
 
-def _udp(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+def _lines(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    """Lines by multicast (``udp://``) and by SoupBinTCP (``soup://``), in any mixture."""
     limits = _limits(options)
-    settings = _taken(options, {"until_end": True, **dict.fromkeys(_RECEIVE)}, "a multicast feed")
+    login = {"username": "", "password": ""}
+    known = {"until_end": True, **login, **dict.fromkeys(_RECEIVE)}
+    settings = _taken(options, known, "a live feed")
     if not common["venue"]:
         raise UsageError(f"{names[0]}: say whose protocol it is, as venue='nasdaq-itch50'")
     receive = {key: settings.pop(key) for key in _RECEIVE}
-    lines = [_line(name, receive) for name in names]
-    text = f'[[feed]]\nname = "feed"\nvenue = {json.dumps(common["venue"])}\n'
-    for number, (group, interface) in enumerate(lines):
-        text += (
-            f'[[feed.line]]\nname = "{chr(ord("A") + number)}"\n'
-            f"groups = [{json.dumps(group)}]\ninterface = {json.dumps(interface)}\n"
-        )
-    text += "[feed.receive]\n"
-    if receive["mode"] is None:
-        receive["mode"] = "run_to_completion"
-    if receive["idle"] is None:
-        receive["idle"] = "wait"
-    text += "".join(f"{k} = {json.dumps(v)}\n" for k, v in receive.items() if v is not None)
+    login = {key: str(settings.pop(key)) for key in login}
+    text = _table("[[feed]]", {"name": "feed", "venue": common["venue"]})
+    for number, name in enumerate(names):
+        line = _soup(name, login) if name.startswith("soup:") else _group(name, receive)
+        text += _table("[[feed.line]]", {"name": chr(ord("A") + number)} | line)
+    receive["mode"] = receive["mode"] or "run_to_completion"
+    receive["idle"] = receive["idle"] or "wait"
+    text += _table("[feed.receive]", {k: v for k, v in receive.items() if v is not None})
     return _live(", ".join(names), text, common | limits | settings | {"feed": ""})
 
 
-def _line(name: str, receive: dict[str, Any]) -> tuple[str, str]:
+def _table(head: str, keys: dict[str, Any]) -> str:
+    """A table of the config file; JSON's values are TOML's."""
+    return "\n".join([head, *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""])
+
+
+def _split(name: str) -> urllib.parse.SplitResult:
     url = urllib.parse.urlsplit(name)
+    try:
+        url.port  # noqa: B018
+    except ValueError:
+        raise UsageError(f"{name}: its port is no number from 0 to 65535") from None
+    return url
+
+
+def _address(url: urllib.parse.SplitResult) -> str:
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"{host}:{url.port}"
+
+
+def _group(name: str, receive: dict[str, Any]) -> dict[str, Any]:
+    url = _split(name)
     query = dict(urllib.parse.parse_qsl(url.query))
     interface = query.pop("iface", "")
     if not url.hostname or url.port is None or not interface:
@@ -169,8 +189,16 @@ def _line(name: str, receive: dict[str, Any]) -> tuple[str, str]:
         if key not in _RECEIVE:
             raise UsageError(f"{name}: no option is called {key}; there are {', '.join(_RECEIVE)}")
         receive[key] = int(value) if value.isdigit() else value
-    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return f"{host}:{url.port}", interface
+    return {"groups": [_address(url)], "interface": interface}
+
+
+def _soup(name: str, login: dict[str, str]) -> dict[str, Any]:
+    url = _split(name)
+    if not url.hostname or url.port is None or url.query or url.path:
+        raise UsageError(f"{url.scheme}://{_address(url)}: write soup://192.0.2.1:5000")
+    if url.username or url.password:
+        raise UsageError("soup://: give username= and password= beside the URL, not in it")
+    return {"soup": _address(url)} | {key: value for key, value in login.items() if value}
 
 
 def _live(title: str, text: str, settings: dict[str, Any]) -> Source:

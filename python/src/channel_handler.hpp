@@ -77,6 +77,15 @@ class ChannelHandler {
         sink_.put(event);
     }
 
+    // Told by the source, not by a session.
+    void on_reconnect(LineId line, std::uint64_t count) {
+        auto event = dbn::make<ReconnectEvent>(dbn::Rtype{kReconnectType});
+        event.publisher_id.set(publisher_);
+        event.count.set(count);
+        event.line.set(line);
+        sink_.put(event);
+    }
+
   private:
     std::uint16_t publisher_;
     NamingSink<Sink> sink_;

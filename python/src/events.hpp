@@ -8,6 +8,11 @@ namespace millrace::python {
 
 inline constexpr std::uint8_t kGapType = 0xE0;
 inline constexpr std::uint8_t kQualityType = 0xE1;
+inline constexpr std::uint8_t kReconnectType = 0xE2;
+
+[[nodiscard]] constexpr bool is_event_type(std::uint8_t record_type) {
+    return record_type >= kGapType && record_type <= kReconnectType;
+}
 
 // Messages that were given up: books may be wrong from here on, until their quality says
 // otherwise.
@@ -39,5 +44,22 @@ struct QualityEvent : dbn::Header {
     }
 };
 static_assert(dbn::Record<QualityEvent> && wire::layout_matches_spec<QualityEvent>());
+
+// A TCP line that had been lost is there again: which of the feed's lines, from 0, and how often
+// that has happened to it.
+struct ReconnectEvent : dbn::Header {
+    static constexpr char kType = static_cast<char>(kReconnectType);
+    static constexpr std::string_view kName = "reconnect";
+    wire::u64le count;
+    wire::u8 line;
+    wire::Reserved<7> reserved;
+    static constexpr auto fields() {
+        using M = ReconnectEvent;
+        return dbn::after_header<M>(wire::field("count", &M::count, 16),
+                                    wire::field("line", &M::line, 24),
+                                    wire::field("_reserved", &M::reserved, 25));
+    }
+};
+static_assert(dbn::Record<ReconnectEvent> && wire::layout_matches_spec<ReconnectEvent>());
 
 }  // namespace millrace::python

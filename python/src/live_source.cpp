@@ -1,5 +1,6 @@
 // Multicast lines as a feed: the decoder thread of `millrace live`, with channels for its
 // strategy.
+#include <array>
 #include <memory>
 
 #include "millrace/feed/feed.hpp"
@@ -104,11 +105,20 @@ class LiveProducer final : public VenueProducer<Venue> {
         const std::size_t packets = feed_->poll([&](const Packet& packet) {
             if (last != 0) this->packet_done(last);
             last = packet.received_at;
+            look_for_reconnect(packet.line);
             past_end_ = past_end_ || this->past_end(packet.received_at);
             this->set_time(packet.received_at);
         });
         if (packets > 0) this->packet_done(last);
         return packets;
+    }
+
+    // Before the first packet of the new connection.
+    void look_for_reconnect(LineId line) {
+        const std::uint64_t count = feed_->reconnects(line);
+        if (count == reconnects_[line]) return;
+        reconnects_[line] = count;
+        this->tell_reconnect(line, count);
     }
 
     FeedConfig config_;
@@ -118,6 +128,7 @@ class LiveProducer final : public VenueProducer<Venue> {
     bool past_end_ = false;
     Timestamp first_at_ = 0;  // monotonic, as is last_at_
     Timestamp last_at_ = 0;
+    std::array<std::uint64_t, kLinesMax + 1> reconnects_{};  // told, by line; the last: recovery
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ struct TypeName {
 };
 
 // Records that Python users meet, by the names they have there.
-constexpr std::array<TypeName, 13> kNames{{
+constexpr std::array<TypeName, 14> kNames{{
     {0xA0, "Mbo", "One change of one order: added, modified, cancelled, filled, traded, cleared."},
     {0x00, "Trade", "One trade."},
     {0x01, "Bbo", "The best price of each side, after a change (schema mbp-1)."},
@@ -56,6 +56,7 @@ constexpr std::array<TypeName, 13> kNames{{
     {0xC3, "Bbo1s", "The best price of each side at the end of a second."},
     {kGapType, "Gap", "Messages that were lost for good: numbers first to last."},
     {kQualityType, "Quality", "How far a book can be trusted changed."},
+    {kReconnectType, "Reconnect", "A TCP line that had been lost is there again."},
 }};
 
 std::array<MessageType, 256>& types() {
@@ -237,8 +238,10 @@ bool add_type(PyObject* module, const TypeName& known) {
 const MessageLayout* record_layout(std::uint8_t record_type) {
     static const MessageLayout kGap = wire::layout_of<GapEvent>();
     static const MessageLayout kQuality = wire::layout_of<QualityEvent>();
+    static const MessageLayout kReconnect = wire::layout_of<ReconnectEvent>();
     if (record_type == kGapType) return &kGap;
     if (record_type == kQualityType) return &kQuality;
+    if (record_type == kReconnectType) return &kReconnect;
     return dbn::layout_of(record_type);
 }
 

@@ -70,6 +70,7 @@ class VenueProducer : public Producer {
         handler_ = std::make_unique<Handler>(config, *this);
         return *handler_;
     }
+    void tell_reconnect(LineId line, std::uint64_t count) { handler_->on_reconnect(line, count); }
     // The source's session, null while there is none.
     [[nodiscard]] virtual const VenueSession* session() const = 0;
     [[nodiscard]] virtual std::vector<tools::LineSummary> lines() const = 0;
@@ -117,7 +118,7 @@ class VenueProducer : public Producer {
   private:
     // The feed's own events are told before the start as well.
     [[nodiscard]] static bool is_event(std::span<const std::uint8_t> record) {
-        return record[1] == kGapType || record[1] == kQualityType;
+        return is_event_type(record[1]);
     }
     [[nodiscard]] bool in_time(std::span<const std::uint8_t> record) const {
         if (!by_event_time_) return !before_start_;

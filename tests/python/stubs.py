@@ -12,7 +12,7 @@ STUB = Path(__file__).parents[2] / "python" / "millrace" / "_core.pyi"
 MARK = "# ---- messages ----\n"
 MESSAGES = (
     *("Mbo", "Trade", "Bbo", "Depth", "Status", "Definition", "Imbalance", "Statistics"),
-    *("Bar1s", "Bar", "Bbo1s", "Gap", "Quality"),
+    *("Bar1s", "Bar", "Bbo1s", "Gap", "Quality", "Reconnect"),
 )
 
 

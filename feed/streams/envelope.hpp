@@ -39,6 +39,9 @@ struct Envelope {
 };
 static_assert(wire::layout_matches_spec<Envelope>() && sizeof(Envelope) == 48);
 
+// Those that travel by name: all but the reserved one.
+inline constexpr std::size_t kEnvelopeFields = std::tuple_size_v<decltype(Envelope::fields())> - 1;
+
 // CRC-32C (Castagnoli), as iSCSI and Kafka have it.
 [[nodiscard]] std::uint32_t crc32c(std::span<const std::uint8_t> bytes);
 

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <unordered_set>
 #include <utility>
@@ -22,14 +23,10 @@ constexpr std::size_t kTakeMost = 512;  // cells at once
 constexpr Nanoseconds kBackoffMin = 50'000'000;
 constexpr Nanoseconds kBackoffMax = 10'000'000'000;
 constexpr std::size_t kPooled = 256;
+constexpr std::uint32_t kAskEvery = 64;  // yields of a feed that waits
 
 void add(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
     counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-}
-
-[[nodiscard]] bool shows_book(std::uint8_t rtype, std::uint8_t action) {
-    const auto kind = static_cast<dbn::Rtype>(rtype);
-    return (kind == dbn::Rtype::mbp_1 || kind == dbn::Rtype::mbp_10) && action != 'T';
 }
 
 }  // namespace
@@ -43,7 +40,7 @@ std::string_view name(EdgeState state) {
 StreamSink::StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge)
     : config_(config), edge_(std::move(edge)), ring_(config.ring_records * 2),
       numbers_(config.instruments), named_(config.instruments), in_(kTakeMost),
-      streams_(config.instruments) {
+      symbols_(config.instruments), streams_(config.by_symbol ? config.instruments : 1) {
     if (config_.epoch == 0)
         config_.epoch = static_cast<std::uint32_t>(SystemClock::now() / 1'000'000'000);
     if (config_.payload == Payload::json) config_.batch_records = 1;
@@ -56,16 +53,26 @@ StreamSink::StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge)
 StreamSink::~StreamSink() { stop(); }
 
 void StreamSink::stop() {
+    waits_ = waits_ && config_.keep_waiting;
+    patient_.store(waits_, std::memory_order_relaxed);
     stop_.store(true, std::memory_order_release);  // pairs with run(): all cells are visible
+    while (waits_ && state_.load(std::memory_order_relaxed) != EdgeState::stopped) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        waits_ = config_.keep_waiting();
+    }
+    patient_.store(false, std::memory_order_relaxed);
     if (thread_.joinable()) thread_.join();
 }
 
 bool StreamSink::push(const Cell* cells, std::size_t count) {
     // All of a record's cells or none. The consumer only makes the ring emptier, so that what is
     // free now stays free.
-    while (ring_.capacity() - ring_.size() < count) {
-        if (config_.when_full != WhenFull::block) return false;
+    for (std::uint32_t yields = 0; ring_.capacity() - ring_.size() < count;) {
+        if (config_.when_full != WhenFull::block || !waits_) return false;
         sched_yield();
+        if (++yields % kAskEvery != 0) continue;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+        if (config_.keep_waiting) waits_ = config_.keep_waiting();
     }
     for (std::size_t i = 0; i < count; ++i) MILLRACE_VERIFY(ring_.push(cells[i]));
     return true;
@@ -78,7 +85,7 @@ void StreamSink::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
     cell.instrument = instrument;
     cell.quality = static_cast<std::uint8_t>(made.quality);
     cell.sequence = made.sequence;
-    cell.number = ++numbers_[instrument];
+    cell.number = ++numbers_[stream_of(instrument)];
     add(made_, 1);
     if (!named_[instrument]) {
         cell.size = 0;
@@ -105,10 +112,8 @@ bool StreamSink::take_cells() {
     in_size_ = ring_.pop(in_.data(), in_.size());
     for (in_at_ = 0; in_at_ < in_size_; ++in_at_) {
         const Cell& cell = in_[in_at_];
-        Stream& stream = streams_[cell.instrument];
         if (cell.size == 0) {
-            std::memcpy(&stream.symbol, cell.bytes.data(), sizeof(stream.symbol));
-            stream.id = stream_id(config_.feed, stream.symbol.view());
+            take_symbol(cell);
             continue;
         }
         if (cell.part == 0) record_.clear();
@@ -120,24 +125,33 @@ bool StreamSink::take_cells() {
     return in_size_ > 0;
 }
 
+void StreamSink::take_symbol(const Cell& cell) {
+    Symbol& symbol = symbols_[cell.instrument];
+    std::memcpy(&symbol, cell.bytes.data(), sizeof(symbol));
+    streams_[stream_of(cell.instrument)].id =
+        stream_id(config_.feed, config_.by_symbol ? symbol.view() : std::string_view{});
+    edge_->on_symbol(dbn::RecordMaker::id_of(InstrumentId{cell.instrument}), symbol);
+}
+
 void StreamSink::take_record(const Cell& cell) {
-    Stream& stream = streams_[cell.instrument];
+    const std::uint32_t number = stream_of(cell.instrument);
+    Stream& stream = streams_[number];
     Envelope& envelope = stream.open.envelope;
     // A hole ends the batch, whose records are numbered without one.
     const bool hole = envelope.records.value() != 0 &&
                       envelope.first_record.value() + envelope.records.value() != cell.number;
-    if (hole) seal(cell.instrument);
-    if (envelope.records.value() == 0) begin_batch(stream, cell.instrument, cell);
+    if (hole) seal(number);
+    if (envelope.records.value() == 0) begin_batch(stream, cell);
     const std::size_t before = envelope.records.value() == 0 ? 0 : stream.open.payload.size();
-    append(stream, record_);
+    append(stream.open, symbols_[cell.instrument], record_);
     bytes_ += stream.open.payload.size() - before;
     envelope.records.set(envelope.records.value() + 1);
     envelope.last_sequence.set(cell.sequence);
     if (cell.quality > envelope.quality.value()) envelope.quality.set(cell.quality);
-    if (envelope.records.value() >= config_.batch_records) seal(cell.instrument);
+    if (envelope.records.value() >= config_.batch_records) seal(number);
 }
 
-void StreamSink::begin_batch(Stream& stream, std::uint32_t instrument, const Cell& cell) {
+void StreamSink::begin_batch(Stream& stream, const Cell& cell) {
     Batch& batch = stream.open;
     batch = {};
     if (!pool_.empty()) {
@@ -145,14 +159,14 @@ void StreamSink::begin_batch(Stream& stream, std::uint32_t instrument, const Cel
         pool_.pop_back();
         batch.payload.clear();
     }
-    batch.symbol = stream.symbol;
-    batch.books_only = true;
+    if (config_.by_symbol) batch.symbol = symbols_[cell.instrument];
+    batch.books_only = config_.by_symbol;
     batch.envelope.stream.set(stream.id);
     batch.envelope.epoch.set(config_.epoch);
     batch.envelope.first_record.set(cell.number);
     batch.envelope.first_sequence.set(cell.sequence);
     stream.opened_at = MonotonicClock::now();
-    open_.push_back(instrument);
+    open_.push_back(stream_of(cell.instrument));
     if (config_.payload != Payload::dbn) return;
     const auto at = static_cast<Timestamp>(dbn::RecordView(record_).header().ts_event.value());
     const std::uint32_t date = dbn::utc_date(at);
@@ -160,10 +174,11 @@ void StreamSink::begin_batch(Stream& stream, std::uint32_t instrument, const Cel
         stream.date = date;
         dbn::Metadata metadata;
         metadata.dataset = config_.dataset;
-        metadata.schema = static_cast<std::uint16_t>(config_.schema);
+        metadata.schema = static_cast<std::uint16_t>(config_.schemas.schema());
         metadata.stype_in = static_cast<std::uint8_t>(dbn::SymbolType::raw_symbol);
-        const std::string symbol(stream.symbol.view());
-        const std::string id = std::to_string(dbn::RecordMaker::id_of(InstrumentId{instrument}));
+        const std::string symbol(batch.symbol.view());
+        const std::string id =
+            std::to_string(dbn::RecordMaker::id_of(InstrumentId{cell.instrument}));
         metadata.symbols = {symbol};
         metadata.mappings = {{symbol, {{date, dbn::next_date(date), id}}}};
         stream.metadata = dbn::encode(metadata);
@@ -171,34 +186,35 @@ void StreamSink::begin_batch(Stream& stream, std::uint32_t instrument, const Cel
     batch.payload.insert(batch.payload.end(), stream.metadata.begin(), stream.metadata.end());
 }
 
-void StreamSink::append(Stream& stream, std::span<const std::uint8_t> record) {
-    Batch& batch = stream.open;
+void StreamSink::append(Batch& batch, const Symbol& symbol, std::span<const std::uint8_t> record) {
     const dbn::RecordView view(record);
-    batch.books_only =
-        batch.books_only && record.size() > 28 && shows_book(view.rtype(), record[28]);
-    if (config_.payload == Payload::dbn) {
+    batch.books_only = batch.books_only && dbn::shows_book(view);
+    if (config_.payload == Payload::dbn || config_.payload == Payload::records) {
         batch.payload.insert(batch.payload.end(), record.begin(), record.end());
         return;
     }
     fmt::memory_buffer text;
     if (config_.payload == Payload::json) {
-        dbn::append_json(text, view, stream.symbol.view());
+        dbn::append_json(text, view, symbol.view());
     } else {
         const wire::MessageLayout* layout = dbn::layout_of(view.rtype());
-        if (layout != nullptr) dbn::append_csv(text, *layout, view, stream.symbol.view());
+        if (layout != nullptr) dbn::append_csv(text, *layout, view, symbol.view());
         text.push_back('\n');
     }
     batch.payload.insert(batch.payload.end(), text.begin(), text.end());
 }
 
-void StreamSink::seal(std::uint32_t instrument) {
-    Batch& batch = streams_[instrument].open;
+void StreamSink::seal(std::uint32_t stream) {
+    Batch& batch = streams_[stream].open;
     batch.id = next_id_++;
+    const auto now_ms = static_cast<std::uint64_t>(SystemClock::now() / 1'000'000);
+    sealed_ms_ = std::max(sealed_ms_, now_ms);
+    batch.sealed_ms = sealed_ms_;
     batch.envelope.crc32c.set(crc32c(batch.payload));
     bytes_ += sizeof(Batch);
     backlog_.push_back(std::move(batch));
     batch = {};
-    open_.erase(std::find(open_.begin(), open_.end(), instrument));
+    open_.erase(std::find(open_.begin(), open_.end(), stream));
     add(batches_, 1);
 }
 
@@ -216,7 +232,16 @@ void StreamSink::recycle(Batch& batch) {
     batch.payload = {};
 }
 
-// Keeps what waits below the cap. What the edge has already been given cannot be taken back.
+// The first batch that the edge was never given: only from there on may batches be left out. Of
+// those given over a connection that was lost nobody knows whether they arrived, and the ledger
+// could not be right.
+std::size_t StreamSink::first_unsent() const {
+    std::size_t first = in_flight_;
+    while (first < backlog_.size() && backlog_[first].again) ++first;
+    return first;
+}
+
+// Keeps what waits below the cap.
 void StreamSink::make_room() {
     if (bytes_ <= config_.backlog_bytes || config_.when_full == WhenFull::block) return;
     if (config_.when_full == WhenFull::conflate) conflate();
@@ -227,7 +252,7 @@ void StreamSink::make_room() {
 }
 
 void StreamSink::drop_waiting() {
-    const auto first = backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_);
+    const auto first = backlog_.begin() + static_cast<std::ptrdiff_t>(first_unsent());
     auto last = first;
     for (; last != backlog_.end() && bytes_ > config_.backlog_bytes; ++last) {
         add(dropped_, last->envelope.records.value());
@@ -239,7 +264,8 @@ void StreamSink::drop_waiting() {
 void StreamSink::conflate() {
     std::unordered_set<std::uint64_t> newer;  // streams that have a newer batch of their book
     auto kept = backlog_.end();               // what waits and stays, gathered from the back
-    for (std::size_t i = backlog_.size(); i-- > in_flight_;) {
+    const std::size_t first = first_unsent();
+    for (std::size_t i = backlog_.size(); i-- > first;) {
         Batch& batch = backlog_[i];
         if (batch.books_only && !newer.insert(batch.envelope.stream.value()).second) {
             add(conflated_, batch.envelope.records.value());
@@ -249,33 +275,40 @@ void StreamSink::conflate() {
         --kept;
         if (&*kept != &batch) *kept = std::move(batch);
     }
-    backlog_.erase(backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_), kept);
+    backlog_.erase(backlog_.begin() + static_cast<std::ptrdiff_t>(first), kept);
 }
 
-void StreamSink::handle_acks() {
-    for (const std::uint64_t id : acks_) {
+void StreamSink::settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64_t>& counter) {
+    for (const std::uint64_t id : ids) {
         const auto last = backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_);
         const auto found =
             std::lower_bound(backlog_.begin(), last, id,
                              [](const Batch& batch, std::uint64_t of) { return batch.id < of; });
-        if (found == last || found->id != id || found->acknowledged) continue;
-        found->acknowledged = true;
-        add(acknowledged_, found->envelope.records.value());
+        if (found == last || found->id != id || found->done) continue;
+        found->done = true;
+        add(counter, found->envelope.records.value());
         recycle(*found);
     }
-    acks_.clear();
-    for (; in_flight_ > 0 && backlog_.front().acknowledged; --in_flight_) backlog_.pop_front();
+    ids.clear();
+}
+
+void StreamSink::handle_acks() {
+    if (!acks_.taken.empty()) backoff_ = 0;
+    settle(acks_.taken, acknowledged_);
+    settle(acks_.refused, dropped_);
+    for (; in_flight_ > 0 && backlog_.front().done; --in_flight_) backlog_.pop_front();
 }
 
 void StreamSink::lose_connection(Timestamp now) {
     edge_->disconnect();
     connected_ = false;
     handle_acks();
-    const auto acknowledged = std::remove_if(
-        backlog_.begin(), backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_),
-        [](const Batch& batch) { return batch.acknowledged; });
-    add(resent_, static_cast<std::uint64_t>(acknowledged - backlog_.begin()));
-    backlog_.erase(acknowledged, backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_));
+    const auto waiting = backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_);
+    const auto done = std::remove_if(backlog_.begin(), waiting,
+                                     [](const Batch& batch) { return batch.done; });
+    std::for_each(backlog_.begin(), done, [](Batch& batch) { batch.again = true; });
+    add(resent_, static_cast<std::uint64_t>(done - backlog_.begin()));
+    backlog_.erase(done, waiting);
     in_flight_ = 0;
     backoff_ = std::clamp(backoff_ * 2, kBackoffMin, kBackoffMax);
     jitter_ ^= jitter_ << 13;
@@ -302,9 +335,9 @@ void StreamSink::work_edge(Timestamp now) {
         full = sent == Edge::Sent::full;
         if (!full) ++in_flight_;
     }
-    state_.store(full ? EdgeState::degraded : EdgeState::live, std::memory_order_relaxed);
+    const bool good = !full && edge_->healthy();
+    state_.store(good ? EdgeState::live : EdgeState::degraded, std::memory_order_relaxed);
     const bool alive = edge_->poll(0, acks_, problem_);
-    if (!acks_.empty()) backoff_ = 0;
     handle_acks();
     if (!alive) lose_connection(now);
 }
@@ -329,7 +362,8 @@ void StreamSink::run() {
         work_edge(now);
         update_gauges();
         if (stopping) {
-            if (give_up_at == 0) give_up_at = now + config_.stop_within;
+            const bool patient = patient_.load(std::memory_order_relaxed);
+            if (give_up_at == 0 || patient) give_up_at = now + config_.stop_within;
             if ((!took && take && open_.empty() && backlog_.empty()) || now > give_up_at) break;
         }
         if (took) continue;
@@ -343,7 +377,7 @@ void StreamSink::run() {
     }
     seal_due(0, true);
     for (const Batch& batch : backlog_) {
-        if (!batch.acknowledged) add(unsent_, batch.envelope.records.value());
+        if (!batch.done) add(unsent_, batch.envelope.records.value());
     }
     if (connected_) edge_->disconnect();
     state_.store(EdgeState::stopped, std::memory_order_relaxed);

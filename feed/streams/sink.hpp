@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,7 +22,12 @@
 
 namespace millrace::streams {
 
-enum class Payload : std::uint8_t { dbn, json, csv };
+enum class Payload : std::uint8_t {
+    dbn,  // a complete DBN stream
+    json,
+    csv,
+    records,  // DBN's records alone, for an edge that makes a stream of its own of them
+};
 
 // What to do when the edge cannot follow.
 enum class WhenFull : std::uint8_t {
@@ -33,9 +39,10 @@ enum class WhenFull : std::uint8_t {
 struct SinkConfig {
     std::string feed = "feed";  // with the symbol, names a stream
     std::string dataset;
-    dbn::Schema schema = dbn::Schema::mixed;
+    dbn::SchemaSet schemas;
     Payload payload = Payload::dbn;
     WhenFull when_full = WhenFull::drop_oldest;
+    bool by_symbol = true;  // a stream for each symbol; else one of the whole feed
     std::uint32_t instruments = 10'000;
     std::size_t ring_records = 1 << 16;
     std::size_t backlog_bytes = std::size_t{64}
@@ -45,19 +52,34 @@ struct SinkConfig {
     Nanoseconds stop_within = 30'000'000'000;  // how long stop() waits for acknowledgements
     std::uint32_t epoch = 0;                   // 0: the second of the start
     int cpu = -1;
+    // With `block`: asked by the feed's thread now and then while it waits for room, and by stop()
+    // while it waits for acknowledgements, for however long. After false what finds no room is
+    // counted, and stop_within begins.
+    std::function<bool()> keep_waiting;
 };
 
 struct Batch {
     std::uint64_t id = 0;
     Envelope envelope{};
-    Symbol symbol;
+    Symbol symbol;  // empty where the stream is of the whole feed
     bool books_only = false;  // MBP records and nothing else: newer ones say all that these say
-    bool acknowledged = false;
+    bool done = false;   // acknowledged or refused
+    bool again = false;  // was sent over an earlier connection, and may have arrived
+    std::uint64_t sealed_ms = 0;  // by the system's clock, never less than of the batch before
     std::vector<std::uint8_t> payload;
 };
 
-// Collects the ids of batches that the other side has.
-using Acks = std::vector<std::uint64_t>;
+// What an edge counts beyond the frame's ledger.
+struct EdgeCounter {
+    std::string_view name;
+    std::uint64_t count = 0;
+};
+
+// Collects the ids of batches of which it is known what became.
+struct Acks {
+    std::vector<std::uint64_t> taken;    // the other side has them
+    std::vector<std::uint64_t> refused;  // and these it will never take: they count as dropped
+};
 
 // A way out; used by the sink's thread alone, hence virtual.
 class Edge {
@@ -65,14 +87,20 @@ class Edge {
     enum class Sent : std::uint8_t { accepted, full, failed };
 
     virtual ~Edge() = default;
+    // What the instrument of that number, a record's instrument_id, is called: told once, before
+    // the first batch with records of it, connected or not.
+    virtual void on_symbol(std::uint32_t, const Symbol&) {}
     // True when batches can be sent. Else `problem` says why not, in one line without secrets.
     [[nodiscard]] virtual bool connect(std::string& problem) = 0;
     // The batch stays where it is until it was acknowledged, or disconnect() was called.
     [[nodiscard]] virtual Sent send(const Batch& batch) = 0;
     // Handles what came back, waiting for it at most so long. False when the connection is lost.
     [[nodiscard]] virtual bool poll(int wait_ms, Acks& acks, std::string& problem) = 0;
+    // False while the other side is not to be reached, though the edge itself will go on trying.
+    [[nodiscard]] virtual bool healthy() const { return true; }
     // Forgets everything that was sent and not acknowledged.
     virtual void disconnect() = 0;
+    [[nodiscard]] virtual std::vector<EdgeCounter> counters() const { return {}; }
 };
 
 enum class EdgeState : std::uint8_t { connecting, live, degraded, backoff, stopped };
@@ -117,6 +145,8 @@ class StreamSink {
     [[nodiscard]] SinkStats stats() const;
     // The last problem of the edge; empty when there was none. After stop().
     [[nodiscard]] const std::string& problem() const { return problem_; }
+    // Of the edge. After stop().
+    [[nodiscard]] std::vector<EdgeCounter> edge_counters() const { return edge_->counters(); }
 
   private:
     // A record in the ring takes one cell or several.
@@ -131,7 +161,6 @@ class StreamSink {
         std::array<std::uint8_t, kBytes> bytes;
     };
     struct Stream {
-        Symbol symbol;
         std::uint64_t id = 0;
         Batch open;
         Timestamp opened_at = 0;
@@ -139,41 +168,51 @@ class StreamSink {
         std::vector<std::uint8_t> metadata;
     };
 
+    // The number of the stream that an instrument's records are in.
+    [[nodiscard]] std::uint32_t stream_of(std::uint32_t instrument) const {
+        return config_.by_symbol ? instrument : 0;
+    }
     [[nodiscard]] bool push(const Cell* cells, std::size_t count);
     void run();
     [[nodiscard]] bool take_cells();
-    void take_record(const Cell& first);
-    void append(Stream& stream, std::span<const std::uint8_t> record);
-    void begin_batch(Stream& stream, std::uint32_t instrument, const Cell& cell);
-    void seal(std::uint32_t instrument);
+    void take_symbol(const Cell& cell);
+    void take_record(const Cell& cell);
+    void append(Batch& batch, const Symbol& symbol, std::span<const std::uint8_t> record);
+    void begin_batch(Stream& stream, const Cell& cell);
+    void seal(std::uint32_t stream);
     void seal_due(Timestamp now, bool all);
     void make_room();
     void conflate();
     void drop_waiting();
+    [[nodiscard]] std::size_t first_unsent() const;
     void recycle(Batch& batch);
     void work_edge(Timestamp now);
     void lose_connection(Timestamp now);
     void handle_acks();
+    void settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64_t>& counter);
     void update_gauges();
 
     SinkConfig config_;
     std::unique_ptr<Edge> edge_;
     SpscRing<Cell> ring_;
-    std::vector<std::uint64_t> numbers_;  // hot thread: records made of each instrument
+    std::vector<std::uint64_t> numbers_;  // hot thread: records made of each stream
     std::vector<bool> named_;             // hot thread: whose symbol went into the ring
     std::vector<Cell> out_;               // hot thread: of the present record
+    bool waits_ = true;                   // hot thread: until keep_waiting() said no
 
     // Sink thread only.
     std::vector<Cell> in_;
     std::size_t in_at_ = 0;
     std::size_t in_size_ = 0;
     std::vector<std::uint8_t> record_;  // being put together
+    std::vector<Symbol> symbols_;  // by instrument
     std::vector<Stream> streams_;
-    std::vector<std::uint32_t> open_;  // instruments with an open batch
+    std::vector<std::uint32_t> open_;  // streams with an open batch
     std::deque<Batch> backlog_;        // in flight, then waiting
     std::size_t in_flight_ = 0;        // how many of the backlog were given to the edge
     std::size_t bytes_ = 0;            // of the backlog and the open batches
     std::uint64_t next_id_ = 1;
+    std::uint64_t sealed_ms_ = 0;
     std::vector<std::vector<std::uint8_t>> pool_;
     Acks acks_;
     bool connected_ = false;
@@ -195,7 +234,8 @@ class StreamSink {
     std::atomic<std::uint64_t> backlog_bytes_{0};
     std::atomic<std::uint64_t> backlog_bytes_max_{0};
     std::atomic<EdgeState> state_{EdgeState::connecting};
-    std::atomic<bool> stop_{false};  // stop() sets, the sink thread reads
+    std::atomic<bool> stop_{false};     // stop() sets, the sink thread reads
+    std::atomic<bool> patient_{false};  // likewise: stop_within has not begun
     std::thread thread_;
 };
 

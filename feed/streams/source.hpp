@@ -32,6 +32,8 @@ class Source {
     [[nodiscard]] virtual const std::string& problem() const = 0;
     // Tells the broker what was processed.
     virtual void close() = 0;
+    // How many batches the broker has that were not read yet, as far as it has told.
+    [[nodiscard]] virtual std::uint64_t lag() const { return 0; }
 };
 
 }  // namespace millrace::streams

@@ -1,6 +1,8 @@
 // The frame of all sinks: batches, envelopes, policies and the ledger, with an edge in memory; and
 // the checker that a consumer runs.
+#include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -20,12 +22,18 @@ struct OtherSide {
     bool up = true;
     bool takes = true;  // false: answers "full"
     bool acknowledges = true;
+    std::uint64_t refuses = 0;  // the batch of that id
+    std::map<std::uint32_t, std::string> symbols;
     std::vector<std::pair<Envelope, std::vector<std::uint8_t>>> arrived;
 };
 
 class MemoryEdge final : public Edge {
   public:
     explicit MemoryEdge(OtherSide& other) : other_(other) {}
+    void on_symbol(std::uint32_t id, const Symbol& symbol) override {
+        const std::lock_guard lock(other_.mutex);
+        other_.symbols[id] = symbol.view();
+    }
     bool connect(std::string& problem) override {
         const std::lock_guard lock(other_.mutex);
         if (!other_.up) problem = "down";
@@ -35,6 +43,10 @@ class MemoryEdge final : public Edge {
         const std::lock_guard lock(other_.mutex);
         if (!other_.up) return Sent::failed;
         if (!other_.takes) return Sent::full;
+        if (batch.id == other_.refuses) {
+            refused_.push_back(batch.id);
+            return Sent::accepted;
+        }
         other_.arrived.emplace_back(batch.envelope, batch.payload);
         sent_.push_back(batch.id);
         return Sent::accepted;
@@ -45,8 +57,10 @@ class MemoryEdge final : public Edge {
             problem = "lost";
             return false;
         }
+        acks.refused.insert(acks.refused.end(), refused_.begin(), refused_.end());
+        refused_.clear();
         if (!other_.acknowledges) return true;
-        acks.insert(acks.end(), sent_.begin(), sent_.end());
+        acks.taken.insert(acks.taken.end(), sent_.begin(), sent_.end());
         sent_.clear();
         return true;
     }
@@ -55,6 +69,7 @@ class MemoryEdge final : public Edge {
   private:
     OtherSide& other_;
     std::vector<std::uint64_t> sent_;
+    std::vector<std::uint64_t> refused_;
 };
 
 SinkConfig config_of(WhenFull policy) {
@@ -173,6 +188,92 @@ TEST_CASE("StreamSink: what was not acknowledged is sent again after the connect
     CHECK(totals.records == 100);
     CHECK(totals.missing == 0);
     CHECK(totals.duplicates > 0);
+}
+
+TEST_CASE("StreamSink: what the other side will never take counts as dropped", "[streams]") {
+    OtherSide other;
+    other.refuses = 3;
+    StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.dropped > 0);
+    CHECK(stats.acknowledged == 100 - stats.dropped);
+    CHECK(check(other).missing == stats.dropped);
+}
+
+TEST_CASE("StreamSink: what may have arrived before the connection was lost is never left out",
+          "[streams]") {
+    OtherSide other;
+    other.acknowledges = false;
+    SinkConfig config = config_of(WhenFull::drop_oldest);
+    config.backlog_bytes = 64 << 10;
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
+    REQUIRE(wait_until([&] {
+        const std::lock_guard lock(other.mutex);
+        return other.arrived.size() >= 10;
+    }));
+    {
+        const std::lock_guard lock(other.mutex);
+        other.up = false;
+    }
+    for (std::uint64_t i = 101; i <= 20'000; ++i) send(sink, kMbo, 0, i);
+    REQUIRE(wait_until([&] { return sink.stats().dropped > 10'000; }));
+    {
+        const std::lock_guard lock(other.mutex);
+        other.up = true;
+        other.acknowledges = true;
+    }
+    send(sink, kMbo, 0, 20'001);
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    const CheckedTotals totals = check(other);
+    CHECK(totals.records == stats.acknowledged);
+    CHECK(totals.missing == stats.dropped + stats.ring_full);
+    CHECK(totals.duplicates > 0);
+}
+
+TEST_CASE("StreamSink: one stream of the whole feed keeps its order, and names come first",
+          "[streams]") {
+    OtherSide other;
+    SinkConfig config = config_of(WhenFull::block);
+    config.by_symbol = false;
+    config.payload = Payload::records;
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 1'003; ++i) send(sink, kMbo, i % 3 == 0 ? 0 : 1, i);
+    sink.stop();
+    CHECK(other.symbols == std::map<std::uint32_t, std::string>{{1, "AAAA"}, {2, "BBBB"}});
+    std::uint64_t sequence = 0;
+    for (const auto& [envelope, payload] : other.arrived) {
+        CHECK(envelope.stream.value() == stream_id("feed", ""));
+        CHECK(envelope.first_record.value() == sequence + 1);
+        std::span<const std::uint8_t> rest(payload);
+        dbn::RecordView record;
+        for (; dbn::next_record(rest, record) == dbn::Step::record;
+             rest = rest.subspan(record.bytes().size()))
+            REQUIRE(record.as<dbn::Mbo>()->sequence.value() == ++sequence);
+    }
+    CHECK(sequence == 1'003);
+}
+
+TEST_CASE("StreamSink: a feed that waits can be told to wait no more", "[streams]") {
+    OtherSide other;
+    other.takes = false;
+    SinkConfig config = config_of(WhenFull::block);
+    config.ring_records = 64;
+    config.backlog_bytes = 4 << 10;
+    config.stop_within = 100'000'000;
+    std::atomic<int> asked{0};
+    config.keep_waiting = [&] { return ++asked < 3; };
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 5'000; ++i) send(sink, kMbo, 0, i);
+    sink.stop();
+    CHECK(asked == 3);
+    CHECK(sink.stats().ring_full > 4'000);
+    CHECK(sink.stats().balance() == 0);
 }
 
 TEST_CASE("StreamSink drop_oldest: the cap holds, and the checker misses exactly what was counted",

@@ -38,6 +38,14 @@ class RecordView {
     std::span<const std::uint8_t> bytes_;
 };
 
+// Whether the record shows levels of a book and no trade: then a newer one says all that it says.
+[[nodiscard]] inline bool shows_book(RecordView record) {
+    if (record.bytes().size() < sizeof(Mbp1)) return false;
+    const auto kind = static_cast<Rtype>(record.rtype());
+    if (kind != Rtype::mbp_1 && kind != Rtype::mbp_10) return false;
+    return reinterpret_cast<const Trade*>(record.bytes().data())->action.value() != 'T';
+}
+
 enum class Step : std::uint8_t { record, need_more, malformed };
 
 // The record at the front of `bytes`. malformed: the length cannot be a record's, and nothing

@@ -5,18 +5,42 @@
 #include <array>
 
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/tcp/gateway.hpp"
+#ifdef MILLRACE_HAS_KAFKA
+#include "millrace/feed/streams/kafka/kafka_edge.hpp"
+#include "millrace/feed/streams/kafka/kafka_source.hpp"
+#endif
+#ifdef MILLRACE_HAS_REDIS
+#include "millrace/feed/streams/redis/redis_edge.hpp"
+#include "millrace/feed/streams/redis/redis_source.hpp"
+#endif
 
 namespace millrace::streams {
 
 namespace {
 
-constexpr std::array<EdgeComponent, 2> kComponents{{
+#ifdef MILLRACE_HAS_KAFKA
+constexpr bool kKafka = true;
+#else
+constexpr bool kKafka = false;
+#endif
+#ifdef MILLRACE_HAS_REDIS
+constexpr bool kRedis = true;
+#else
+constexpr bool kRedis = false;
+#endif
+
+constexpr std::array<EdgeComponent, 5> kComponents{{
     {"dbn", "DBN files, out and in", true, ""},
     {"csv", "CSV files, out and in", true, ""},
+    {"tcp", "a DBN gateway, out", true, ""},
+    {"redis", "Redis Streams, out and in", kRedis, "hiredis"},
+    {"kafka", "Kafka, out and in", kKafka, "librdkafka"},
 }};
 
 constexpr std::uint64_t kBatchMost = 1 << 20;
-constexpr std::uint64_t kLingerMost = 60'000;   // ms
+constexpr std::uint64_t kLingerMost = 60'000;    // ms
+constexpr Nanoseconds kMillisecond = 1'000'000;
 constexpr std::uint64_t kBacklogMost = 1 << 20;  // MiB
 
 [[noreturn]] void refuse(const Url& url) {
@@ -46,8 +70,10 @@ void take_frame_options(Url& url, SinkConfig& config) {
     }
     config.batch_records = static_cast<std::uint32_t>(
         url.take_number("batch", config.batch_records, kBatchMost));
-    config.linger =
-        static_cast<Nanoseconds>(url.take_number("linger_ms", 5, kLingerMost)) * 1'000'000;
+    config.linger = static_cast<Nanoseconds>(url.take_number(
+                        "linger_ms", static_cast<std::uint64_t>(config.linger / kMillisecond),
+                        kLingerMost)) *
+                    kMillisecond;
     config.backlog_bytes =
         url.take_number("backlog_mb", config.backlog_bytes >> 20, kBacklogMost) << 20;
     config.feed = url.take("feed", config.feed);
@@ -55,15 +81,52 @@ void take_frame_options(Url& url, SinkConfig& config) {
         throw Error(ExitCode::usage, fmt::format("{}: batch is at least 1", url.text()));
 }
 
+// Throws Error(usage) for an option that nothing has taken.
+void refuse_rest(const Url& url) {
+    if (url.options.empty()) return;
+    throw Error(ExitCode::usage, fmt::format("{}: no option is called {} (docs/streams.md)",
+                                             url.text(), url.options.begin()->first));
+}
+
+std::unique_ptr<Edge> make_gateway(Url& url, SinkConfig& config) {
+    if (config.payload != Payload::dbn)
+        throw Error(ExitCode::usage, fmt::format("{}: the gateway serves DBN alone", url.text()));
+    config.payload = Payload::records;
+    config.by_symbol = false;
+    return std::make_unique<Gateway>(url, config);
+}
+
 }  // namespace
 
 std::span<const EdgeComponent> edge_components() { return kComponents; }
 
 std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
+    if (url.scheme == "tcp") config.linger = 0;  // clients are served as records come
     take_frame_options(url, config);
-    refuse(url);
+    std::unique_ptr<Edge> edge;
+    if (url.scheme == "tcp") edge = make_gateway(url, config);
+#ifdef MILLRACE_HAS_KAFKA
+    else if (url.scheme == "kafka") edge = std::make_unique<KafkaEdge>(url, config);
+#endif
+#ifdef MILLRACE_HAS_REDIS
+    else if (url.scheme == "redis") edge = std::make_unique<RedisEdge>(url, config);
+#endif
+    else refuse(url);
+    refuse_rest(url);
+    return edge;
 }
 
-std::unique_ptr<Source> make_source(Url url) { refuse(url); }
+std::unique_ptr<Source> make_source(Url url) {
+    std::unique_ptr<Source> source;
+#ifdef MILLRACE_HAS_KAFKA
+    if (url.scheme == "kafka") source = std::make_unique<KafkaSource>(url);
+#endif
+#ifdef MILLRACE_HAS_REDIS
+    if (url.scheme == "redis") source = std::make_unique<RedisSource>(url);
+#endif
+    if (source == nullptr) refuse(url);
+    refuse_rest(url);
+    return source;
+}
 
 }  // namespace millrace::streams

@@ -1,0 +1,170 @@
+#include "millrace/feed/streams/kafka/kafka_edge.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "millrace/core/clock.hpp"
+#include "millrace/core/error.hpp"
+
+namespace millrace::streams {
+
+namespace {
+
+// The sink's thread never waits longer than that.
+constexpr int kConnectMs = 200;
+constexpr int kPurgeMs = 1'000;  // when it ends
+
+// What no second attempt would change.
+bool is_for_good(rd_kafka_resp_err_t code) {
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+           code == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE || code == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+}
+
+rd_kafka_vu_t of(rd_kafka_vtype_t type) {
+    rd_kafka_vu_t argument{};
+    argument.vtype = type;
+    return argument;
+}
+
+}  // namespace
+
+KafkaEdge::KafkaEdge(Url& url, const SinkConfig& config)
+    : where_(url.text()), topic_(url.path),
+      bytes_max_(std::max<std::size_t>(config.backlog_bytes / 2, 1 << 20)), settings_(url) {
+    const std::string profile = url.take("profile", "throughput");
+    if (profile != "throughput" && profile != "latency") {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: profile is throughput or latency", where_));
+    }
+    const bool throughput = profile == "throughput";
+    settings_.set("enable.idempotence", "true");
+    settings_.set("partitioner", "murmur2_random");  // Java's
+    settings_.set("linger.ms", throughput ? "5" : "0");
+    settings_.set("compression.codec", throughput ? "lz4" : "none");
+    if (throughput) settings_.set("batch.size", "1000000");
+    settings_.set("queue.buffering.max.messages", "1000000");
+    settings_.set("message.timeout.ms", "0");  // the sink's policy decides what is given up
+    settings_.set("reconnect.backoff.ms", "50");
+    settings_.set("reconnect.backoff.max.ms", "2000");
+    settings_.take_options(url);
+    rd_kafka_conf_set_opaque(settings_.get(), this);
+    rd_kafka_conf_set_dr_msg_cb(settings_.get(), on_delivery);
+    rd_kafka_conf_set_error_cb(settings_.get(), on_error);
+    client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
+}
+
+// librdkafka connects by itself; this asks whether the topic is to be had.
+bool KafkaEdge::connect(std::string& problem) {
+    lost_ = false;
+    if (client_ == nullptr) client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
+    rd_kafka_poll(client_.get(), 0);
+    rd_kafka_topic_t* topic = rd_kafka_topic_new(client_.get(), topic_.c_str(), nullptr);
+    const rd_kafka_metadata_t* metadata = nullptr;
+    const auto code = rd_kafka_metadata(client_.get(), 0, topic, &metadata, kConnectMs);
+    const auto of_topic = code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1
+                              ? metadata->topics[0].err
+                              : code;
+    if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
+    if (topic != nullptr) rd_kafka_topic_destroy(topic);
+    if (of_topic == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        all_down_ = false;
+        return true;
+    }
+    problem = fmt::format("{}: {}{}{}", where_, rd_kafka_err2str(of_topic),
+                          problem_.empty() ? "" : "; ", problem_);
+    return false;
+}
+
+Edge::Sent KafkaEdge::send(const Batch& batch) {
+    if (bytes_ > bytes_max_) return Sent::full;
+    rd_kafka_headers_t* headers = rd_kafka_headers_new(kEnvelopeFields);
+    for_each_field(batch.envelope, [&](std::string_view name, std::string_view text) {
+        rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), text.data(),
+                            static_cast<ssize_t>(text.size()));
+    });
+    std::array<rd_kafka_vu_t, 5> arguments{
+        of(RD_KAFKA_VTYPE_TOPIC), of(RD_KAFKA_VTYPE_KEY), of(RD_KAFKA_VTYPE_VALUE),
+        of(RD_KAFKA_VTYPE_OPAQUE), of(RD_KAFKA_VTYPE_HEADERS)};
+    const std::string_view key = batch.symbol.view();
+    arguments[0].u.cstr = topic_.c_str();
+    // librdkafka copies the key and only reads the payload, which stays where it is until the
+    // delivery report.
+    arguments[1].u.mem = {const_cast<char*>(key.data()), key.size()};
+    arguments[2].u.mem = {const_cast<std::uint8_t*>(batch.payload.data()), batch.payload.size()};
+    arguments[3].u.ptr = reinterpret_cast<void*>(batch.id);
+    arguments[4].u.headers = headers;
+    rd_kafka_error_t* error =
+        rd_kafka_produceva(client_.get(), arguments.data(), arguments.size());
+    if (error == nullptr) {
+        bytes_ += batch.payload.size();
+        return Sent::accepted;
+    }
+    rd_kafka_headers_destroy(headers);
+    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    return refused(code, batch);
+}
+
+Edge::Sent KafkaEdge::refused(rd_kafka_resp_err_t code, const Batch& batch) {
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) return Sent::full;
+    problem_ = rd_kafka_err2str(code);
+    if (!is_for_good(code)) return Sent::failed;
+    acks_.refused.push_back(batch.id);
+    return Sent::accepted;
+}
+
+void KafkaEdge::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* edge) {
+    static_cast<KafkaEdge*>(edge)->deliver(*message);
+}
+
+void KafkaEdge::deliver(const rd_kafka_message_t& message) {
+    const auto batch = reinterpret_cast<std::uint64_t>(message._private);
+    bytes_ -= message.len;
+    if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        all_down_ = false;
+        acks_.taken.push_back(batch);
+    } else if (is_for_good(message.err)) {
+        problem_ = rd_kafka_err2str(message.err);
+        acks_.refused.push_back(batch);
+    } else if (message.err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
+               message.err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        problem_ = rd_kafka_err2str(message.err);
+        lost_ = true;
+    }
+}
+
+void KafkaEdge::on_error(rd_kafka_t* client, int code, const char* reason, void* edge) {
+    auto& self = *static_cast<KafkaEdge*>(edge);
+    self.problem_ = reason;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) self.all_down_ = true;
+    if (code != RD_KAFKA_RESP_ERR__FATAL) return;
+    std::array<char, 512> what{};
+    rd_kafka_fatal_error(client, what.data(), what.size());
+    self.problem_ = what.data();
+    self.lost_ = true;
+}
+
+bool KafkaEdge::poll(int wait_ms, Acks& acks, std::string& problem) {
+    rd_kafka_poll(client_.get(), wait_ms);
+    acks.taken.insert(acks.taken.end(), acks_.taken.begin(), acks_.taken.end());
+    acks.refused.insert(acks.refused.end(), acks_.refused.begin(), acks_.refused.end());
+    acks_ = {};
+    if (!problem_.empty()) problem = fmt::format("{}: {}", where_, problem_);
+    return !lost_;
+}
+
+void KafkaEdge::disconnect() {
+    if (client_ == nullptr) return;
+    const Timestamp until = MonotonicClock::now() + Nanoseconds{kPurgeMs} * 1'000'000;
+    rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    while (rd_kafka_outq_len(client_.get()) > 0 && MonotonicClock::now() < until)
+        rd_kafka_poll(client_.get(), 50);
+    // A producer that failed, or that does not let go of what it was given, is made anew.
+    if (lost_ || rd_kafka_outq_len(client_.get()) > 0) client_.reset();
+    acks_ = {};
+    bytes_ = 0;
+}
+
+}  // namespace millrace::streams

@@ -1,0 +1,194 @@
+#include "millrace/feed/streams/kafka/kafka_source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "millrace/core/error.hpp"
+
+namespace millrace::streams {
+
+namespace {
+
+constexpr int kAnswerMs = 10'000;  // for the questions at the start
+
+void add(std::vector<std::int32_t>& set, std::int32_t partition) {
+    const auto at = std::lower_bound(set.begin(), set.end(), partition);
+    if (at == set.end() || *at != partition) set.insert(at, partition);
+}
+void remove(std::vector<std::int32_t>& set, std::int32_t partition) {
+    const auto at = std::lower_bound(set.begin(), set.end(), partition);
+    if (at != set.end() && *at == partition) set.erase(at);
+}
+
+[[noreturn]] void fail(const std::string& where, rd_kafka_resp_err_t code) {
+    throw Error(ExitCode::resource, fmt::format("{}: {}", where, rd_kafka_err2str(code)));
+}
+
+}  // namespace
+
+KafkaSource::KafkaSource(Url& url)
+    : where_(url.text()), topic_(url.path), group_(url.take("group", "")),
+      follow_(url.take_number("follow", 0, 1) != 0), settings_(url) {
+    constexpr std::uint64_t kLatest = std::uint64_t{1} << 50;
+    const auto from_ms = static_cast<std::int64_t>(url.take_number("from_ms", 0, kLatest));
+    // librdkafka wants a group in any case; where none is named nothing is committed.
+    settings_.set("group.id", group_.empty() ? "millrace" : group_);
+    settings_.set("enable.auto.commit", group_.empty() ? "false" : "true");
+    settings_.set("auto.commit.interval.ms", "1000");
+    settings_.set("enable.auto.offset.store", "false");
+    settings_.set("auto.offset.reset", "earliest");
+    settings_.set("partition.assignment.strategy", "cooperative-sticky");
+    settings_.set("enable.partition.eof", "true");
+    settings_.set("check.crcs", "true");
+    settings_.set("fetch.wait.max.ms", "10");
+    settings_.set("fetch.error.backoff.ms", "10");
+    settings_.set_if_known("fetch.queue.backoff.ms", "10");
+    settings_.take_options(url);
+    rd_kafka_conf_set_opaque(settings_.get(), this);
+    if (!group_.empty()) rd_kafka_conf_set_rebalance_cb(settings_.get(), on_rebalance);
+    client_ = make_kafka_client(RD_KAFKA_CONSUMER, settings_, where_);
+    rd_kafka_poll_set_consumer(client_.get());
+    if (!group_.empty() && from_ms != 0) {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: a group goes on where it was; from_ms is for reading without "
+                                "one",
+                                where_));
+    }
+    if (group_.empty()) assign_all(from_ms);
+    else subscribe();
+}
+
+void KafkaSource::subscribe() {
+    const Partitions topics(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(topics.get(), topic_.c_str(), RD_KAFKA_PARTITION_UA);
+    const auto code = rd_kafka_subscribe(client_.get(), topics.get());
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(where_, code);
+}
+
+void KafkaSource::assign_all(std::int64_t from_ms) {
+    rd_kafka_topic_t* topic = rd_kafka_topic_new(client_.get(), topic_.c_str(), nullptr);
+    const rd_kafka_metadata_t* metadata = nullptr;
+    auto code = rd_kafka_metadata(client_.get(), 0, topic, &metadata, kAnswerMs);
+    rd_kafka_topic_destroy(topic);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = metadata->topics[0].err;
+    const Partitions all(rd_kafka_topic_partition_list_new(8));
+    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < metadata->topics[0].partition_cnt;
+         ++i) {
+        const std::int32_t id = metadata->topics[0].partitions[i].id;
+        auto* partition = rd_kafka_topic_partition_list_add(all.get(), topic_.c_str(), id);
+        partition->offset = from_ms == 0 ? RD_KAFKA_OFFSET_BEGINNING : from_ms;
+        add(assigned_, id);
+    }
+    if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && from_ms != 0)
+        code = rd_kafka_offsets_for_times(client_.get(), all.get(), kAnswerMs);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = rd_kafka_assign(client_.get(), all.get());
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(where_, code);
+}
+
+void KafkaSource::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
+                               rd_kafka_topic_partition_list_t* partitions, void* source) {
+    static_cast<KafkaSource*>(source)->rebalance(code, *partitions);
+}
+
+void KafkaSource::rebalance(rd_kafka_resp_err_t code,
+                            rd_kafka_topic_partition_list_t& partitions) {
+    rd_kafka_error_t* error = nullptr;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        error = rd_kafka_incremental_assign(client_.get(), &partitions);
+        for (int i = 0; i < partitions.cnt; ++i) add(assigned_, partitions.elems[i].partition);
+    } else {
+        // Whoever gets them goes on behind what was processed here.
+        store_processed();
+        if (rd_kafka_assignment_lost(client_.get()) == 0)
+            static_cast<void>(rd_kafka_commit(client_.get(), nullptr, 0));
+        error = rd_kafka_incremental_unassign(client_.get(), &partitions);
+        for (int i = 0; i < partitions.cnt; ++i) {
+            remove(assigned_, partitions.elems[i].partition);
+            remove(ended_, partitions.elems[i].partition);
+        }
+    }
+    if (error != nullptr) rd_kafka_error_destroy(error);
+}
+
+void KafkaSource::store_processed() {
+    if (current_ == nullptr) return;
+    if (!group_.empty())
+        static_cast<void>(rd_kafka_offset_store(current_->rkt, current_->partition, current_->offset));
+    current_ = nullptr;
+}
+
+void KafkaSource::take_headers(Received& received) const {
+    received.envelope = {};
+    rd_kafka_headers_t* headers = nullptr;
+    std::size_t found = 0;
+    if (rd_kafka_message_headers(current_.get(), &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const char* name = nullptr;
+        const void* value = nullptr;
+        std::size_t size = 0;
+        for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) ==
+                                RD_KAFKA_RESP_ERR_NO_ERROR;
+             ++i) {
+            const std::string_view text(static_cast<const char*>(value), value == nullptr ? 0 : size);
+            found += set_field(received.envelope, name, text) ? 1U : 0U;
+        }
+    }
+    received.has_envelope = found == kEnvelopeFields;
+}
+
+bool KafkaSource::at_end() const {
+    return !follow_ && !assigned_.empty() && ended_ == assigned_;
+}
+
+Source::Next KafkaSource::next(int wait_ms, Received& received) {
+    store_processed();
+    if (at_end()) return Next::end;
+    current_.reset(rd_kafka_consumer_poll(client_.get(), wait_ms));
+    if (current_ == nullptr) return Next::none;
+    if (current_->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        remove(ended_, current_->partition);
+        take_headers(received);
+        received.payload = {static_cast<const std::uint8_t*>(current_->payload), current_->len};
+        return Next::batch;
+    }
+    const std::unique_ptr<rd_kafka_message_t, MessageDeleter> event = std::move(current_);
+    if (event->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        add(ended_, event->partition);
+        return at_end() ? Next::end : Next::none;
+    }
+    // Servers come and go; librdkafka goes on by itself unless it says that it cannot.
+    problem_ = fmt::format("{}: {}", where_, rd_kafka_message_errstr(event.get()));
+    const bool passing = event->err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+                         event->err == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                         event->err == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    return passing ? Next::none : Next::failed;
+}
+
+std::uint64_t KafkaSource::lag() const {
+    rd_kafka_topic_partition_list_t* list = nullptr;
+    if (client_ == nullptr || rd_kafka_assignment(client_.get(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    const Partitions partitions(list);
+    if (rd_kafka_position(client_.get(), list) != RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
+    std::uint64_t lag = 0;
+    for (int i = 0; i < list->cnt; ++i) {
+        const auto& partition = list->elems[i];
+        std::int64_t low = 0;
+        std::int64_t high = 0;
+        static_cast<void>(rd_kafka_get_watermark_offsets(client_.get(), partition.topic,
+                                                         partition.partition, &low, &high));
+        const std::int64_t at = std::max(partition.offset, low);  // negative: not read yet
+        if (high > at) lag += static_cast<std::uint64_t>(high - at);
+    }
+    return lag;
+}
+
+void KafkaSource::close() {
+    if (client_ == nullptr) return;
+    store_processed();
+    rd_kafka_consumer_close(client_.get());  // commits what is stored, and leaves the group
+    client_.reset();
+}
+
+}  // namespace millrace::streams

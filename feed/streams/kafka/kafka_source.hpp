@@ -1,0 +1,58 @@
+// Batches from a Kafka topic by librdkafka's consumer: all partitions from a point on, or as one of
+// a consumer group, whose offsets are stored after processing and committed when it ends or has to
+// give partitions up.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "millrace/feed/streams/kafka/settings.hpp"
+#include "millrace/feed/streams/source.hpp"
+
+namespace millrace::streams {
+
+class KafkaSource final : public Source {
+  public:
+    // Takes its options from the URL: `group`, `from_ms`, `follow`, and those of librdkafka.
+    // Throws Error(usage), and Error(resource) when the topic is not to be had.
+    explicit KafkaSource(Url& url);
+    ~KafkaSource() override { KafkaSource::close(); }
+
+    [[nodiscard]] Next next(int wait_ms, Received& received) override;
+    [[nodiscard]] const std::string& problem() const override { return problem_; }
+    void close() override;
+    [[nodiscard]] std::uint64_t lag() const override;
+
+  private:
+    struct MessageDeleter {
+        void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
+    };
+    struct PartitionsDeleter {
+        void operator()(rd_kafka_topic_partition_list_t* list) const {
+            rd_kafka_topic_partition_list_destroy(list);
+        }
+    };
+    using Partitions = std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionsDeleter>;
+
+    static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
+                             rd_kafka_topic_partition_list_t* partitions, void* source);
+    void rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t& partitions);
+    void subscribe();
+    void assign_all(std::int64_t from_ms);
+    void store_processed();
+    void take_headers(Received& received) const;
+    [[nodiscard]] bool at_end() const;
+
+    std::string where_;  // for messages
+    std::string topic_;
+    std::string group_;
+    bool follow_;
+    KafkaSettings settings_;
+    KafkaClient client_;
+    std::unique_ptr<rd_kafka_message_t, MessageDeleter> current_;
+    std::vector<std::int32_t> assigned_;  // partitions, ascending
+    std::vector<std::int32_t> ended_;     // those of them that were read to their end
+    std::string problem_;
+};
+
+}  // namespace millrace::streams

@@ -1,0 +1,194 @@
+#include "millrace/feed/streams/redis/redis_source.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <utility>
+
+#include "millrace/core/error.hpp"
+
+namespace millrace::streams {
+
+namespace {
+
+constexpr int kDefaultPort = 6379;
+constexpr int kAnswerMs = 5'000;  // for commands that do not wait themselves
+constexpr std::string_view kCount = "100";
+constexpr std::size_t kAcknowledgeEvery = 100;
+
+// "ms-seq" as numbers that compare.
+std::pair<std::uint64_t, std::uint64_t> id_number(std::string_view id) {
+    std::pair<std::uint64_t, std::uint64_t> number;
+    const char* end = id.data() + id.size();
+    const char* dash = std::from_chars(id.data(), end, number.first).ptr;
+    if (dash < end) std::from_chars(dash + 1, end, number.second);
+    return number;
+}
+
+// The part of an array reply that is there, or null.
+const redisReply* part(const redisReply* reply, std::size_t index) {
+    if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY || index >= reply->elements)
+        return nullptr;
+    return reply->element[index];
+}
+bool is_text(const redisReply* reply) {
+    return reply != nullptr && reply->type == REDIS_REPLY_STRING;
+}
+
+}  // namespace
+
+RedisSource::RedisSource(Url& url)
+    : connection_(first_host(url, kDefaultPort)), where_(url.text()), key_(url.path),
+      group_(url.take("group", "")),
+      consumer_(url.take("consumer", fmt::format("millrace-{}", getpid()))),
+      claim_ms_(std::to_string(url.take_number("claim_ms", 60'000, 86'400'000))),
+      follow_(url.take_number("follow", 0, 1) != 0), last_id_(url.take("from", "0")) {
+    if (key_.empty()) {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: no key; write it as redis://host:port/KEY", where_));
+    }
+    if (!connection_.open(problem_)) throw Error(ExitCode::resource, problem_);
+    if (!group_.empty()) open_group();
+    find_end();
+}
+
+RedisReply RedisSource::ask(const RedisCommand& command, int wait_ms) {
+    RedisReply reply = connection_.ask(command, wait_ms, problem_);
+    if (reply == nullptr || !is_error(*reply)) return reply;
+    problem_ = fmt::format("{}: {}", where_, text_of(*reply));
+    return nullptr;
+}
+
+void RedisSource::open_group() {
+    const RedisReply made = connection_.ask(
+        {"XGROUP", "CREATE", key_, group_, last_id_, "MKSTREAM"}, kAnswerMs, problem_);
+    const bool there = made != nullptr &&
+                       (!is_error(*made) || text_of(*made).substr(0, 9) == "BUSYGROUP");
+    if (there) {
+        last_id_ = "0";  // of this consumer's pending entries
+        return;
+    }
+    throw Error(ExitCode::resource,
+                made == nullptr ? problem_ : fmt::format("{}: {}", where_, text_of(*made)));
+}
+
+void RedisSource::find_end() {
+    const RedisReply newest = ask({"XREVRANGE", key_, "+", "-", "COUNT", "1"}, kAnswerMs);
+    if (newest == nullptr) throw Error(ExitCode::resource, problem_);
+    const redisReply* id = part(part(newest.get(), 0), 0);
+    if (is_text(id)) end_id_ = text_of(*id);
+}
+
+void RedisSource::take_entries(const redisReply& entries) {
+    for (std::size_t i = 0; i < entries.elements; ++i) {
+        const redisReply* id = part(entries.element[i], 0);
+        const redisReply* fields = part(entries.element[i], 1);
+        if (!is_text(id)) continue;
+        taken_id_ = text_of(*id);
+        // Trimmed away while it was pending: to be acknowledged all the same.
+        if (fields == nullptr) processed_.emplace_back(taken_id_);
+        if (fields == nullptr) continue;
+        Entry entry;
+        entry.id = text_of(*id);
+        std::size_t found = 0;
+        for (std::size_t field = 0; field + 1 < fields->elements; field += 2) {
+            const redisReply* name = part(fields, field);
+            const redisReply* value = part(fields, field + 1);
+            if (!is_text(name) || !is_text(value)) continue;
+            if (text_of(*name) == "data") entry.data = text_of(*value);
+            else found += set_field(entry.envelope, text_of(*name), text_of(*value)) ? 1U : 0U;
+        }
+        entry.has_envelope = found == kEnvelopeFields;
+        entries_.push_back(std::move(entry));
+    }
+}
+
+bool RedisSource::fetch_plain(int wait_ms) {
+    const std::string wait = std::to_string(std::max(wait_ms, 1));
+    const RedisReply reply =
+        ask({"XREAD", "COUNT", kCount, "BLOCK", wait, "STREAMS", key_, last_id_},
+            wait_ms + kAnswerMs);
+    if (reply == nullptr) return false;
+    const redisReply* entries = part(part(reply.get(), 0), 1);
+    if (entries != nullptr) take_entries(*entries);
+    if (entries != nullptr) last_id_ = taken_id_;
+    return true;
+}
+
+bool RedisSource::claim() {
+    const RedisReply reply = ask({"XAUTOCLAIM", key_, group_, consumer_, claim_ms_, claim_from_,
+                                  "COUNT", kCount},
+                                 kAnswerMs);
+    if (reply == nullptr) return false;
+    const redisReply* from = part(reply.get(), 0);
+    const redisReply* entries = part(reply.get(), 1);
+    claim_from_ = is_text(from) ? std::string(text_of(*from)) : "0-0";
+    if (entries != nullptr) take_entries(*entries);
+    if (claim_from_ == "0-0") stage_ = Stage::fresh;
+    return true;
+}
+
+bool RedisSource::fetch_of_group(int wait_ms) {
+    if (stage_ == Stage::claim) return claim();
+    const bool fresh = stage_ == Stage::fresh;
+    const std::string wait = std::to_string(std::max(wait_ms, 1));
+    const std::string_view from = fresh ? std::string_view(">") : last_id_;
+    const RedisReply reply = ask({"XREADGROUP", "GROUP", group_, consumer_, "COUNT", kCount,
+                                  "BLOCK", wait, "STREAMS", key_, from},
+                                 wait_ms + kAnswerMs);
+    if (reply == nullptr) return false;
+    const redisReply* entries = part(part(reply.get(), 0), 1);
+    const bool some = entries != nullptr && entries->elements != 0;
+    if (some) take_entries(*entries);
+    dry_ = fresh && !some;
+    if (fresh) return true;
+    if (some) last_id_ = taken_id_;
+    else stage_ = Stage::claim;
+    return true;
+}
+
+bool RedisSource::acknowledge() {
+    if (processed_.empty()) return true;
+    RedisCommand command{"XACK", key_, group_};
+    command.insert(command.end(), processed_.begin(), processed_.end());
+    if (ask(command, kAnswerMs) == nullptr) return false;
+    processed_.clear();
+    return true;
+}
+
+bool RedisSource::at_end() const {
+    if (follow_) return false;
+    if (!group_.empty()) return dry_;
+    return end_id_.empty() || id_number(last_id_) >= id_number(end_id_);
+}
+
+Source::Next RedisSource::next(int wait_ms, Received& received) {
+    if (!current_.id.empty() && !group_.empty()) processed_.push_back(std::move(current_.id));
+    current_ = {};
+    const bool due = processed_.size() >= kAcknowledgeEvery || entries_.empty();
+    if (due && !acknowledge()) return Next::failed;
+    if (entries_.empty() && at_end()) return Next::end;
+    if (entries_.empty()) {
+        const bool good = group_.empty() ? fetch_plain(wait_ms) : fetch_of_group(wait_ms);
+        if (!good) return Next::failed;
+        // A group is at its end when everything fresh went to somebody.
+        if (entries_.empty()) return at_end() ? Next::end : Next::none;
+    }
+    current_ = std::move(entries_.front());
+    entries_.pop_front();
+    received.envelope = current_.envelope;
+    received.has_envelope = current_.has_envelope;
+    received.payload = {reinterpret_cast<const std::uint8_t*>(current_.data.data()),
+                        current_.data.size()};
+    return Next::batch;
+}
+
+void RedisSource::close() {
+    if (!current_.id.empty() && !group_.empty()) processed_.push_back(std::move(current_.id));
+    current_ = {};
+    static_cast<void>(acknowledge());
+    connection_.close();
+}
+
+}  // namespace millrace::streams

@@ -1,0 +1,98 @@
+// One client of the DBN gateway: its conversation, what it asked for, and what is on its way to it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "millrace/feed/net/socket.hpp"
+#include "millrace/feed/streams/tcp/held_records.hpp"
+#include "millrace/feed/streams/tcp/live_protocol.hpp"
+
+namespace millrace::streams {
+
+class GatewayClient {
+  public:
+    struct Counters {
+        std::uint64_t sent = 0;       // records, of those that it asked for
+        std::uint64_t lost = 0;       // because it was slow
+        std::uint64_t conflated = 0;  // likewise
+    };
+
+    // `held_max` is how many bytes of conflated records are kept for it.
+    GatewayClient(net::Socket socket, const LiveOffer& offer, std::uint64_t session,
+                  std::size_t held_max, Timestamp now);
+
+    [[nodiscard]] int fd() const { return socket_.fd(); }
+    // True when the connection is over, by whichever side.
+    [[nodiscard]] bool gone() const { return gone_; }
+    [[nodiscard]] bool started() const { return begun_; }
+    [[nodiscard]] const Counters& counters() const { return counters_; }
+
+    // Reads and answers what the client said. `symbols` are the names by instrument id, from 1.
+    void on_readable(std::span<const Symbol> symbols, Timestamp now);
+    // Writes what is due, heartbeats too.
+    void flush(Timestamp now);
+    [[nodiscard]] bool has_output() const { return out_at_ < out_.size(); }
+    // Whether more records should be put now.
+    [[nodiscard]] bool has_room() const { return out_.size() - out_at_ < kOutput; }
+
+    // Queues the record for sending, if it is one that the client asked for.
+    void put(dbn::RecordView record, std::span<const Symbol> symbols);
+    // The client is too slow for this record: it is left out, or held to be conflated.
+    void leave_out(dbn::RecordView record, bool conflate, std::span<const Symbol> symbols);
+    // Puts what is held while there is room; true when nothing is held any more.
+    [[nodiscard]] bool put_held(std::span<const Symbol> symbols);
+
+    // Sends what it can within the time and hangs up.
+    void close(int within_ms);
+
+  private:
+    static constexpr std::size_t kOutput = 256 << 10;
+
+    struct Wish {
+        bool all = false;
+        std::unordered_set<std::string> symbols;
+        std::unordered_set<std::string> ids;
+    };
+    struct Instrument {
+        bool known = false;    // `wants` is worked out
+        bool named = false;    // the client was told its symbol
+        bool damaged = false;  // records were lost: books made of orders may be wrong from here on
+        std::uint32_t wants = 0;  // bits by schema
+    };
+
+    void begin(std::span<const Symbol> symbols);
+    void subscribe();
+    [[nodiscard]] Instrument& instrument(std::uint32_t id, std::span<const Symbol> symbols);
+    [[nodiscard]] bool wants(dbn::RecordView record, std::span<const Symbol> symbols);
+    void tell_of_loss();
+    void send_record(dbn::RecordView record, std::span<const Symbol> symbols);
+    void send_mapping(std::uint32_t id, const Symbol& symbol);
+    void send_system(std::uint8_t code, std::string_view text);
+    void send_error(std::string_view text);
+    void append(std::span<const std::uint8_t> bytes) {
+        out_.insert(out_.end(), bytes.begin(), bytes.end());
+    }
+
+    net::Socket socket_;
+    const LiveOffer& offer_;
+    LiveConversation conversation_;
+    bool begun_ = false;
+    bool hang_up_ = false;  // when everything is written
+    bool gone_ = false;
+    std::vector<std::uint8_t> out_;
+    std::size_t out_at_ = 0;
+    Timestamp last_sent_ = 0;
+    Timestamp came_at_;
+    std::array<Wish, 20> wishes_;  // by schema
+    std::vector<Instrument> instruments_;
+    HeldRecords held_;
+    std::uint64_t untold_ = 0;  // of the lost, the client has not been told of
+    Counters counters_;
+};
+
+}  // namespace millrace::streams

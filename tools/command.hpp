@@ -18,4 +18,8 @@ void add_dump(CLI::App& app, Run& run);
 void add_sim(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);
 
+// --sink and --schema, for those that have sinks.
+struct SinkOptions;
+void add_sink_options(CLI::App& command, SinkOptions& options);
+
 }  // namespace millrace::tools

@@ -71,7 +71,7 @@ void report(const RecordOutput& output, const ConvertOptions& options) {
 ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas) {
     StopSignals signals;
     RecordReplay what{choose_venue(options.venue, options.files), options.date, schemas,
-                      options.session};
+                      options.session, {}};
     for (const std::string& symbol : options.symbols) what.session.symbols.emplace_back(symbol);
     replay::Replayer::Readers readers;
     for (const std::string& file : options.files)

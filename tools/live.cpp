@@ -36,6 +36,7 @@ struct LiveOptions {
     bool json = false;
     bool help_config = false;
     bool check_config = false;
+    SinkOptions sinks;
 };
 
 using Feeds = std::vector<std::unique_ptr<LiveFeed>>;
@@ -62,7 +63,7 @@ Feeds make_feeds(const Config& config, const LiveOptions& options) {
     for (const FeedConfig& feed : config.feeds) {
         const auto record_to = recording_path(options.record, feed.name, config.feeds.size());
         venues::with_venue(feed.venue, [&]<class Venue>() {
-            feeds.push_back(std::make_unique<LiveVenueFeed<Venue>>(feed, record_to));
+            feeds.push_back(std::make_unique<LiveVenueFeed<Venue>>(feed, record_to, options.sinks));
         });
     }
     return feeds;
@@ -125,7 +126,9 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
                                            "above); quality.suspect = \"quarantine\" goes on");
     }
     const bool balanced = std::all_of(summary.feeds.begin(), summary.feeds.end(),
-                                      [](const FeedSummary& feed) { return feed.balance() == 0; });
+                                      [](const FeedSummary& feed) {
+                                          return feed.balance() == 0 && all_is_well(feed.sinks);
+                                      });
     return balanced ? ExitCode::ok : ExitCode::failure;
 }
 
@@ -170,6 +173,7 @@ void add_live(CLI::App& app, Run& run) {
     command->add_flag("--until-end", options->until_end, "end when the exchange ends the session");
     command->add_option("--ready-file", options->ready_file,
                         "write this file once packets can be received");
+    add_sink_options(*command, options->sinks);
     command->add_flag("--json", options->json,
                       "end with one JSON object on stdout (docs/json.md)");
     command->add_flag("--check-config", options->check_config,

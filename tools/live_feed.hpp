@@ -16,6 +16,8 @@
 #include "millrace/core/cpu.hpp"
 #include "millrace/feed/feed.hpp"
 #include "millrace/replay/recorder.hpp"
+#include "schema_names.hpp"
+#include "sinks.hpp"
 #include "summary.hpp"
 
 namespace millrace::tools {
@@ -46,9 +48,17 @@ class LiveFeed {
 template <class Venue>
 class LiveVenueFeed final : public LiveFeed {
   public:
-    LiveVenueFeed(const FeedConfig& config, std::filesystem::path record_to)
+    LiveVenueFeed(const FeedConfig& config, std::filesystem::path record_to,
+                  const SinkOptions& sinks = {})
         : config_(config), record_to_(std::move(record_to)), handler_(config.session.limits.books),
-          feed_(config, handler_) {}
+          feed_(config, handler_) {
+        if (sinks.urls.empty()) return;
+        const dbn::MakerConfig maker = maker_config(
+            std::string(Venue::kId), schema_set(sinks.schemas), config.session.limits.books);
+        check_made(maker.schemas);
+        sinks_ = std::make_unique<Sinks>(sinks, config.name, maker, nullptr);
+        handler_.send_to(*sinks_, maker);
+    }
     ~LiveVenueFeed() override { join(); }
 
     [[nodiscard]] const std::string& name() const override { return config_.name; }
@@ -76,7 +86,10 @@ class LiveVenueFeed final : public LiveFeed {
         return stopped_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] BookPage turn_page() override { return handler_.turn_page(); }
-    void stop() override { join(); }
+    void stop() override {
+        join();
+        if (sinks_ != nullptr) sinks_->stop();
+    }
 
     [[nodiscard]] FeedSummary summary() const override {
         std::vector<LineSummary> lines;
@@ -100,6 +113,7 @@ class LiveVenueFeed final : public LiveFeed {
                                            feed_.session().recovery()[static_cast<RecoveryCounter>(i)]);
             }
         }
+        if (sinks_ != nullptr) feed.sinks = sinks_->summaries();
         return feed;
     }
 
@@ -187,6 +201,7 @@ class LiveVenueFeed final : public LiveFeed {
 
     FeedConfig config_;
     std::filesystem::path record_to_;
+    std::unique_ptr<Sinks> sinks_;  // their threads run from the start to stop()
     LiveHandler handler_;
     FeedHandler<Venue, LiveHandler> feed_;        // the decoder thread's until it was joined
     std::unique_ptr<replay::Recorder> recorder_;  // likewise

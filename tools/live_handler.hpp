@@ -1,12 +1,13 @@
 // The handler of `millrace live`: measures latency, counts trades and updates by book, and hands a
-// page of books to whoever draws the table. Runs on the decoder thread; the drawing thread only
-// asks.
+// page of books to whoever draws the table; and makes records for the sinks, where there are any.
+// Runs on the decoder thread; the drawing thread only asks.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "millrace/core/clock.hpp"
@@ -14,6 +15,7 @@
 #include "millrace/core/published.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/handler.hpp"
+#include "sinks.hpp"
 
 namespace millrace::tools {
 
@@ -43,15 +45,33 @@ class LiveHandler {
         : instruments_max_(instruments_max), updates_(std::make_unique<Count[]>(instruments_max)),
           trades_(instruments_max) {}
 
+    // Before the feed starts. `sinks` is borrowed.
+    void send_to(Sinks& sinks, const dbn::MakerConfig& config) { maker_.emplace(config, sinks); }
+
     void on_book(const OrderBook& book, const BookUpdate& update) {
+        if (maker_) maker_->on_book(book, update);
         Count& count = updates_[value(book.instrument())];
         count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         if (update.last_in_packet && update.received_at != 0) {
             latency_.record(SystemClock::now() - update.received_at);
         }
     }
-    void on_trade(const OrderBook& book, const Trade&) { ++trades_[value(book.instrument())]; }
-    void on_status(const OrderBook&, const TradingStatus&) {}
+    void on_trade(const OrderBook& book, const Trade& trade) {
+        if (maker_) maker_->on_trade(book, trade);
+        ++trades_[value(book.instrument())];
+    }
+    void on_status(const OrderBook& book, const TradingStatus& status) {
+        if (maker_) maker_->on_status(book, status);
+    }
+    void on_imbalance(const OrderBook& book, const Imbalance& imbalance) {
+        if (maker_) maker_->on_imbalance(book, imbalance);
+    }
+    void on_instrument(const OrderBook& book, const InstrumentDetails& details) {
+        if (maker_) maker_->on_instrument(book, details);
+    }
+    void on_packet_end() {
+        if (maker_) maker_->on_packet_end();
+    }
     void on_quality(const OrderBook&, Quality) {}
     void on_gap(SequenceRange) {}
 
@@ -103,6 +123,7 @@ class LiveHandler {
     using Count = std::atomic<std::uint64_t>;
     void choose_busiest();
 
+    std::optional<dbn::DbnMaker<Sinks>> maker_;  // decoder only
     std::size_t instruments_max_;
     std::unique_ptr<Count[]> updates_;   // by instrument; decoder writes, drawing thread reads
     std::vector<std::uint64_t> trades_;  // by instrument; decoder only

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "books_csv.hpp"
 #include "millrace/core/error.hpp"
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
@@ -52,12 +53,19 @@ dbn::VenueTraits traits_of_venue(const std::string& venue) {
 
 }  // namespace
 
-dbn::MakerConfig maker_config(const RecordReplay& options, const replay::Replayer& replayer) {
+dbn::MakerConfig maker_config(const std::string& venue, dbn::SchemaSet schemas,
+                              std::uint32_t instruments) {
     dbn::MakerConfig config;
-    config.schemas = options.schemas;
-    config.venue = traits_of_venue(options.venue);
+    config.schemas = schemas;
+    config.venue = traits_of_venue(venue);
+    config.instruments = instruments;
+    return config;
+}
+
+dbn::MakerConfig maker_config(const RecordReplay& options, const replay::Replayer& replayer) {
+    dbn::MakerConfig config =
+        maker_config(options.venue, options.schemas, options.session.limits.books);
     config.date = date_of(options.date);
-    config.instruments = options.session.limits.books;
     check_day(replayer, config);
     return config;
 }
@@ -70,6 +78,7 @@ FeedSummary replay_records(const RecordReplay& options, const dbn::MakerConfig& 
     venues::with_venue(options.venue, [&]<class Venue>() {
         Session<Venue, RecordHandler> session(replayer.session_config(options.session), maker);
         replayer.run(session, keep_on);
+        if (!options.books.empty()) write_books(options.books, session);
         summary = summarise(std::string(Venue::kId), session, lines_of(replayer));
     });
     return summary;

@@ -28,10 +28,14 @@ struct RecordReplay {
     std::string date;  // YYYY-MM-DD, or empty
     dbn::SchemaSet schemas;
     SessionConfig session;
+    std::string books;  // a file for all books' best prices at the end, or empty
 };
 
-// What the records are made with; to be asked before an output is opened and an old one lost.
-// Throws Error(usage) for an unknown venue, and when the captures do not tell their day and `date`
+// What the records of a venue are made with. Throws Error(usage) for an unknown one.
+[[nodiscard]] dbn::MakerConfig maker_config(const std::string& venue, dbn::SchemaSet schemas,
+                                            std::uint32_t instruments);
+// The same for captures; to be asked before an output is opened and an old one lost.
+// Throws Error(usage) also when the captures do not tell their day and `date`
 // does not either.
 [[nodiscard]] dbn::MakerConfig maker_config(const RecordReplay& options,
                                             const replay::Replayer& replayer);

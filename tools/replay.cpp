@@ -13,12 +13,18 @@
 #include "console.hpp"
 #include "endpoint_text.hpp"
 #include "file_choice.hpp"
+#include "millrace/core/error.hpp"
 #include "millrace/feed/session.hpp"
+#include "millrace/feed/streams/url.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/detect.hpp"
 #include "millrace/replay/replayer.hpp"
 #include "progress.hpp"
+#include "record_replay.hpp"
+#include "schema_names.hpp"
 #include "signals.hpp"
+#include "sinks.hpp"
+#include "source_replay.hpp"
 #include "summary.hpp"
 #include "venue_choice.hpp"
 
@@ -36,6 +42,8 @@ struct ReplayOptions {
     SequenceNumber books_at = std::numeric_limits<SequenceNumber>::max();
     std::vector<std::string> symbols;
     std::vector<std::string> groups;
+    SinkOptions sinks;
+    std::string date;
     SessionConfig session;
 };
 
@@ -78,7 +86,8 @@ void warn_of_files(const replay::Replayer& replayer) {
 
 // A run that brought nothing of what was asked for is no good run, and says why.
 ExitCode judge(const ReplayOptions& options, const FeedSummary& feed) {
-    if (feed.balance() != 0) return ExitCode::failure;
+    if (feed.balance() != 0 || !all_is_well(feed.sinks)) return ExitCode::failure;
+    if (feed.source && feed.source->bad != 0) return ExitCode::failure;
     std::uint64_t malformed = feed.message_counters[MessageCounter::malformed];
     for (const LineSummary& line : feed.lines) malformed += line.counters[LineCounter::malformed];
     const MessageCounters& messages = feed.message_counters;
@@ -93,6 +102,22 @@ ExitCode judge(const ReplayOptions& options, const FeedSummary& feed) {
         return ExitCode::failure;
     }
     return ExitCode::ok;
+}
+
+RunSummary summary_of(FeedSummary feed, const replay::Replayer& replayer, bool interrupted) {
+    RunSummary summary;
+    summary.feeds.push_back(std::move(feed));
+    summary.seconds = replayer.seconds();
+    summary.interrupted = interrupted;
+    for (const auto& reader : replayer.readers()) {
+        if (!reader->damage().empty())
+            summary.damage.push_back(reader->title() + ": " + reader->damage());
+    }
+    return summary;
+}
+
+void report(const ReplayOptions& options, const RunSummary& summary) {
+    write_result(options.json ? summary.json() + "\n" : summary.text());
 }
 
 template <class Session>
@@ -119,21 +144,66 @@ ExitCode replay_venue(const ReplayOptions& options) {
     warn_of_files(replayer);
     warn_of_symbols(options, session);
 
-    RunSummary summary;
-    summary.feeds.push_back(summarise(std::string(Venue::kId), session, lines_of(replayer)));
-    summary.seconds = replayer.seconds();
-    summary.interrupted = signals.stopped();
-    for (const auto& reader : replayer.readers()) {
-        if (!reader->damage().empty()) summary.damage.push_back(reader->title() + ": " + reader->damage());
-    }
-    write_result(options.json ? summary.json() + "\n" : summary.text());
+    const RunSummary summary =
+        summary_of(summarise(std::string(Venue::kId), session, lines_of(replayer)), replayer,
+                   signals.stopped());
+    report(options, summary);
     if (!options.books.empty()) write_books(options.books, session);
     return judge(options, summary.feeds.front());
 }
 
+// The same with records made of the events and sent to the sinks.
+ExitCode replay_to_sinks(const ReplayOptions& options, const std::string& venue) {
+    StopSignals signals;
+    replay::Replayer replayer = open_replayer(options);
+    const dbn::SchemaSet schemas = schema_set(options.sinks.schemas);
+    check_made(schemas);
+    const RecordReplay what{venue, options.date, schemas, session_config(options), options.books};
+    const dbn::MakerConfig config = maker_config(what, replayer);
+    Sinks sinks(options.sinks, venue, config, [&] { return !signals.stopped(); });
+    Progress progress(fmt::format(
+        "replay {}", std::filesystem::path(options.files.front()).filename().string()));
+    FeedSummary feed = replay_records(what, config, replayer, sinks, [&] {
+        progress.update(replayer.bytes_read(), replayer.bytes_total(), sinks.made(), "records");
+        return !signals.stopped();
+    });
+    progress.clear();
+    warn_of_files(replayer);
+    sinks.stop();
+    feed.sinks = sinks.summaries();
+    const RunSummary summary = summary_of(std::move(feed), replayer, signals.stopped());
+    report(options, summary);
+    return judge(options, summary.feeds.front());
+}
+
+// A stream of batches in place of captures.
+ExitCode replay_url(const ReplayOptions& options) {
+    const std::string& url = options.files.front();
+    if (options.files.size() != 1 || !options.sinks.urls.empty() || options.pace > 0) {
+        throw Error(ExitCode::usage,
+                    url + ": a stream is replayed by itself, without a pace or sinks");
+    }
+    StopSignals signals;
+    Progress progress("replay");
+    const Timestamp begin = MonotonicClock::now();
+    RunSummary summary;
+    summary.feeds.push_back(
+        replay_source({url, session_config(options), options.books}, [&](std::uint64_t records) {
+            progress.update(0, 0, records, "records");
+            return !signals.stopped();
+        }));
+    progress.clear();
+    summary.seconds = static_cast<double>(MonotonicClock::now() - begin) / 1e9;
+    summary.interrupted = signals.stopped();
+    report(options, summary);
+    return judge(options, summary.feeds.front());
+}
+
 ExitCode run_replay(const ReplayOptions& options) {
+    if (streams::looks_like_url(options.files.front())) return replay_url(options);
     check_apart(options.files, {options.books});
     const std::string venue = choose_venue(options.venue, options.files);
+    if (!options.sinks.urls.empty()) return replay_to_sinks(options, venue);
     ExitCode code = ExitCode::ok;
     venues::with_venue(venue, [&]<class Venue>() { code = replay_venue<Venue>(options); });
     return code;
@@ -145,7 +215,9 @@ void add_replay(CLI::App& app, Run& run) {
     auto options = std::make_shared<ReplayOptions>();
     CLI::App* command = app.add_subcommand(
         "replay", "Run captures through the books, as fast as they go or paced");
-    command->add_option("FILE", options->files, "pcap, pcapng, BinaryFILE or DBN; plain, gzip or zstd")
+    command
+        ->add_option("FILE", options->files,
+                     "pcap, pcapng, BinaryFILE or DBN, plain, gzip or zstd; or a stream's URL")
         ->required();
     command->add_option("--venue", options->venue,
                         "venue id (see millrace version); found out where the file tells");
@@ -166,6 +238,9 @@ void add_replay(CLI::App& app, Run& run) {
         ->check(count())
         ->needs(books);
     add_limits(*command, options->session.limits);
+    add_sink_options(*command, options->sinks);
+    command->add_option("--date", options->date,
+                        "the day, YYYY-MM-DD, of sinks' records where captures do not tell it");
     command->add_flag("--json", options->json,
                       "end with one JSON object on stdout (docs/json.md)");
     command->callback([options, &run] { run = [options] { return run_replay(*options); }; });

@@ -48,6 +48,15 @@ Json json_of(const LineSummary& line) {
             {"silences", line.silences}};
 }
 
+Json json_of(const SinkSummary& sink) {
+    Json out{{"url", sink.name}};
+    for (const auto& [name, number] : sink.ledger) out[name] = number;
+    out["balance"] = sink.balance;
+    for (const auto& [name, number] : sink.counters) out[name] = number;
+    if (!sink.problem.empty()) out["problem"] = sink.problem;
+    return out;
+}
+
 Json json_of(const FeedSummary& feed) {
     Json lines = Json::array();
     for (const LineSummary& line : feed.lines) lines.push_back(json_of(line));
@@ -77,6 +86,11 @@ Json json_of(const FeedSummary& feed) {
         out["latency_ns"] = object_of(feed.latency->percentiles_ns);
         out["latency_ns"]["samples"] = feed.latency->samples;
         out["latency_ns"]["negative"] = feed.latency->negative;
+    }
+    for (const SinkSummary& sink : feed.sinks) out["sinks"].push_back(json_of(sink));
+    if (feed.source) {
+        out["source"] = object_of(feed.source->counters);
+        out["source"]["url"] = feed.source->name;
     }
     return out;
 }
@@ -150,6 +164,15 @@ std::string text_of(const FeedSummary& feed) {
             text += fmt::format(" {} {:.1f}", percentile, static_cast<double>(ns) / 1e3);
         }
         text += fmt::format(" us, wire to book, {} packets\n", feed.latency->samples);
+    }
+    if (feed.source) {
+        text += fmt::format("source    {}: {}\n", feed.source->name,
+                            listed(feed.source->counters));
+    }
+    for (const SinkSummary& sink : feed.sinks) {
+        text += fmt::format("sink      {}: {}\n          {}\n          balance {}\n", sink.name,
+                            listed(sink.ledger), listed(sink.counters), sink.balance);
+        if (!sink.problem.empty()) text += fmt::format("          {}\n", sink.problem);
     }
     text += fmt::format("digest    {}\nbalance   {}\n", feed.digest.text(), feed.balance());
     return text;

@@ -43,6 +43,23 @@ struct LatencySummary {
 };
 [[nodiscard]] LatencySummary summarise(const Histogram& latency);
 
+// What became of the records that a sink was given.
+struct SinkSummary {
+    std::string name;
+    std::string problem;  // the last one of the edge
+    std::vector<Named> ledger;
+    std::vector<Named> counters;
+    std::uint64_t unsent = 0;
+    std::int64_t balance = 0;  // made, less what became of them
+};
+
+// What a source brought, by the account of its streams' envelopes.
+struct SourceSummary {
+    std::string name;
+    std::vector<Named> counters;
+    std::uint64_t bad = 0;  // what was missing, damaged or unreadable
+};
+
 struct FeedSummary {
     std::string name;
     std::string venue;
@@ -58,6 +75,8 @@ struct FeedSummary {
     std::vector<Named> recovery;  // what it did; live only, with servers to ask
     std::string backend;          // live only
     std::optional<LatencySummary> latency;
+    std::vector<SinkSummary> sinks;
+    std::optional<SourceSummary> source;
 
     [[nodiscard]] std::uint64_t packets() const;
     [[nodiscard]] std::uint64_t bytes() const;

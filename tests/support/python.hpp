@@ -10,10 +10,11 @@
 
 namespace millrace::test {
 
-// Runs a program to its end.
-inline Outcome run_program(const std::vector<std::string>& argv) {
-    const TempFile out("program.out");
-    const TempFile err("program.err");
+// Runs a program to its end. `tag` keeps the output of several apart.
+inline Outcome run_program(const std::vector<std::string>& argv,
+                           const std::string& tag = "program") {
+    const TempFile out(tag + ".out");
+    const TempFile err(tag + ".err");
     std::string line;
     for (const std::string& word : argv) line += "'" + word + "' ";
     line += ">'" + out.path().string() + "' 2>'" + err.path().string() + "'";

@@ -1,0 +1,269 @@
+// Kafka: against librdkafka's mock cluster, and against the real server, which is stopped, killed
+// and restarted, with consumers that come, go and die, and programs of others.
+#ifdef MILLRACE_HAS_KAFKA
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include <random>
+#include <set>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/kafka_server.hpp"
+#include "tests/support/python.hpp"
+#include "tests/support/sink_test.hpp"
+
+using namespace millrace;
+using namespace millrace::streams;
+using namespace millrace::test;
+
+namespace {
+
+const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
+
+SinkConfig blocking() {
+    SinkConfig config;
+    config.when_full = WhenFull::block;
+    config.batch_records = 20;
+    config.linger = 1'000'000;
+    config.stop_within = 60'000'000'000;
+    return config;
+}
+
+void check_complete(const TestSink& sink, const CheckedTotals& totals) {
+    CHECK(sink->stats().balance() == 0);
+    CHECK(sink->stats().acknowledged == sink.made());
+    CHECK(totals.records == sink.made());
+    CHECK(totals.missing == 0);
+    CHECK(totals.damaged == 0);
+}
+
+// librdkafka's own cluster of one broker, for its own clients.
+class MockCluster {
+  public:
+    MockCluster() {
+        std::array<char, 512> problem{};
+        client_ = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), problem.data(),
+                               problem.size());
+        REQUIRE(client_ != nullptr);
+        cluster_ = rd_kafka_mock_cluster_new(client_, 1);
+    }
+    ~MockCluster() {
+        rd_kafka_mock_cluster_destroy(cluster_);
+        rd_kafka_destroy(client_);
+    }
+    MockCluster(const MockCluster&) = delete;
+    MockCluster& operator=(const MockCluster&) = delete;
+    [[nodiscard]] std::string url(const std::string& rest) const {
+        return std::string("kafka://") + rd_kafka_mock_cluster_bootstraps(cluster_) + "/" + rest;
+    }
+
+  private:
+    rd_kafka_t* client_;
+    rd_kafka_mock_cluster_t* cluster_;
+};
+
+}  // namespace
+
+TEST_CASE("kafka: a stream is complete, by librdkafka's mock cluster", "[kafka]") {
+    const MockCluster cluster;
+    TestSink sink(cluster.url("md"), blocking());
+    sink.send(5'000);
+    sink->stop();
+    check_complete(sink, read_all(cluster.url("md")));
+}
+
+TEST_CASE("kafka: URLs, and what is wrong with them", "[kafka]") {
+    for (const std::string wrong : {"kafka://a:1", "kafka://a:1/t?profile=x", "kafka://a:1/t?x=1",
+                                    "kafka://a:1/t?no.such.key=1", "kafka://a:1/t?linger.ms=x"}) {
+        INFO(wrong);
+        SinkConfig config;
+        CHECK_THROWS_AS(make_edge(parse_url(wrong), config), Error);
+    }
+    SinkConfig config;
+    CHECK_THROWS_WITH(make_edge(parse_url("kafka://a:1/t?sasl.password=hidden"), config),
+                      !Catch::Contains("hidden"));
+    CHECK_THROWS_AS(make_source(parse_url("kafka://a:1/t?group=g&from_ms=1")), Error);
+}
+
+TEST_CASE("kafka: nobody there is told in time, and the ledger closes", "[kafka]") {
+    SinkConfig config;
+    config.stop_within = 500'000'000;
+    TestSink sink("kafka://127.0.0.1:" + std::to_string(free_port()) + "/md?policy=drop_oldest",
+                  config);
+    sink.send(100);
+    REQUIRE(in_time([&] { return sink->stats().state == EdgeState::backoff; }));
+    const auto begin = std::chrono::steady_clock::now();
+    sink->stop();
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+    CHECK(sink->stats().unsent == 100);
+    CHECK(sink->stats().balance() == 0);
+    CHECK_FALSE(sink->problem().empty());
+}
+
+TEST_CASE("kafka: a replay's topic gives the books of the capture", "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    const TempFile capture("kafka.pcapng");
+    REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "2", "--seed", "6"})
+                .code == 0);
+    const Outcome sent =
+        run_command({"replay", capture.path(), "--json", "--sink", server.url("books")});
+    const Outcome read = run_command({"replay", server.url("books"), "--json"});
+    INFO(sent.out << sent.err << read.out << read.err);
+    REQUIRE(sent.code == 0);
+    REQUIRE(read.code == 0);
+    const auto digest_of = [](const std::string& json) {
+        return json.substr(json.find("\"digest\":\"") + 10, 32);
+    };
+    CHECK(digest_of(read.out) == digest_of(sent.out));
+    CHECK(read.out.find("\"missing\":0,\"duplicates\":0,\"damaged\":0") != std::string::npos);
+}
+
+TEST_CASE("kafka: a server that is killed and comes back has everything", "[kafka][server][no-sanitizer]") {
+    KafkaServer& server = KafkaServer::shared();
+    TestSink sink(server.url("killed"), blocking());
+    sink.send(20'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged > 2'000; }));
+    server.kill_it();
+    sink.send(2'000);
+    server.start();
+    sink.send(5'000);
+    sink->stop();
+    check_complete(sink, read_all(server.url("killed")));
+}
+
+TEST_CASE("kafka: while the server stands still the feed does not, and the loss is counted",
+          "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    SinkConfig config;
+    config.backlog_bytes = 2 << 20;
+    config.stop_within = 60'000'000'000;
+    TestSink sink(server.url("paused?policy=drop_oldest"), config);
+    sink.send(1'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    server.signal(SIGSTOP);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 300; ++i) {
+        sink.send(500);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
+    CHECK(sink->stats().state == EdgeState::degraded);
+    server.signal(SIGCONT);
+    sink.send(2);  // so that what was dropped last shows as a hole before something
+    sink->stop();
+    const SinkStats stats = sink->stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.unsent == 0);
+    CHECK(stats.dropped > 10'000);
+    CHECK(stats.backlog_bytes_max < (2 << 20) + (1 << 20));
+    const CheckedTotals totals = read_all(server.url("paused"));
+    CHECK(totals.records == stats.acknowledged);
+    CHECK(totals.missing == stats.dropped + stats.ring_full);
+}
+
+TEST_CASE("kafka: a batch that is too large is refused, and counted", "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    SinkConfig config = blocking();
+    config.linger = 1'000'000'000;
+    TestSink sink(server.url("large?message.max.bytes=1400"), config);
+    sink.send(40);  // of two instruments: full batches of 20
+    sink.send(10);  // and smaller ones
+    sink->stop();
+    CHECK(sink->stats().balance() == 0);
+    CHECK(sink->stats().dropped == 40);
+    CHECK(sink->stats().acknowledged == 10);
+    CHECK(sink->problem().find("too large") != std::string::npos);
+    const CheckedTotals totals = read_all(server.url("large"));
+    CHECK(totals.records == 10);
+    CHECK(totals.missing == 40);
+}
+
+TEST_CASE("kafka: a group goes on where it was, and shares its partitions", "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    TestSink sink(server.url("group"), blocking());
+    sink.send(20'000);
+    sink->stop();
+    const std::string url = server.url("group?group=g&heartbeat.interval.ms=200");
+    StreamChecker checker;
+    for (const std::uint64_t batches : {1U, 50U, 200U}) {
+        const auto source = make_source(parse_url(url));
+        read_into(checker, *source, batches);
+        source->close();
+    }
+    // Two of them take turns until both have nothing more.
+    std::array<std::unique_ptr<Source>, 2> members{make_source(parse_url(url + "&follow=1")),
+                                                   make_source(parse_url(url + "&follow=1"))};
+    Received received;
+    for (int idle = 0; idle < 30;) {
+        ++idle;
+        for (const auto& member : members) {
+            const Source::Next next = member->next(100, received);
+            REQUIRE(next != Source::Next::failed);
+            if (next != Source::Next::batch) continue;
+            idle = 0;
+            checker.on_batch(received.envelope, received.payload, records_in(received.payload));
+        }
+    }
+    CHECK(checker.totals().records == sink.made());
+    CHECK(checker.totals().missing == 0);
+    CHECK(members[0]->lag() + members[1]->lag() == 0);
+    for (const auto& member : members) member->close();
+    StreamChecker after;
+    const auto late = make_source(parse_url(url));
+    read_into(after, *late);
+    CHECK(after.totals().batches == 0);
+}
+
+TEST_CASE("kafka: reading from a time on", "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    TestSink sink(server.url("times"), blocking());
+    sink.send(100);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == 100; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    sink.send(40);
+    sink->stop();
+    const CheckedTotals totals = read_all(server.url("times?from_ms=" + std::to_string(ms)));
+    CHECK(totals.records == 40);
+    CHECK(totals.missing == 100);  // they came before
+}
+
+TEST_CASE("kafka: the usual programs read it as they are; a change to the stream is found",
+          "[kafka][server][no-sanitizer]") {
+    const std::string python = venv_python("kafka, confluent_kafka");
+    if (python.empty()) {
+        WARN("skipped: no Python with kafka and confluent_kafka (./tools/test makes it)");
+        return;
+    }
+    const KafkaServer& server = KafkaServer::shared();
+    const auto consume = [&](const std::string& topic, const std::string& how) {
+        return run_program({python, kScripts + "kafka_consumer.py", server.port(), topic, how});
+    };
+    TestSink json(server.url("json?payload=json"), blocking());
+    json.send(500);
+    json->stop();
+    for (const std::string how : {"kafka-python", "confluent-kafka"}) {
+        const Outcome printed = consume("json", how);
+        INFO(how << printed.out << printed.err);
+        CHECK(printed.code == 0);
+        CHECK(std::count(printed.out.begin(), printed.out.end(), '\n') == 500);
+        CHECK(printed.out.find("\"symbol\":\"BBBB\"") != std::string::npos);
+    }
+    TestSink sink(server.url("whole"), blocking());
+    sink.send(1'000);
+    sink->stop();
+    for (const std::string change : {"decode", "remove", "repeat", "alter"}) {
+        INFO(change);
+        const Outcome changed = consume("whole", change);  // into a topic of that name
+        INFO(changed.out << changed.err);
+        REQUIRE(changed.code == 0);
+        const CheckedTotals totals = read_all(server.url(change == "decode" ? "whole" : change));
+        const std::uint64_t of_batch = std::stoull(changed.out);
+        CHECK(totals.missing == (change == "remove" || change == "alter" ? of_batch : 0));
+        CHECK(totals.duplicates == (change == "repeat" ? of_batch : 0));
+        CHECK(totals.damaged == (change == "alter" ? 1 : 0));
+    }
+}
+#endif

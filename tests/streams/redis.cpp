@@ -1,0 +1,243 @@
+// Redis Streams against the real server: complete, refused duplicates, a server that is cut off,
+// killed, full, or a replica, and consumers that die.
+#ifdef MILLRACE_HAS_REDIS
+#include <random>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/python.hpp"
+#include "tests/support/redis_server.hpp"
+#include "tests/support/sink_test.hpp"
+
+using namespace millrace;
+using namespace millrace::streams;
+using namespace millrace::test;
+
+namespace {
+
+const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
+
+SinkConfig blocking() {
+    SinkConfig config;
+    config.when_full = WhenFull::block;
+    config.batch_records = 20;
+    config.linger = 1'000'000;
+    return config;
+}
+
+void check_complete(const TestSink& sink, const CheckedTotals& totals) {
+    CHECK(sink->stats().balance() == 0);
+    CHECK(sink->stats().acknowledged == sink.made());
+    CHECK(totals.records == sink.made());
+    CHECK(totals.missing == 0);
+    CHECK(totals.duplicates == 0);
+    CHECK(totals.damaged == 0);
+}
+
+}  // namespace
+
+TEST_CASE("redis: a replay's stream gives the books of the capture", "[redis][server]") {
+    const RedisServer server;
+    const TempFile capture("redis.pcapng");
+    REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "2", "--seed", "5"})
+                .code == 0);
+    const auto digest_of = [](const Outcome& outcome) {
+        INFO(outcome.out << outcome.err);
+        REQUIRE(outcome.code == 0);
+        const std::size_t at = outcome.out.find("\"digest\":\"") + 10;
+        return outcome.out.substr(at, 32);
+    };
+    const Outcome sent = run_command({"replay", capture.path(), "--json", "--sink",
+                                      server.url("md") + "?batch=64"});
+    const std::string digest = digest_of(sent);
+    CHECK(sent.out.find("\"unsent\":0,\"balance\":0") != std::string::npos);
+    const Outcome read = run_command({"replay", server.url("md"), "--json"});
+    CHECK(digest_of(read) == digest);
+    CHECK(read.out.find("\"missing\":0,\"duplicates\":0,\"damaged\":0") != std::string::npos);
+    CHECK(run_command({"replay", server.url("md"), capture.path()}).code == 2);
+}
+
+TEST_CASE("redis: a stream for each symbol, and a cap on each", "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md:{symbol}?maxlen=100&policy=block&batch=1"));
+    sink.send(10'000);
+    sink->stop();
+    CHECK(sink->stats().acknowledged == 10'000);
+    for (const std::string symbol : {"AAAA", "BBBB"}) {
+        const std::string length = server.ask("XLEN md:" + symbol);
+        CHECK(std::stoi(length.substr(1)) >= 100);
+        CHECK(std::stoi(length.substr(1)) < 1'000);
+        CHECK(read_all(server.url("md:" + symbol)).missing > 4'000);
+    }
+}
+
+TEST_CASE("redis: what is sent again after a cut connection is refused where it had arrived",
+          "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md"), blocking());
+    for (int cut = 0; cut < 20; ++cut) {
+        sink.send(2'000);
+        server.ask("CLIENT KILL TYPE normal");
+    }
+    sink->stop();
+    CHECK(sink->stats().resent > 0);
+    CHECK(sink->stats().connects > 2);
+    check_complete(sink, read_all(server.url("md")));
+}
+
+TEST_CASE("redis: a server that is killed and comes back has everything once", "[redis][server]") {
+    RedisServer server(true);
+    TestSink sink(server.url("md"), blocking());
+    sink.send(5'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged > 500; }));
+    server.kill_it();
+    sink.send(1'000);
+    REQUIRE(in_time([&] { return sink->stats().state == EdgeState::backoff; }));
+    server.start();
+    sink.send(5'000);
+    sink->stop();
+    check_complete(sink, read_all(server.url("md")));
+}
+
+TEST_CASE("redis: a full server, and one that has become a replica, are waited for",
+          "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md"), blocking());
+    sink.send(1'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    const auto check = [&](const std::string& fault, const std::string& repair) {
+        CHECK(server.ask(fault) == "+OK\r\n");
+        sink.send(1'000);
+        CHECK(in_time([&] { return sink->stats().state == EdgeState::backoff; }));
+        CHECK(server.ask(repair) == "+OK\r\n");
+        CHECK(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    };
+    check("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0");
+    check("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE");
+    sink->stop();
+    check_complete(sink, read_all(server.url("md")));
+    CHECK(sink->problem().find("READONLY") != std::string::npos);
+}
+
+TEST_CASE("redis: while the server stands still the feed does not, and the loss is counted",
+          "[redis][server]") {
+    const RedisServer server;
+    SinkConfig config;
+    config.backlog_bytes = 1 << 20;
+    TestSink sink(server.url("md?timeout_ms=500&policy=drop_oldest"), config);
+    sink.send(1'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    server.signal(SIGSTOP);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 200; ++i) {
+        sink.send(500);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
+    REQUIRE(in_time([&] { return sink->stats().state == EdgeState::backoff; }));
+    server.signal(SIGCONT);
+    sink.send(2);  // so that what was dropped last shows as a hole before something
+    sink->stop();
+    const SinkStats stats = sink->stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.unsent == 0);
+    CHECK(stats.dropped > 10'000);
+    CHECK(stats.backlog_bytes_max < (1 << 20) + (1 << 20));
+    const CheckedTotals totals = read_all(server.url("md"));
+    CHECK(totals.records == stats.acknowledged);
+    CHECK(totals.missing == stats.dropped + stats.ring_full);
+    CHECK(totals.damaged == 0);
+}
+
+TEST_CASE("redis: a consumer of a group dies a hundred times and misses nothing",
+          "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md"), blocking());
+    sink.send(60'000);
+    sink->stop();
+    StreamChecker checker;
+    const Url url = parse_url(server.url("md?group=g&consumer=c&claim_ms=0"));
+    std::mt19937 random(11);
+    for (int life = 0; life < 100; ++life) {
+        const auto source = make_source(url);
+        read_into(checker, *source, random() % 60);
+    }
+    const auto source = make_source(url);
+    read_into(checker, *source);
+    source->close();
+    CHECK(checker.totals().records == sink.made());
+    CHECK(checker.totals().missing == 0);
+    CHECK(checker.totals().duplicates > 0);
+    CHECK(server.ask("XPENDING md g").rfind("*4\r\n:0\r\n", 0) == 0);
+}
+
+TEST_CASE("redis: what a dead consumer had is claimed by another", "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md"), blocking());
+    sink.send(10'000);
+    sink->stop();
+    StreamChecker seen;
+    {
+        const auto dead = make_source(parse_url(server.url("md?group=g&consumer=dead")));
+        read_into(seen, *dead, 30);
+    }
+    StreamChecker checker;
+    const auto heir = make_source(parse_url(server.url("md?group=g&consumer=heir&claim_ms=0")));
+    read_into(checker, *heir);
+    heir->close();
+    CHECK(checker.totals().records == sink.made());
+    CHECK(checker.totals().missing == 0);
+}
+
+TEST_CASE("redis: programs of redis-py read it as they are; a change to the stream is found",
+          "[redis][server]") {
+    const std::string python = venv_python("redis");
+    if (python.empty()) {
+        WARN("skipped: no Python with redis (./tools/test makes it)");
+        return;
+    }
+    const RedisServer server;
+    const auto consume = [&](const std::string& key, const std::string& how) {
+        return run_program({python, kScripts + "redis_consumer.py", server.port(), key, how});
+    };
+    TestSink json(server.url("json?payload=json"), blocking());
+    json.send(500);
+    json->stop();
+    const Outcome printed = consume("json", "print");
+    INFO(printed.out << printed.err);
+    CHECK(printed.code == 0);
+    CHECK(std::count(printed.out.begin(), printed.out.end(), '\n') == 500);
+    CHECK(printed.out.find("\"symbol\":\"AAAA\"") != std::string::npos);
+    for (const std::string change : {"decode", "remove", "repeat", "alter"}) {
+        INFO(change);
+        TestSink sink(server.url(change), blocking());
+        sink.send(1'000);
+        sink->stop();
+        const Outcome changed = consume(change, change);
+        INFO(changed.out << changed.err);
+        REQUIRE(changed.code == 0);
+        const CheckedTotals totals = read_all(server.url(change));
+        const std::uint64_t of_batch = std::stoull(changed.out);
+        CHECK(totals.missing == (change == "remove" || change == "alter" ? of_batch : 0));
+        CHECK(totals.duplicates == (change == "repeat" ? of_batch : 0));
+        CHECK(totals.damaged == (change == "alter" ? 1 : 0));
+        const bool good = change == "decode" || change == "repeat";
+        CHECK((run_command({"replay", server.url(change)}).code == 0) == good);
+    }
+}
+
+TEST_CASE("redis: a password comes by environment, and is not told", "[redis][server]") {
+    const RedisServer server;
+    server.ask("CONFIG SET requirepass hidden");
+    TestSink without(server.url("md"));
+    REQUIRE(in_time([&] { return without->stats().state == EdgeState::backoff; }));
+    without->stop();
+    CHECK(without->problem().find("NOAUTH") != std::string::npos);
+    REQUIRE(setenv("MILLRACE_REDIS_PASSWORD", "hidden", 1) == 0);
+    TestSink with(server.url("md"));
+    with.send(10);
+    with->stop();
+    unsetenv("MILLRACE_REDIS_PASSWORD");
+    CHECK(with->stats().acknowledged == 10);
+    CHECK(with->problem().find("hidden") == std::string::npos);
+}
+#endif

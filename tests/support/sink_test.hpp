@@ -1,0 +1,95 @@
+// What tests of every edge do: records into a sink by hand, and batches out of a source, checked.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "millrace/feed/streams/checker.hpp"
+#include "millrace/feed/streams/edges.hpp"
+#include "millrace/replay/dbn_file.hpp"
+#include "tests/support/catch.hpp"
+
+namespace millrace::test {
+
+// A sink that a test feeds with numbered MBO records of two instruments.
+class TestSink {
+  public:
+    explicit TestSink(const std::string& url, streams::SinkConfig config = {}) {
+        config.dataset = "TEST.SET";
+        config.schemas = {dbn::Schema::mbo};
+        config.instruments = 8;
+        config.ring_records = 1 << 12;
+        auto edge = streams::make_edge(streams::parse_url(url), config);
+        sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
+    }
+    void send(std::uint64_t records) {
+        auto record = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+        record.ts_event.set(1704205800000000000);
+        record.action.set('N');
+        record.side.set('N');
+        for (; records > 0; --records) {
+            const auto instrument = static_cast<std::uint32_t>(++made_ % 2);
+            record.instrument_id.set(instrument + 1);
+            record.sequence.set(static_cast<std::uint32_t>(made_));
+            const dbn::MadeRecord about{InstrumentId{instrument}, 0, sizeof(record), Quality::live,
+                                        made_};
+            sink_->on_record(about, Symbol(instrument == 0 ? "AAAA" : "BBBB"),
+                             wire::bytes_of(record));
+        }
+    }
+    [[nodiscard]] std::uint64_t made() const { return made_; }
+    [[nodiscard]] streams::StreamSink& operator*() const { return *sink_; }
+    [[nodiscard]] streams::StreamSink* operator->() const { return sink_.get(); }
+    [[nodiscard]] std::uint64_t counter(std::string_view name) const {
+        for (const streams::EdgeCounter& counter : sink_->edge_counters())
+            if (counter.name == name) return counter.count;
+        FAIL("no counter " << name);
+        return 0;
+    }
+
+  private:
+    std::unique_ptr<streams::StreamSink> sink_;
+    std::uint64_t made_ = 0;
+};
+
+inline std::uint64_t records_in(std::span<const std::uint8_t> payload) {
+    replay::DbnFileReader reader(payload, "payload");
+    dbn::RecordView record;
+    while (reader.next(record)) {
+    }
+    return reader.records();
+}
+
+// Reads a source to its end, or `batches` batches of it.
+inline void read_into(streams::StreamChecker& checker, streams::Source& source,
+                      std::uint64_t batches = std::uint64_t{1} << 60) {
+    streams::Received received;
+    while (batches > 0) {
+        const streams::Source::Next next = source.next(100, received);
+        INFO(source.problem());
+        REQUIRE(next != streams::Source::Next::failed);
+        if (next == streams::Source::Next::end) return;
+        if (next == streams::Source::Next::none) continue;
+        REQUIRE(received.has_envelope);
+        checker.on_batch(received.envelope, received.payload, records_in(received.payload));
+        --batches;
+    }
+}
+inline streams::CheckedTotals read_all(const std::string& url) {
+    streams::StreamChecker checker;
+    const auto source = streams::make_source(streams::parse_url(url));
+    read_into(checker, *source);
+    source->close();
+    return checker.totals();
+}
+
+template <class Done>
+[[nodiscard]] bool in_time(Done&& done) {
+    for (int i = 0; i < 6'000 && !done(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return done();
+}
+
+}  // namespace millrace::test

@@ -1,0 +1,119 @@
+#include "sinks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "millrace/core/clock.hpp"
+#include "millrace/core/error.hpp"
+#include "millrace/feed/streams/edges.hpp"
+#include "schema_names.hpp"
+
+namespace millrace::tools {
+
+namespace {
+
+// Asks whether to go on waiting for a sink, and says once that this is what the feed does.
+class Waiting {
+  public:
+    Waiting(std::string name, std::function<bool()> keep_on)
+        : name_(std::move(name)), keep_on_(std::move(keep_on)) {}
+
+    bool operator()() {
+        constexpr Nanoseconds kSecond = 1'000'000'000;
+        const Timestamp now = MonotonicClock::now();
+        if (now - asked_at_ > kSecond) since_ = now;  // it went on in between
+        asked_at_ = now;
+        if (!told_ && now - since_ > 2 * kSecond) {
+            fmt::print(stderr, "millrace: waiting for {}\n", name_);
+            told_ = true;
+        }
+        return keep_on_();
+    }
+
+  private:
+    std::string name_;
+    std::function<bool()> keep_on_;
+    Timestamp since_ = 0;
+    Timestamp asked_at_ = 0;
+    bool told_ = false;
+};
+
+SinkSummary summarise(const std::string& name, const streams::StreamSink& sink) {
+    const streams::SinkStats stats = sink.stats();
+    SinkSummary summary;
+    summary.name = name;
+    summary.problem = sink.problem();
+    summary.ledger = {{"made", stats.made},
+                      {"acknowledged", stats.acknowledged},
+                      {"ring_full", stats.ring_full},
+                      {"dropped", stats.dropped},
+                      {"conflated", stats.conflated},
+                      {"unsent", stats.unsent}};
+    summary.counters = {{"batches", stats.batches},
+                        {"resent", stats.resent},
+                        {"connects", stats.connects},
+                        {"backlog_bytes_max", stats.backlog_bytes_max}};
+    for (const streams::EdgeCounter& counter : sink.edge_counters())
+        summary.counters.emplace_back(counter.name, counter.count);
+    summary.unsent = stats.unsent;
+    summary.balance = stats.balance();
+    return summary;
+}
+
+}  // namespace
+
+Sinks::Sinks(const SinkOptions& options, const std::string& feed, const dbn::MakerConfig& config,
+             const std::function<bool()>& keep_waiting) {
+    for (const std::string& text : options.urls) {
+        streams::Url url = streams::parse_url(text);
+        streams::SinkConfig sink;
+        sink.feed = feed;
+        sink.dataset = config.venue.dataset;
+        sink.schemas = config.schemas;
+        sink.instruments = config.instruments;
+        if (keep_waiting) {
+            sink.when_full = streams::WhenFull::block;
+            sink.keep_waiting = Waiting(url.text(), keep_waiting);
+        }
+        std::unique_ptr<streams::Edge> edge = streams::make_edge(url, sink);
+        if (sink.when_full == streams::WhenFull::block && !keep_waiting) {
+            throw Error(ExitCode::usage,
+                        fmt::format("{}: a live feed waits for nobody; policy is drop_oldest or "
+                                    "conflate",
+                                    url.text()));
+        }
+        names_.push_back(url.text());
+        sinks_.push_back(std::make_unique<streams::StreamSink>(sink, std::move(edge)));
+    }
+}
+
+Sinks::~Sinks() = default;
+
+void Sinks::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
+                      std::span<const std::uint8_t> bytes) {
+    for (const auto& sink : sinks_) sink->on_record(made, symbol, bytes);
+}
+
+std::uint64_t Sinks::made() const { return sinks_.empty() ? 0 : sinks_.front()->stats().made; }
+
+void Sinks::stop() {
+    for (const auto& sink : sinks_) sink->stop();
+}
+
+std::vector<SinkSummary> Sinks::summaries() const {
+    std::vector<SinkSummary> all;
+    for (std::size_t i = 0; i < sinks_.size(); ++i)
+        all.push_back(summarise(names_[i], *sinks_[i]));
+    return all;
+}
+
+bool all_is_well(const std::vector<SinkSummary>& sinks) {
+    return std::all_of(sinks.begin(), sinks.end(), [](const SinkSummary& sink) {
+        return sink.balance == 0 && sink.unsent == 0;
+    });
+}
+
+}  // namespace millrace::tools

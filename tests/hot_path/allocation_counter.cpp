@@ -19,11 +19,15 @@ namespace {
 // All threads write and read them; they order nothing else.
 std::atomic<bool> counting{false};
 std::atomic<std::uint64_t> counted{0};
+std::atomic<bool> chosen_alone{false};
 thread_local bool exempt = false;
+thread_local bool chosen = false;
 
 #ifndef MILLRACE_OTHER_ALLOCATOR
 void note() {
-    if (counting.load(std::memory_order_relaxed) && !exempt) counted.fetch_add(1, std::memory_order_relaxed);
+    if (!counting.load(std::memory_order_relaxed) || exempt) return;
+    if (chosen_alone.load(std::memory_order_relaxed) && !chosen) return;
+    counted.fetch_add(1, std::memory_order_relaxed);
 }
 #endif
 
@@ -32,6 +36,10 @@ void note() {
 namespace millrace::test {
 
 void count_allocations(bool on) { counting.store(on, std::memory_order_relaxed); }
+void count_this_thread_alone(bool alone) {
+    chosen = alone;
+    chosen_alone.store(alone, std::memory_order_relaxed);
+}
 void exempt_this_thread() { exempt = true; }
 std::uint64_t allocations() { return counted.load(std::memory_order_relaxed); }
 void reset_allocations() { counted.store(0, std::memory_order_relaxed); }

@@ -1,5 +1,5 @@
 // Between its first packet and its last no hot thread allocates: not the session over a day of 20 million
-// messages, and not the threads of a live feed.
+// messages, not while it makes records for a sink, and not the threads of a live feed.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +15,7 @@
 #include "tests/hot_path/allocation_counter.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/multicast.hpp"
+#include "tests/support/network.hpp"
 #include "tests/support/temp_file.hpp"
 
 using namespace millrace;
@@ -102,6 +103,24 @@ TEST_CASE("hot path: the counter finds a single allocation among a million calls
     const Outcome outcome = run_day(day(1'200'000, 0, true), handler);
     CHECK(handler.updates > 1'000'000);
     CHECK(outcome.allocations == 1);
+}
+
+TEST_CASE("hot path: a session allocates nothing while it makes records for sinks", "[no-sanitizer]") {
+    const std::uint32_t instruments = session_config().limits.books;
+    const dbn::MakerConfig maker =
+        tools::maker_config("nasdaq-itch50", {dbn::Schema::mbo, dbn::Schema::mbp_1}, instruments);
+    const std::string gateway = "tcp://127.0.0.1:" + std::to_string(free_port());
+    tools::Sinks sinks({{gateway + "?policy=drop_oldest"}, {}}, "f", maker, nullptr);
+    tools::LiveHandler handler(instruments);
+    handler.send_to(sinks, maker);
+    count_this_thread_alone(true);
+    const Outcome outcome = run_day(day(1'000'000, 0.001, true), handler);
+    count_this_thread_alone(false);
+    sinks.stop();
+    CHECK(outcome.delivered >= 1'000'000);
+    CHECK(outcome.allocations == 0);
+    CHECK(sinks.made() > 1'000'000);
+    CHECK(sinks.summaries().front().balance == 0);
 }
 
 namespace {

@@ -17,6 +17,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/itch_packets.hpp"
 #include "tests/support/multicast.hpp"
+#include "tests/support/network.hpp"
 #include "tests/support/seccomp_filter.hpp"
 
 using namespace millrace;
@@ -33,6 +34,7 @@ struct Case {
     Who who = Who::decoder;
     std::initializer_list<int> allowed;
     bool planted = false;  // the handler makes a call that no idle strategy makes
+    bool sink = false;     // records are made for a gateway, whose thread is not the decoder's
 };
 
 enum class End { survived, killed, failed };
@@ -72,6 +74,15 @@ constexpr std::size_t kPackets = 2'000;
 // The child: receives until enough packets came after the filter was put on.
 [[noreturn]] void receive(const Case& c, const SomeGroups& groups, Progress& progress) {
     Handler handler(64);
+    std::unique_ptr<tools::Sinks> sinks;
+    if (c.sink) {
+        const dbn::MakerConfig maker =
+            tools::maker_config("nasdaq-itch50", {dbn::Schema::mbo, dbn::Schema::mbp_10}, 64);
+        const std::string gateway = "tcp://127.0.0.1:" + std::to_string(free_port());
+        sinks = std::make_unique<tools::Sinks>(tools::SinkOptions{{gateway + "?policy=conflate"}, {}},
+                                               "f", maker, nullptr);
+        handler.send_to(*sinks, maker);
+    }
     FeedHandler<venues::NasdaqItch50, Handler> feed(config_of(c, groups), handler);
     feed.start();
     progress.ready = true;
@@ -164,6 +175,12 @@ TEST_CASE("system calls: a spinning decoder thread makes none", "[no-sanitizer]"
     const Idle idle = GENERATE(Idle::spin, Idle::pause);
     CAPTURE(name(idle));
     CHECK(run({.idle = idle, .who = Who::decoder, .allowed = {}}) == End::survived);
+}
+
+TEST_CASE("system calls: a spinning decoder thread that makes records for a sink makes none", "[no-sanitizer]") {
+    CHECK(run({.idle = Idle::spin, .who = Who::decoder, .allowed = {}, .sink = true}) == End::survived);
+    CHECK(run({.idle = Idle::spin, .who = Who::decoder, .allowed = {}, .planted = true, .sink = true}) ==
+          End::killed);
 }
 
 TEST_CASE("system calls: a decoder thread that yields or waits makes that call and no other", "[no-sanitizer]") {

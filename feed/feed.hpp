@@ -178,7 +178,7 @@ class FeedHandler {
     template <class Tap>
     void keep_up(Timestamp now, Tap& tap);
     template <class Tap>
-    void reopen_now(std::size_t line, Tap& tap);
+    [[nodiscard]] bool reopen_now(std::size_t line, Tap& tap);
     // Asks for what is missing, and takes what has come of it.
     template <class Tap>
     std::size_t recover(Tap& tap) {
@@ -207,6 +207,16 @@ class FeedHandler {
     std::vector<std::unique_ptr<net::ReceiverThread>> threads_;  // one a line
     std::unique_ptr<net::RecoveryClient> recovery_;             // where there are servers to ask
     std::array<net::Received, kBatch> batch_{};
+    // Opens all or nothing, so that it can be tried again: closes what is open, unless told to leave it.
+    struct Undo {
+        FeedHandler* feed;
+        ~Undo() {
+            if (feed == nullptr) return;
+            feed->threads_.clear();
+            feed->receiver_.reset();
+            feed->recovery_.reset();
+        }
+    };
     // Of one line, whether it has to be opened anew.
     struct Upkeep {
         unsigned interface = 0;  // its number when the line was opened; 0: not known
@@ -235,15 +245,9 @@ void FeedHandler<Venue, Handler>::start() {
     session.recovery.retransmit_servers = static_cast<std::uint8_t>(config_.recovery.retransmit_count());
     session.recovery.snapshot_servers = static_cast<std::uint8_t>(config_.recovery.snapshot.size());
     auto made = std::make_unique<Session<Venue, Handler>>(session, handler_);
-    try {
-        open(session, made->recovery_line());
-    } catch (...) {
-        // All or nothing, so that it can be tried again.
-        threads_.clear();
-        receiver_.reset();
-        recovery_.reset();
-        throw;
-    }
+    Undo undo{this};
+    open(session, made->recovery_line());
+    undo.feed = nullptr;
     session_ = std::move(made);
 }
 
@@ -296,27 +300,22 @@ template <class Tap>
 void FeedHandler<Venue, Handler>::keep_up(Timestamp now, Tap& tap) {
     kept_up_at_ = now;
     for (std::size_t i = 0; i < config_.lines.size() && !stopped_; ++i) {
-        if (!has_to_reopen(i)) continue;
-        try {
-            reopen_now(i, tap);
-        } catch (const std::exception&) {
-            upkeep_[i].wanted = true;  // tried again at the next look; meanwhile the line is silent
-        }
+        // What fails is tried again at the next look; meanwhile the line is silent.
+        if (has_to_reopen(i)) upkeep_[i].wanted = !reopen_now(i, tap);
     }
 }
 
 template <class Venue, BookHandler Handler>
 template <class Tap>
-void FeedHandler<Venue, Handler>::reopen_now(std::size_t line, Tap& tap) {
+bool FeedHandler<Venue, Handler>::reopen_now(std::size_t line, Tap& tap) {
     if (!threads_.empty()) {
         threads_[line]->stop();
         while (drain(*threads_[line], tap) > 0) {
         }
-        threads_[line]->restart();
+        if (!threads_[line]->restart()) return false;
     } else {
-        auto opened = std::make_unique<net::Receiver>(config_.lines, LineId{0}, config_.lines.size(), config_.receive,
-                                                      backend_.backend);
-        opened->start();
+        auto opened = net::try_to_open(config_.lines, config_.receive, backend_.backend);
+        if (opened == nullptr) return false;
         for (std::size_t i = 0; i < config_.lines.size(); ++i) {
             opened->counters(static_cast<LineId>(i)) = receiver_->counters(static_cast<LineId>(i));
         }
@@ -324,8 +323,8 @@ void FeedHandler<Venue, Handler>::reopen_now(std::size_t line, Tap& tap) {
         ++receiver_->counters(static_cast<LineId>(line))[net::ReceiveCounter::restarts];
         publish();
     }
-    upkeep_[line].wanted = false;
     if (!config_.lines[line].soup) upkeep_[line].interface = net::interface_index(config_.lines[line].interface);
+    return true;
 }
 
 template <class Venue, BookHandler Handler>

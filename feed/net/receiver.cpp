@@ -66,4 +66,15 @@ std::vector<ReceivingSocket> Receiver::open(const std::vector<LineConfig>& lines
     return sockets;
 }
 
+std::unique_ptr<Receiver> try_to_open(const std::vector<LineConfig>& lines, const ReceiveConfig& config,
+                                      Backend backend) noexcept {
+    try {
+        auto receiver = std::make_unique<Receiver>(lines, LineId{0}, lines.size(), config, backend);
+        receiver->start();
+        return receiver;
+    } catch (...) {
+        return nullptr;
+    }
+}
+
 }  // namespace millrace::net

@@ -1,6 +1,7 @@
 // The receiver of a line, or of several: whichever backend the config and the kernel agree on.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -72,5 +73,9 @@ class Receiver {
     std::vector<bool> soup_lines_;  // by line
     bool datagrams_ = false;        // there is a line that is not SoupBinTCP
 };
+
+// One that has started; null where it cannot be opened.
+[[nodiscard]] std::unique_ptr<Receiver> try_to_open(const std::vector<LineConfig>& lines, const ReceiveConfig& config,
+                                                    Backend backend) noexcept;
 
 }  // namespace millrace::net

@@ -27,7 +27,16 @@ void ReceiverThread::start() {
     }
 }
 
-void ReceiverThread::restart() {
+bool ReceiverThread::restart() noexcept {
+    try {
+        reopen();
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+void ReceiverThread::reopen() {
     std::uint32_t buffer = 0;
     while (back_.pop(buffer)) {
     }

@@ -53,10 +53,11 @@ class ReceiverThread {
     [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_relaxed); }
 
     // On the decoder's thread, with the queue empty and every buffer released, after stop(): opens the line
-    // anew and starts another thread; counters go on. Throws Error, and may then be tried again.
-    void restart();
+    // anew and starts another thread; counters go on. False when that cannot be, and may then be tried again.
+    [[nodiscard]] bool restart() noexcept;
 
   private:
+    void reopen();
     void start();
     void run();
     void receive();

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
+#include "console.hpp"
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
 #include "millrace/feed/streams/edges.hpp"
@@ -27,7 +27,7 @@ class Waiting {
         if (now - asked_at_ > kSecond) since_ = now;  // it went on in between
         asked_at_ = now;
         if (!told_ && now - since_ > 2 * kSecond) {
-            fmt::print(stderr, "millrace: waiting for {}\n", name_);
+            tell("waiting for {}", name_);
             told_ = true;
         }
         return keep_on_();

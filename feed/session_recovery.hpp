@@ -42,7 +42,7 @@ void Session<Venue, Handler>::ask_again(Timestamp now, std::optional<RecoveryReq
 
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::lines_differ(SequenceNumber sequence, std::uint16_t key) {
-    if (!planted(Bug::difference_outlives_snapshot)) differ_to_ = std::max(differ_to_, sequence);
+    differ_to_ = std::max(differ_to_, sequence);
     context_.count(FaultCounter::lines_differ);
     if (planted(Bug::difference_ignored)) return;
     bool known = kHasKeys;

@@ -18,13 +18,9 @@ using namespace millrace::test;
 
 namespace {
 
-const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
-
-SinkConfig blocking() {
-    SinkConfig config;
-    config.when_full = WhenFull::block;
-    config.batch_records = 20;
-    config.linger = 1'000'000;
+// A broker that was killed takes its time to come back.
+SinkConfig patient() {
+    SinkConfig config = blocking();
     config.stop_within = 60'000'000'000;
     return config;
 }
@@ -66,7 +62,7 @@ class MockCluster {
 
 TEST_CASE("kafka: a stream is complete, by librdkafka's mock cluster", "[kafka]") {
     const MockCluster cluster;
-    TestSink sink(cluster.url("md"), blocking());
+    TestSink sink(cluster.url("md"), patient());
     sink.send(5'000);
     sink->stop();
     check_complete(sink, read_all(cluster.url("md")));
@@ -120,7 +116,7 @@ TEST_CASE("kafka: a replay's topic gives the books of the capture", "[kafka][ser
 
 TEST_CASE("kafka: a server that is killed and comes back has everything", "[kafka][server][no-sanitizer]") {
     KafkaServer& server = KafkaServer::shared();
-    TestSink sink(server.url("killed"), blocking());
+    TestSink sink(server.url("killed"), patient());
     sink.send(20'000);
     REQUIRE(in_time([&] { return sink->stats().acknowledged > 2'000; }));
     server.kill_it();
@@ -163,7 +159,7 @@ TEST_CASE("kafka: while the server stands still the feed does not, and the loss 
 
 TEST_CASE("kafka: a batch that is too large is refused, and counted", "[kafka][server][no-sanitizer]") {
     const KafkaServer& server = KafkaServer::shared();
-    SinkConfig config = blocking();
+    SinkConfig config = patient();
     config.linger = 1'000'000'000;
     TestSink sink(server.url("large?message.max.bytes=1400"), config);
     sink.send(40);  // of two instruments: full batches of 20
@@ -180,7 +176,7 @@ TEST_CASE("kafka: a batch that is too large is refused, and counted", "[kafka][s
 
 TEST_CASE("kafka: a group goes on where it was, and shares its partitions", "[kafka][server][no-sanitizer]") {
     const KafkaServer& server = KafkaServer::shared();
-    TestSink sink(server.url("group"), blocking());
+    TestSink sink(server.url("group"), patient());
     sink.send(20'000);
     sink->stop();
     const std::string url = server.url("group?group=g&heartbeat.interval.ms=200");
@@ -216,7 +212,7 @@ TEST_CASE("kafka: a group goes on where it was, and shares its partitions", "[ka
 
 TEST_CASE("kafka: reading from a time on", "[kafka][server][no-sanitizer]") {
     const KafkaServer& server = KafkaServer::shared();
-    TestSink sink(server.url("times"), blocking());
+    TestSink sink(server.url("times"), patient());
     sink.send(100);
     REQUIRE(in_time([&] { return sink->stats().acknowledged == 100; }));
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -241,7 +237,7 @@ TEST_CASE("kafka: the usual programs read it as they are; a change to the stream
     const auto consume = [&](const std::string& topic, const std::string& how) {
         return run_program({python, kScripts + "kafka_consumer.py", server.port(), topic, how});
     };
-    TestSink json(server.url("json?payload=json"), blocking());
+    TestSink json(server.url("json?payload=json"), patient());
     json.send(500);
     json->stop();
     for (const std::string how : {"kafka-python", "confluent-kafka"}) {
@@ -251,7 +247,7 @@ TEST_CASE("kafka: the usual programs read it as they are; a change to the stream
         CHECK(std::count(printed.out.begin(), printed.out.end(), '\n') == 500);
         CHECK(printed.out.find("\"symbol\":\"BBBB\"") != std::string::npos);
     }
-    TestSink sink(server.url("whole"), blocking());
+    TestSink sink(server.url("whole"), patient());
     sink.send(1'000);
     sink->stop();
     for (const std::string change : {"decode", "remove", "repeat", "alter"}) {

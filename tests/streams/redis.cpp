@@ -14,16 +14,6 @@ using namespace millrace::test;
 
 namespace {
 
-const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
-
-SinkConfig blocking() {
-    SinkConfig config;
-    config.when_full = WhenFull::block;
-    config.batch_records = 20;
-    config.linger = 1'000'000;
-    return config;
-}
-
 void check_complete(const TestSink& sink, const CheckedTotals& totals) {
     CHECK(sink->stats().balance() == 0);
     CHECK(sink->stats().acknowledged == sink.made());

@@ -118,6 +118,21 @@ bool wait_until(Done&& done) {
 
 const dbn::Mbo kMbo = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
 
+// Takes the connection away when some batches have arrived, of which none was acknowledged.
+void cut_after_arrivals(OtherSide& other) {
+    REQUIRE(wait_until([&] {
+        const std::lock_guard lock(other.mutex);
+        return other.arrived.size() >= 10;
+    }));
+    const std::lock_guard lock(other.mutex);
+    other.up = false;
+}
+void bring_back(OtherSide& other) {
+    const std::lock_guard lock(other.mutex);
+    other.up = true;
+    other.acknowledges = true;
+}
+
 }  // namespace
 
 TEST_CASE("crc32c: the check value of the standard", "[streams]") {
@@ -164,20 +179,9 @@ TEST_CASE("StreamSink: what was not acknowledged is sent again after the connect
     other.acknowledges = false;
     StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
     for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
-    REQUIRE(wait_until([&] {
-        const std::lock_guard lock(other.mutex);
-        return other.arrived.size() >= 10;
-    }));
-    {
-        const std::lock_guard lock(other.mutex);
-        other.up = false;
-    }
+    cut_after_arrivals(other);
     REQUIRE(wait_until([&] { return sink.stats().state == EdgeState::backoff; }));
-    {
-        const std::lock_guard lock(other.mutex);
-        other.up = true;
-        other.acknowledges = true;
-    }
+    bring_back(other);
     sink.stop();
     const SinkStats stats = sink.stats();
     CHECK(stats.balance() == 0);
@@ -211,21 +215,10 @@ TEST_CASE("StreamSink: what may have arrived before the connection was lost is n
     config.backlog_bytes = 64 << 10;
     StreamSink sink(config, std::make_unique<MemoryEdge>(other));
     for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
-    REQUIRE(wait_until([&] {
-        const std::lock_guard lock(other.mutex);
-        return other.arrived.size() >= 10;
-    }));
-    {
-        const std::lock_guard lock(other.mutex);
-        other.up = false;
-    }
+    cut_after_arrivals(other);
     for (std::uint64_t i = 101; i <= 20'000; ++i) send(sink, kMbo, 0, i);
     REQUIRE(wait_until([&] { return sink.stats().dropped > 10'000; }));
-    {
-        const std::lock_guard lock(other.mutex);
-        other.up = true;
-        other.acknowledges = true;
-    }
+    bring_back(other);
     send(sink, kMbo, 0, 20'001);
     sink.stop();
     const SinkStats stats = sink.stats();

@@ -23,6 +23,7 @@ namespace millrace::test {
 class TempFolder {
   public:
     explicit TempFolder(const std::string& name) {
+        // mkdtemp puts what nobody else has in the place of the X.
         std::string pattern = std::filesystem::temp_directory_path() / ("millrace-" + name + "-XXXXXX");
         MILLRACE_VERIFY(mkdtemp(pattern.data()) != nullptr);
         path_ = pattern;

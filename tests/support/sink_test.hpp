@@ -85,6 +85,18 @@ inline streams::CheckedTotals read_all(const std::string& url) {
     return checker.totals();
 }
 
+// Where the programs lie that read our streams with other people's libraries.
+inline const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
+
+// A sink that loses nothing: small batches, sent soon.
+[[nodiscard]] inline streams::SinkConfig blocking() {
+    streams::SinkConfig config;
+    config.when_full = streams::WhenFull::block;
+    config.batch_records = 20;
+    config.linger = 1'000'000;
+    return config;
+}
+
 template <class Done>
 [[nodiscard]] bool in_time(Done&& done) {
     for (int i = 0; i < 6'000 && !done(); ++i)

@@ -46,6 +46,14 @@ class Histogram {
         return max_;
     }
 
+    // Every bucket that has something, ascending: `use(largest value of the bucket, how many)`.
+    template <class Use>
+    void for_each_bucket(Use&& use) const {
+        for (std::size_t i = 0; i < kBuckets; ++i) {
+            if (counts_[i] != 0) use(upper(i), counts_[i]);
+        }
+    }
+
     void merge(const Histogram& other) {
         for (std::size_t i = 0; i < kBuckets; ++i) counts_[i] += other.counts_[i];
         total_ += other.total_;

@@ -16,6 +16,8 @@ void add_replay(CLI::App& app, Run& run);
 void add_convert(CLI::App& app, Run& run);
 void add_dump(CLI::App& app, Run& run);
 void add_sim(CLI::App& app, Run& run);
+void add_qualify(CLI::App& app, Run& run);
+void add_doctor(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);
 
 // --sink and --schema, for those that have sinks.

@@ -62,6 +62,8 @@ int run_command(int argc, char** argv) {
     add_convert(app, run);
     add_dump(app, run);
     add_sim(app, run);
+    add_qualify(app, run);
+    add_doctor(app, run);
     add_version(app, run);
     app.footer(footer());  // after the subcommands, which would inherit it
     try {

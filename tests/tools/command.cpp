@@ -44,7 +44,7 @@ Json replay_json(std::vector<std::string> arguments) {
 TEST_CASE("millrace --help: names every subcommand and every exit code") {
     const Outcome outcome = run_command({"--help"});
     CHECK(outcome.code == 0);
-    for (const char* word : {"live", "replay", "dump", "sim", "version"})
+    for (const char* word : {"live", "replay", "dump", "sim", "qualify", "doctor", "version"})
         CHECK(outcome.out.find(word) != std::string::npos);
     for (const tools::ExitCodeInfo& info : tools::kExitCodes) {
         CHECK(outcome.out.find(info.meaning) != std::string::npos);

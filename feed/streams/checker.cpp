@@ -2,18 +2,27 @@
 
 namespace millrace::streams {
 
+Verdict StreamChecker::damaged() {
+    ++totals_.batches;
+    ++totals_.damaged;
+    return Verdict::damaged;
+}
+
 Verdict StreamChecker::on_batch(const Envelope& envelope, std::span<const std::uint8_t> payload,
                                 std::uint64_t payload_records) {
-    ++totals_.batches;
+    const bool whole = payload_records == envelope.records.value() &&
+                       crc32c(payload) == envelope.crc32c.value();
+    return whole ? on_envelope(envelope) : damaged();
+}
+
+Verdict StreamChecker::on_envelope(const Envelope& envelope) {
     const std::uint64_t first = envelope.first_record.value();
     const std::uint64_t records = envelope.records.value();
-    if (records == 0 || first == 0 || first + records < first || payload_records != records ||
-        crc32c(payload) != envelope.crc32c.value()) {
-        ++totals_.damaged;
-        return Verdict::damaged;
-    }
-    std::uint64_t& next =
-        next_.try_emplace({envelope.stream.value(), envelope.epoch.value()}, 1).first->second;
+    if (records == 0 || first == 0 || first + records < first) return damaged();
+    ++totals_.batches;
+    std::uint64_t& next = next_.try_emplace({envelope.stream.value(), envelope.epoch.value()},
+                                            from_start_ ? 1 : first)
+                              .first->second;
     const std::uint64_t end = first + records;
     if (end <= next) {
         totals_.duplicates += records;

@@ -31,9 +31,15 @@ struct CheckedTotals {
 // sequence.
 class StreamChecker {
   public:
+    // Whose first batch of a stream must begin with record 1 when it reads `from_start`; else
+    // whatever of a stream comes first is taken for its beginning.
+    explicit StreamChecker(bool from_start = true) : from_start_(from_start) {}
+
     // `payload_records` is how many records the payload was found to hold.
     Verdict on_batch(const Envelope& envelope, std::span<const std::uint8_t> payload,
                      std::uint64_t payload_records);
+    // The same by the numbers alone, where the payload was checked before or is not at hand.
+    Verdict on_envelope(const Envelope& envelope);
 
     [[nodiscard]] const CheckedTotals& totals() const { return totals_; }
     // The last record number seen of a stream; 0 for none.
@@ -41,6 +47,9 @@ class StreamChecker {
     [[nodiscard]] std::size_t streams() const { return next_.size(); }
 
   private:
+    Verdict damaged();
+
+    bool from_start_;
     std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint64_t> next_;  // record to come
     CheckedTotals totals_;
 };

@@ -8,6 +8,7 @@ True
 
 from ._batch import ArrowBatch, Batch, decode_dbn
 from ._book import Book, Level, Order, Top
+from ._check import Check, Checker, Hole, check
 from ._core import (
     Bbo,
     Definition,
@@ -53,6 +54,8 @@ __all__ = [
     "BatchStream",
     "Bbo",
     "Book",
+    "Check",
+    "Checker",
     "ConfigError",
     "CsvRows",
     "Definition",
@@ -61,6 +64,7 @@ __all__ = [
     "FileError",
     "FormatError",
     "Gap",
+    "Hole",
     "Imbalance",
     "InterfaceError",
     "Level",
@@ -84,6 +88,7 @@ __all__ = [
     "__version__",
     "bars",
     "books_at",
+    "check",
     "decode_dbn",
     "dtype",
     "plot_book",

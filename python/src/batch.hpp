@@ -88,6 +88,7 @@ void for_each_record(const Batch& batch, See&& see) {
 }
 
 void bind_batch(nb::module_& module);
+void bind_check(nb::module_& module);
 void bind_csv(nb::module_& module);
 void bind_feed(nb::module_& module);
 void bind_research(nb::module_& module);

@@ -7,4 +7,5 @@ NB_MODULE(_core, module) {
     millrace::python::bind_feed(module);
     millrace::python::bind_csv(module);
     millrace::python::bind_research(module);
+    millrace::python::bind_check(module);
 }

@@ -357,6 +357,22 @@ TEST_CASE("StreamChecker: finds a batch removed, repeated or altered", "[streams
     CHECK(check(other).damaged == 1);
 }
 
+TEST_CASE("StreamChecker: one that joins later takes what comes first for the beginning", "[streams]") {
+    StreamChecker late(false);
+    Envelope envelope{};
+    envelope.stream.set(7);
+    envelope.records.set(4);
+    const auto next = [&](std::uint64_t first) {
+        envelope.first_record.set(first);
+        return late.on_envelope(envelope);
+    };
+    CHECK(next(101) == Verdict::next);
+    CHECK(next(105) == Verdict::next);
+    CHECK(next(113) == Verdict::gap);
+    CHECK(late.totals().missing == 4);
+    CHECK(next(0) == Verdict::damaged);
+}
+
 TEST_CASE("streams: URLs, and what is wrong with them", "[streams]") {
     Url url = parse_url("kafka://a:1,b:2/md.trades?payload=json&x.y=a%3Db");
     CHECK(url.scheme == "kafka");

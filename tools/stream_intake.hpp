@@ -1,0 +1,39 @@
+// Batches from a broker, checked one after the other: which of them are to be used, and the ledger.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "millrace/feed/streams/checker.hpp"
+#include "millrace/feed/streams/source.hpp"
+#include "summary.hpp"
+
+namespace millrace::tools {
+
+// How many records a payload holds; 0 when it is no whole DBN stream.
+[[nodiscard]] std::uint64_t records_in(std::span<const std::uint8_t> payload);
+
+class StreamIntake {
+  public:
+    // As StreamChecker has it.
+    explicit StreamIntake(bool from_start = true) : checker_(from_start) {}
+
+    // Counts a batch. True when its records are to be used: they are whole and come for the first
+    // time.
+    [[nodiscard]] bool take(const streams::Received& received);
+    // How many records of its stream never came between the last batch used and this one, by the
+    // last take(). A batch of which a part came before cannot be told apart, and counts as 1.
+    [[nodiscard]] std::uint64_t missing_before() const { return missing_before_; }
+
+    [[nodiscard]] std::uint64_t records() const { return checker_.totals().records; }
+    [[nodiscard]] SourceSummary summary(const std::string& url) const;
+
+  private:
+    streams::StreamChecker checker_;
+    std::uint64_t missing_before_ = 0;
+    std::uint64_t foreign_ = 0;     // batches without an envelope
+    std::uint64_t unreadable_ = 0;  // likewise, and no DBN
+};
+
+}  // namespace millrace::tools

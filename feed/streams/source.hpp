@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "millrace/feed/streams/envelope.hpp"
 
@@ -34,6 +36,42 @@ class Source {
     virtual void close() = 0;
     // How many batches the broker has that were not read yet, as far as it has told.
     [[nodiscard]] virtual std::uint64_t lag() const { return 0; }
+    // Whether it reads from where the streams began, so that each is to begin with record 1.
+    [[nodiscard]] virtual bool from_start() const { return true; }
+
+    // ---- for who reads ahead of what it has processed ----
+
+    // Before the first next(): batches count as processed when they are told of, and nothing is
+    // committed but by commit(). False where a source cannot do that.
+    [[nodiscard]] virtual bool commit_by_hand() { return false; }
+    // The first `batches` that next() handed out are processed; never fewer than before.
+    virtual void processed(std::uint64_t batches) { static_cast<void>(batches); }
+    // With a group: its server has what is processed when this returns. False after a problem; it
+    // may be tried again.
+    [[nodiscard]] virtual bool commit() { return false; }
+    // Where to go on behind what is processed, as the URL's option `from` takes it; empty: at the
+    // beginning.
+    [[nodiscard]] virtual std::string position() const { return {}; }
+};
+
+// What a source handed out and is not processed, oldest first; a mark is whatever names a batch
+// to the server.
+template <class Mark>
+class HandedOut {
+  public:
+    void add(Mark mark) { marks_.push_back(std::move(mark)); }
+    // Takes out what belongs to the first `batches` that were ever added, and shows it.
+    template <class See>
+    void settle(std::uint64_t batches, See&& see) {
+        for (; settled_ < batches && !marks_.empty(); ++settled_) {
+            see(marks_.front());
+            marks_.pop_front();
+        }
+    }
+
+  private:
+    std::deque<Mark> marks_;
+    std::uint64_t settled_ = 0;
 };
 
 }  // namespace millrace::streams

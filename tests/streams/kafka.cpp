@@ -78,7 +78,11 @@ TEST_CASE("kafka: URLs, and what is wrong with them", "[kafka]") {
     SinkConfig config;
     CHECK_THROWS_WITH(make_edge(parse_url("kafka://a:1/t?sasl.password=hidden"), config),
                       !Catch::Contains("hidden"));
-    CHECK_THROWS_AS(make_source(parse_url("kafka://a:1/t?group=g&from_ms=1")), Error);
+    for (const std::string wrong : {"group=g&from_ms=1", "group=g&from=0:1", "from=0:1&from_ms=1", "from=x",
+                                    "from=0", "from=0:1,0:2", "from=0:-1", "from=0:1x"}) {
+        INFO(wrong);
+        CHECK_THROWS_AS(make_source(parse_url("kafka://a:1/t?" + wrong)), Error);
+    }
 }
 
 TEST_CASE("kafka: nobody there is told in time, and the ledger closes", "[kafka]") {
@@ -208,6 +212,19 @@ TEST_CASE("kafka: a group goes on where it was, and shares its partitions", "[ka
     const auto late = make_source(parse_url(url));
     read_into(after, *late);
     CHECK(after.totals().batches == 0);
+}
+
+TEST_CASE("kafka: what was read ahead and not committed comes again", "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    TestSink sink(server.url("by-hand"), patient());
+    sink.send(2'000);
+    sink->stop();
+    check_commits_by_hand(server.url("by-hand"), "group=by-hand", sink->stats().batches);
+    const auto gone = make_source(parse_url(server.url("by-hand?from=0:0,1:0,2:0,3:999999")));
+    Received received;
+    Source::Next next = Source::Next::none;
+    for (int i = 0; i < 600 && next != Source::Next::failed; ++i) next = gone->next(100, received);
+    CHECK(next == Source::Next::failed);
 }
 
 TEST_CASE("kafka: reading from a time on", "[kafka][server][no-sanitizer]") {

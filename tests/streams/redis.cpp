@@ -166,6 +166,14 @@ TEST_CASE("redis: a consumer of a group dies a hundred times and misses nothing"
     CHECK(server.ask("XPENDING md g").rfind("*4\r\n:0\r\n", 0) == 0);
 }
 
+TEST_CASE("redis: what was read ahead and not committed comes again", "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md"), blocking());
+    sink.send(2'000);
+    sink->stop();
+    check_commits_by_hand(server.url("md"), "group=g&consumer=c", sink->stats().batches);
+}
+
 TEST_CASE("redis: what a dead consumer had is claimed by another", "[redis][server]") {
     const RedisServer server;
     TestSink sink(server.url("md"), blocking());

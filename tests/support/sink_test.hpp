@@ -85,6 +85,37 @@ inline streams::CheckedTotals read_all(const std::string& url) {
     return checker.totals();
 }
 
+// Life after life of a reader that is further than what it commits: whatever was not committed comes
+// again, and nothing else. `url` has no options, `group` is those of a group.
+inline void check_commits_by_hand(const std::string& url, const std::string& group, std::uint64_t batches) {
+    constexpr std::uint64_t kLives = 3;
+    constexpr std::uint64_t kRead = 25;
+    constexpr std::uint64_t kCommitted = 10;
+    REQUIRE(batches > kLives * kCommitted + kRead);
+    for (std::uint64_t life = 0; life < kLives; ++life) {
+        const auto source = streams::make_source(streams::parse_url(url + "?" + group));
+        REQUIRE(source->commit_by_hand());
+        CHECK_FALSE(source->from_start());
+        streams::StreamChecker read(false);
+        read_into(read, *source, kRead);
+        source->processed(kCommitted);
+        CHECK(source->commit());
+        source->processed(kRead);  // and not committed
+        source->close();
+    }
+    CHECK(read_all(url + "?" + group).batches == batches - kLives * kCommitted);
+    // Without a group the place is the reader's to keep.
+    const auto source = streams::make_source(streams::parse_url(url));
+    REQUIRE(source->commit_by_hand());
+    CHECK(source->from_start());
+    streams::StreamChecker read;
+    read_into(read, *source, kRead);
+    CHECK(source->position().empty());
+    source->processed(kCommitted);
+    const std::string place = source->position();
+    CHECK(read_all(url + "?from=" + place).batches == batches - kCommitted);
+}
+
 // Where the programs lie that read our streams with other people's libraries.
 inline const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
 

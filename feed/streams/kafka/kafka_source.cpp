@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "millrace/core/error.hpp"
 
@@ -32,12 +33,15 @@ KafkaSource::KafkaSource(Url& url)
       follow_(url.take_number("follow", 0, 1) != 0), settings_(url) {
     constexpr std::uint64_t kLatest = std::uint64_t{1} << 50;
     const auto from_ms = static_cast<std::int64_t>(url.take_number("from_ms", 0, kLatest));
+    processed_ = parse_offsets(url.take("from", ""));
+    from_start_ = group_.empty() && from_ms == 0 && processed_.empty();
     // librdkafka wants a group in any case; where none is named nothing is committed.
     settings_.set("group.id", group_.empty() ? "millrace" : group_);
     settings_.set("enable.auto.commit", group_.empty() ? "false" : "true");
     settings_.set("auto.commit.interval.ms", "1000");
     settings_.set("enable.auto.offset.store", "false");
-    settings_.set("auto.offset.reset", "earliest");
+    // Where a named offset is gone, so is what came behind it.
+    settings_.set("auto.offset.reset", processed_.empty() ? "earliest" : "error");
     settings_.set("partition.assignment.strategy", "cooperative-sticky");
     settings_.set("enable.partition.eof", "true");
     settings_.set("check.crcs", "true");
@@ -49,11 +53,10 @@ KafkaSource::KafkaSource(Url& url)
     if (!group_.empty()) rd_kafka_conf_set_rebalance_cb(settings_.get(), on_rebalance);
     client_ = make_kafka_client(RD_KAFKA_CONSUMER, settings_, where_);
     rd_kafka_poll_set_consumer(client_.get());
-    if (!group_.empty() && from_ms != 0) {
+    const bool one_place = group_.empty() ? from_ms == 0 || processed_.empty() : from_ms == 0 && processed_.empty();
+    if (!one_place) {
         throw Error(ExitCode::usage,
-                    fmt::format("{}: a group goes on where it was; from_ms is for reading without "
-                                "one",
-                                where_));
+                    fmt::format("{}: group, from and from_ms each say where to begin; give one of them", where_));
     }
     if (group_.empty()) assign_all(from_ms);
     else subscribe();
@@ -77,7 +80,10 @@ void KafkaSource::assign_all(std::int64_t from_ms) {
          ++i) {
         const std::int32_t id = metadata->topics[0].partitions[i].id;
         auto* partition = rd_kafka_topic_partition_list_add(all.get(), topic_.c_str(), id);
-        partition->offset = from_ms == 0 ? RD_KAFKA_OFFSET_BEGINNING : from_ms;
+        const auto at = processed_.find(id);
+        partition->offset = at != processed_.end() ? at->second
+                            : from_ms == 0         ? RD_KAFKA_OFFSET_BEGINNING
+                                                   : from_ms;
         add(assigned_, id);
     }
     if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
@@ -114,7 +120,7 @@ void KafkaSource::rebalance(rd_kafka_resp_err_t code,
 
 void KafkaSource::store_processed() {
     if (current_ == nullptr) return;
-    if (!group_.empty())
+    if (!group_.empty() && !by_hand_)
         static_cast<void>(rd_kafka_offset_store(current_->rkt, current_->partition, current_->offset));
     current_ = nullptr;
 }
@@ -148,6 +154,7 @@ Source::Next KafkaSource::next(int wait_ms, Received& received) {
     if (current_ == nullptr) return Next::none;
     if (current_->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         remove(ended_, current_->partition);
+        if (by_hand_) handed_out_.add({current_->partition, current_->offset + 1});
         take_headers(received);
         received.payload = {static_cast<const std::uint8_t*>(current_->payload), current_->len};
         return Next::batch;
@@ -163,6 +170,62 @@ Source::Next KafkaSource::next(int wait_ms, Received& received) {
                          event->err == RD_KAFKA_RESP_ERR__TRANSPORT ||
                          event->err == RD_KAFKA_RESP_ERR__TIMED_OUT;
     return passing ? Next::none : Next::failed;
+}
+
+void KafkaSource::processed(std::uint64_t batches) {
+    handed_out_.settle(batches, [&](const Place& place) { processed_[place.partition] = place.offset; });
+}
+
+bool KafkaSource::commit() {
+    if (client_ == nullptr) {
+        problem_ = fmt::format("{}: closed", where_);
+        return false;
+    }
+    if (group_.empty()) return true;
+    const Partitions list(rd_kafka_topic_partition_list_new(8));
+    for (const auto& [partition, offset] : processed_) {
+        // What went to another member is that one's to commit.
+        const bool ours = std::binary_search(assigned_.begin(), assigned_.end(), partition);
+        const auto at = committed_.find(partition);
+        if (!ours || (at != committed_.end() && at->second == offset)) continue;
+        rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), partition)->offset = offset;
+    }
+    if (list->cnt == 0) return true;
+    const auto code = rd_kafka_commit(client_.get(), list.get(), 0);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        problem_ = fmt::format("{}: {}", where_, rd_kafka_err2str(code));
+        return false;
+    }
+    for (int i = 0; i < list->cnt; ++i) committed_[list->elems[i].partition] = list->elems[i].offset;
+    return true;
+}
+
+std::string KafkaSource::position() const {
+    std::string text;
+    for (const auto& [partition, offset] : processed_)
+        text += fmt::format("{}{}:{}", text.empty() ? "" : ",", partition, offset);
+    return text;
+}
+
+KafkaSource::Offsets KafkaSource::parse_offsets(const std::string& text) const {
+    Offsets offsets;
+    const char* at = text.data();
+    const char* end = at + text.size();
+    while (at < end) {
+        std::int32_t partition = -1;
+        std::int64_t offset = -1;
+        at = std::from_chars(at, end, partition).ptr;
+        const bool colon = at < end && *at == ':';
+        if (colon) at = std::from_chars(at + 1, end, offset).ptr;
+        const bool good = colon && partition >= 0 && offset >= 0 && (at == end || *at == ',') &&
+                          offsets.emplace(partition, offset).second;
+        if (!good) {
+            throw Error(ExitCode::usage,
+                        fmt::format("{}: from={}: write PARTITION:OFFSET, several behind commas", where_, text));
+        }
+        if (at < end) ++at;
+    }
+    return offsets;
 }
 
 std::uint64_t KafkaSource::lag() const {

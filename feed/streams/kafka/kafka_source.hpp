@@ -3,6 +3,7 @@
 // give partitions up.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace millrace::streams {
 
 class KafkaSource final : public Source {
   public:
-    // Takes its options from the URL: `group`, `from_ms`, `follow`, and those of librdkafka.
+    // Takes its options from the URL: `group`, `from`, `from_ms`, `follow`, and those of librdkafka.
     // Throws Error(usage), and Error(resource) when the topic is not to be had.
     explicit KafkaSource(Url& url);
     ~KafkaSource() override { KafkaSource::close(); }
@@ -22,6 +23,12 @@ class KafkaSource final : public Source {
     [[nodiscard]] const std::string& problem() const override { return problem_; }
     void close() override;
     [[nodiscard]] std::uint64_t lag() const override;
+    [[nodiscard]] bool from_start() const override { return from_start_; }
+    [[nodiscard]] bool commit_by_hand() override { return by_hand_ = true; }
+    void processed(std::uint64_t batches) override;
+    [[nodiscard]] bool commit() override;
+    // Of each partition the offset to go on with: "0:1200,1:944".
+    [[nodiscard]] std::string position() const override;
 
   private:
     struct MessageDeleter {
@@ -32,6 +39,11 @@ class KafkaSource final : public Source {
             rd_kafka_topic_partition_list_destroy(list);
         }
     };
+    using Offsets = std::map<std::int32_t, std::int64_t>;  // by partition: the next one to read
+    struct Place {
+        std::int32_t partition;
+        std::int64_t offset;  // behind the message
+    };
     using Partitions = std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionsDeleter>;
 
     static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
@@ -39,6 +51,7 @@ class KafkaSource final : public Source {
     void rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t& partitions);
     void subscribe();
     void assign_all(std::int64_t from_ms);
+    [[nodiscard]] Offsets parse_offsets(const std::string& text) const;
     void store_processed();
     void take_headers(Received& received) const;
     [[nodiscard]] bool at_end() const;
@@ -47,6 +60,11 @@ class KafkaSource final : public Source {
     std::string topic_;
     std::string group_;
     bool follow_;
+    bool from_start_ = true;
+    bool by_hand_ = false;
+    HandedOut<Place> handed_out_;  // by hand
+    Offsets processed_;            // by hand: what is processed, from the option `from` on
+    Offsets committed_;            // what of that the group's server has
     KafkaSettings settings_;
     KafkaClient client_;
     std::unique_ptr<rd_kafka_message_t, MessageDeleter> current_;

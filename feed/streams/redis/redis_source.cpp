@@ -48,6 +48,8 @@ RedisSource::RedisSource(Url& url)
         throw Error(ExitCode::usage,
                     fmt::format("{}: no key; write it as redis://host:port/KEY", where_));
     }
+    if (last_id_ != "0") position_ = last_id_;
+    from_start_ = group_.empty() && position_.empty();
     if (!connection_.open(problem_)) throw Error(ExitCode::resource, problem_);
     if (!group_.empty()) open_group();
     find_end();
@@ -163,11 +165,23 @@ bool RedisSource::at_end() const {
     return end_id_.empty() || id_number(last_id_) >= id_number(end_id_);
 }
 
-Source::Next RedisSource::next(int wait_ms, Received& received) {
-    if (!current_.id.empty() && !group_.empty()) processed_.push_back(std::move(current_.id));
+void RedisSource::current_processed() {
+    const bool due = !current_.id.empty() && !group_.empty() && !by_hand_;
+    if (due) processed_.push_back(std::move(current_.id));
     current_ = {};
+}
+
+void RedisSource::processed(std::uint64_t batches) {
+    handed_out_.settle(batches, [&](std::string& id) {
+        position_ = id;
+        if (!group_.empty()) processed_.push_back(std::move(id));
+    });
+}
+
+Source::Next RedisSource::next(int wait_ms, Received& received) {
+    current_processed();
     const bool due = processed_.size() >= kAcknowledgeEvery || entries_.empty();
-    if (due && !acknowledge()) return Next::failed;
+    if (due && !by_hand_ && !acknowledge()) return Next::failed;
     if (entries_.empty() && at_end()) return Next::end;
     if (entries_.empty()) {
         const bool good = group_.empty() ? fetch_plain(wait_ms) : fetch_of_group(wait_ms);
@@ -177,6 +191,7 @@ Source::Next RedisSource::next(int wait_ms, Received& received) {
     }
     current_ = std::move(entries_.front());
     entries_.pop_front();
+    if (by_hand_) handed_out_.add(current_.id);
     received.envelope = current_.envelope;
     received.has_envelope = current_.has_envelope;
     received.payload = {reinterpret_cast<const std::uint8_t*>(current_.data.data()),
@@ -185,9 +200,8 @@ Source::Next RedisSource::next(int wait_ms, Received& received) {
 }
 
 void RedisSource::close() {
-    if (!current_.id.empty() && !group_.empty()) processed_.push_back(std::move(current_.id));
-    current_ = {};
-    static_cast<void>(acknowledge());
+    current_processed();
+    if (!by_hand_) static_cast<void>(acknowledge());
     connection_.close();
 }
 

@@ -20,6 +20,11 @@ class RedisSource final : public Source {
     [[nodiscard]] Next next(int wait_ms, Received& received) override;
     [[nodiscard]] const std::string& problem() const override { return problem_; }
     void close() override;
+    [[nodiscard]] bool from_start() const override { return from_start_; }
+    [[nodiscard]] bool commit_by_hand() override { return by_hand_ = true; }
+    void processed(std::uint64_t batches) override;
+    [[nodiscard]] bool commit() override { return acknowledge(); }
+    [[nodiscard]] std::string position() const override { return position_; }
 
   private:
     // Where a consumer of a group is in what it has to do.
@@ -39,6 +44,7 @@ class RedisSource final : public Source {
     [[nodiscard]] bool fetch_of_group(int wait_ms);
     [[nodiscard]] bool claim();
     void take_entries(const redisReply& entries);
+    void current_processed();
     [[nodiscard]] bool acknowledge();
     [[nodiscard]] bool at_end() const;
 
@@ -58,6 +64,10 @@ class RedisSource final : public Source {
     std::deque<Entry> entries_;
     Entry current_;
     std::vector<std::string> processed_;  // ids that are not yet acknowledged
+    bool from_start_ = true;
+    bool by_hand_ = false;
+    HandedOut<std::string> handed_out_;  // by hand: ids
+    std::string position_;  // by hand: the id after which to go on; empty: from the beginning
     std::string problem_;
 };
 

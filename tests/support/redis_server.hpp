@@ -13,9 +13,8 @@ class RedisServer {
     // With `durable` it has written what it acknowledged.
     explicit RedisServer(bool durable = false)
         : folder_("redis"), port_(free_port()),
-          process_({"redis-server", "--bind", "127.0.0.1", "--port", std::to_string(port_),
-                    "--save", "", "--appendonly", durable ? "yes" : "no", "--appendfsync", "always",
-                    "--dir", folder_.path().string()},
+          process_({std::string(MILLRACE_SOURCE_DIR) + "/tests/support/redis/serve",
+                    folder_.path().string(), std::to_string(port_), durable ? "yes" : "no"},
                    folder_.path() / "log") {
         wait();
     }

@@ -7,7 +7,6 @@ import datetime
 import inspect
 import json
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,9 +35,10 @@ _MIXED_SLAB_BYTES = 512 * 1024
 class Feed(Closing):
     """A stream of market data with its books.
 
-    ``source`` is a capture file (or several), a DBN file (rows as they are, no books), a
+    ``source`` is a capture file (or several), a DBN or CSV file (rows as they are, no books), a
     ``udp://group:port?iface=name`` or ``soup://address:port`` URL (or one for each redundant
-    line), a config file (``*.toml``), or ``sim://`` for the exchange simulator.
+    line), a ``kafka://host:port/topic`` or ``redis://host:port/key`` URL of a stream of ours, a
+    config file (``*.toml``), or ``sim://`` for the exchange simulator.
     It starts when it is first iterated; make all iterators of a capture before that.
 
     ``overflow`` says what happens to rows that nobody takes: ``"block"`` holds the source up,
@@ -75,19 +75,30 @@ class Feed(Closing):
             common["end"] = nanoseconds(end)
         with core_errors():
             self._source: Source = source_of(source, common, options)
+            self._checkpoint = self._open_checkpoint(checkpoint)
             self._core: _core.Core = self._source.make()
         self._overflow = overflow or ("drop_oldest" if self._source.live else "block")
         self._buffer_bytes = buffer_bytes
         self._in_step = books == "batch"
         self._streams: weakref.WeakSet[BatchStream | MessageStream] = weakref.WeakSet()
-        self._channels: list[_core.Channel] = []  # of all iterators there ever were, to count
+        # Of all iterators there ever were, by number: what they come by, the name of what they
+        # bring, the rows that were handed out, and whether they are closed.
+        self._channels: list[_core.Channel] = []
+        self._names: list[str] = []
+        self._done: list[int] = []
+        self._ended: list[bool] = []
+        self._identity: dict[str, Any] | None = None
         self._handlers: dict[type[Any], list[Callable[[Any], Any]]] = {}
         self._error_handlers: list[Callable[[Exception, Any], Any]] = []
-        self._lock = threading.Lock()
-        self._position: Position | None = None
-        self._checkpoint = (
-            None if checkpoint is None else Checkpoint(Path(checkpoint), self._source.identity())
-        )
+
+    def _open_checkpoint(self, path: str | os.PathLike[str] | None) -> Checkpoint | None:
+        if path is None:
+            return None
+        if self._source.has_group:
+            raise UsageError("a group's server keeps its place; leave checkpoint= out")
+        checkpoint = Checkpoint(Path(path), self._source.identity())
+        self._source.at = checkpoint.at
+        return checkpoint
 
     # ---- iterating ----
 
@@ -110,8 +121,8 @@ class Feed(Closing):
         slab_bytes = rows * size
         if self._in_step:
             slab_bytes += 1 << 20  # the rest of the packet that filled the batch
-        channel = self._open([schema], [rtype_of(schema)], overflow, slab_bytes, schema)
-        stream = BatchStream(self, channel, schema, max_rows, max_wait)
+        number = self._open([schema], [rtype_of(schema)], overflow, slab_bytes, schema)
+        stream = BatchStream(self, number, schema, max_rows, max_wait)
         self._streams.add(stream)
         return stream
 
@@ -125,8 +136,8 @@ class Feed(Closing):
             raise UsageError(f"{unknown[0]!r} is no message that a feed makes; there are {names}")
         schemas = [SCHEMA_OF[one] for one in types if one in SCHEMA_OF]
         rtypes = [one.RTYPE for one in types]
-        channel = self._open(schemas, rtypes, None, _MIXED_SLAB_BYTES, "messages")
-        stream = MessageStream(self, channel, max_wait)
+        number = self._open(schemas, rtypes, None, _MIXED_SLAB_BYTES, "messages")
+        stream = MessageStream(self, number, max_wait)
         self._streams.add(stream)
         return stream
 
@@ -137,7 +148,8 @@ class Feed(Closing):
         overflow: str | None,
         slab_bytes: int,
         stream: str,
-    ) -> _core.Channel:
+    ) -> int:
+        """Makes a channel, and returns its number."""
         refuse_foreign(self._core)
         if self._closed:
             raise MillraceError("this feed is closed")
@@ -149,16 +161,31 @@ class Feed(Closing):
             )
         if self._in_step and self._channels:
             raise UsageError("books='batch' keeps in step with one iterator; this feed has one")
-        if self._core.started() and not self._source.live:
+        if self._core.started() and not (self._source.live or self._source.url):
             raise UsageError("this feed has begun; make all its iterators before the first is used")
         slabs_max = max(8, self._buffer_bytes // slab_bytes)
-        skip = 0 if self._checkpoint is None else self._checkpoint.rows_of(stream)
         with core_errors():
             channel = self._core.open(
-                schemas, rtypes, overflow, slab_bytes, slabs_max, skip, self._in_step, 65536
+                schemas,
+                rtypes,
+                overflow,
+                slab_bytes,
+                slabs_max,
+                self._skipped(stream),
+                self._in_step,
+                65536,
             )
         self._channels.append(channel)
-        return channel
+        self._names.append(stream)
+        self._done.append(0)
+        self._ended.append(False)
+        return len(self._channels) - 1
+
+    def _close_channel(self, number: int) -> None:
+        if not self._closed and not self._ended[number]:
+            self._fold()  # what it handed out counts, what comes after does not
+        self._ended[number] = True
+        self._channels[number].close()
 
     # ---- callbacks ----
 
@@ -202,17 +229,21 @@ class Feed(Closing):
     async def run(self) -> None:
         """Calls the callbacks until the feed ends."""
         stream = self._handled()
+        done, number = self._done, stream._number
         try:
-            async for messages in stream.lists():
+            async for run in stream._runs():
                 began = time.perf_counter()
-                for message in messages:
+                for at, message in run:
+                    before, done[number] = done[number], at
                     for callback in self._handlers.get(type(message), ()):
                         try:
                             result = callback(message)
                             if inspect.isawaitable(result):
                                 await result
                         except Exception as error:
+                            done[number] = before
                             await self._failed(error, message)
+                            done[number] = at
                     if time.perf_counter() - began > TURN_S:
                         await asyncio.sleep(0)
                         began = time.perf_counter()
@@ -226,16 +257,21 @@ class Feed(Closing):
                 if inspect.iscoroutinefunction(callback):
                     raise UsageError("run_sync() calls plain functions; use await feed.run()")
         stream = self._handled()
+        done, number = self._done, stream._number
+        before = 0
         try:
             for message in stream:
                 for callback in self._handlers.get(type(message), ()):
                     try:
                         callback(message)
                     except Exception as error:
+                        at, done[number] = done[number], before
                         if not self._error_handlers:
                             raise
                         for handler in self._error_handlers:
                             handler(error, message)
+                        done[number] = at
+                before = done[number]
         finally:
             stream.close()
 
@@ -317,30 +353,74 @@ class Feed(Closing):
     @property
     def position(self) -> Position:
         """What was handed out, and where to resume. Raises :class:`NoPosition` for raw UDP."""
+        self._check_position()
+        return self._place_of(self._done_rows(), commit=False)
+
+    async def commit(self) -> Position:
+        """Says that everything handed out so far is done.
+
+        It is kept in the checkpoint, or by the group of a stream's server, when this returns.
+        Messages and rows that were handed out after the call are no part of it.
+        """
+        self._check_commit()
+        done = self._done_rows()
+        return await asyncio.to_thread(self._commit, done)
+
+    def commit_sync(self) -> Position:
+        """The same without asyncio."""
+        self._check_commit()
+        return self._commit(self._done_rows())
+
+    def _check_commit(self) -> None:
+        self._check_position()
+        if self._source.has_group and self._closed:
+            raise MillraceError(f"{self._source.title}: this feed is closed; commit before that")
+        if self._checkpoint is None and not self._source.has_group:
+            more = " or name a group (?group=NAME)" if self._source.url else ""
+            raise UsageError(f"nowhere to commit to; make the feed with checkpoint='FILE'{more}")
+
+    def _commit(self, done: list[int | None]) -> Position:
+        position = self._place_of(done, commit=True)
+        if self._checkpoint is not None:
+            self._checkpoint.write(position)
+        return position
+
+    def _check_position(self) -> None:
         if not self._source.resumable:
             raise NoPosition(
                 f"{self._source.title}: what a raw line sent is gone; it has no position to resume"
             )
-        if self._position is None:
-            self._position = Position(self._source.identity(), {})
-        return self._position
+    def _done_rows(self) -> list[int | None]:
+        """Rows handed out, by channel; None where no more will be, and the others decide alone."""
+        return [
+            None if ended and self._source.url else done
+            for done, ended in zip(self._done, self._ended, strict=True)
+        ]
 
-    async def commit(self) -> Position:
-        """Says that everything handed out so far is done, and keeps it in the checkpoint."""
-        return await asyncio.to_thread(self.commit_sync)
+    def _place_of(self, done: list[int | None], *, commit: bool) -> Position:
+        rows: dict[str, int] = {}
+        for name, kept, count in zip(self._names, self._done, done, strict=False):
+            own = self._skipped(name) + (kept if count is None else count)
+            rows[name] = min(own, rows.get(name, own))
+        at = ""
+        if self._source.url:
+            refuse_foreign(self._core)
+            with core_errors():
+                at = self._core.processed(done, commit and self._source.has_group)
+        if self._identity is None:
+            self._identity = self._source.identity()
+        return Position(self._identity, rows, at or self._source.at)
 
-    def commit_sync(self) -> Position:
-        """The same without asyncio."""
-        position = self.position
-        if self._checkpoint is None:
-            raise UsageError("nowhere to commit to; make the feed with checkpoint='FILE'")
-        self._checkpoint.write(position)
-        return position
+    def _skipped(self, stream: str) -> int:
+        """Rows of a file that were done when this feed was made, and do not come again."""
+        if self._checkpoint is None or self._source.url:
+            return 0
+        return self._checkpoint.rows_of(stream)
 
-    def _delivered(self, stream: str, rows: int) -> None:
-        if self._source.resumable:
-            skipped = 0 if self._checkpoint is None else self._checkpoint.rows_of(stream)
-            self.position.rows[stream] = rows + skipped
+    def _fold(self) -> None:
+        """Lets a broker's source know what was handed out, while that can still be told."""
+        if self._source.url and self._core.started() and not self._core.foreign():
+            self._core.processed(self._done_rows(), False)
 
     # ---- beginning and end ----
 
@@ -360,6 +440,7 @@ class Feed(Closing):
         """Stops the feed. Batches that were handed out stay valid, counts and books readable."""
         if self._closed:
             return
+        self._fold()
         self._closed = True
         self._core.stop()
         for stream in list(self._streams):

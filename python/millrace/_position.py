@@ -13,10 +13,15 @@ from ._errors import FormatError, UsageError
 
 @dataclass
 class Position:
-    """Rows handed out, by stream (a schema, or ``messages``); ``of`` describes the source."""
+    """Rows handed out, by stream (a schema, or ``messages``); ``of`` describes the source.
+
+    ``at`` is what a broker calls the place to go on from, as its URL's option ``from`` takes it. It
+    lies behind the last of its batches of which all rows were handed out.
+    """
 
     of: dict[str, Any]
     rows: dict[str, int]
+    at: str = ""
 
 
 class Checkpoint:
@@ -25,16 +30,19 @@ class Checkpoint:
     def __init__(self, path: Path, source: dict[str, Any]) -> None:
         self._path = path
         self._rows: dict[str, int] = {}
+        #: The place kept, where a broker has named it.
+        self.at = ""
         if not path.exists():
             return
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            of, rows = kept["of"], kept["rows"]
-        except (ValueError, KeyError, TypeError):
+            of, rows, at = kept["of"], kept["rows"], str(kept.get("at", ""))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise FormatError(f"{path}: no checkpoint of ours; remove it to start over") from None
         if of != json.loads(json.dumps(source)):
             raise UsageError(f"{path}: belongs to another source; remove it to start over")
         self._rows = {str(name): int(count) for name, count in rows.items()}
+        self.at = at
 
     def rows_of(self, stream: str) -> int:
         """Rows of a stream that were done when this feed was made."""
@@ -42,7 +50,8 @@ class Checkpoint:
 
     def write(self, position: Position) -> None:
         """Keeps a position, and returns when it is on the disk."""
-        text = json.dumps({"of": position.of, "rows": self._rows | position.rows})
+        kept = {"of": position.of, "rows": self._rows | position.rows, "at": position.at}
+        text = json.dumps(kept)
         beside = self._path.with_name(self._path.name + ".new")
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)

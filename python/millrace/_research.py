@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -74,9 +75,11 @@ def to_dbn(feed: Feed, path: str | os.PathLike[str], schema: str = "mbo") -> int
 
 def _to_file(feed: Feed, path: str | os.PathLike[str], schema: str) -> int:
     rows = 0
+    stream = feed.batches(schema, max_rows=_ROWS)
+    first = next(stream, None)  # with which a broker's stream tells its data set
     with core_errors():
         file = _core.RecordFile(os.fspath(path), schema, feed._core.dataset())
-    for batch in feed.batches(schema, max_rows=_ROWS):
+    for batch in itertools.chain([] if first is None else [first], stream):
         file.write(batch._raw)
         rows += len(batch)
     with core_errors():

@@ -15,10 +15,11 @@ from . import _core
 from ._errors import FileError, UsageError
 
 _KINDS = (
-    "a capture or DBN file, udp://GROUP:PORT?iface=NAME, soup://ADDRESS:PORT, "
-    "a config file (*.toml), or sim://"
+    "a capture, DBN or CSV file, udp://GROUP:PORT?iface=NAME, soup://ADDRESS:PORT, "
+    "kafka://HOST:PORT/TOPIC, redis://HOST:PORT/KEY, a config file (*.toml), or sim://"
 )
 _LINES = frozenset({"udp", "soup"})
+_BROKERS = frozenset({"kafka", "redis"})
 _RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
 
 
@@ -32,6 +33,11 @@ class Source:
     resumable: bool
     files: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    #: Of a broker, which names its places itself: the URL, and whether its server keeps them.
+    url: str = ""
+    has_group: bool = False
+    #: The place to go on from; set before it is made.
+    at: str = ""
 
     def identity(self) -> dict[str, Any]:
         """What a position belongs to."""
@@ -40,8 +46,11 @@ class Source:
 
 def identity_of(files: list[str], settings: dict[str, Any]) -> dict[str, Any]:
     """Files by name and size, and what decides which rows come."""
-    paths = [Path(name) for name in files]
-    return {"files": [[p.name, p.stat().st_size] for p in paths], "settings": settings}
+    try:
+        sizes = [[Path(name).name, Path(name).stat().st_size] for name in files]
+    except OSError as error:
+        raise FileError(f"{error.filename}: {error.strerror}") from None
+    return {"files": sizes, "settings": settings}
 
 
 def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> Source:
@@ -58,12 +67,16 @@ def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> S
     scheme = schemes.pop()
     if scheme == "sim":
         return _simulated(names, common, options)
+    if scheme in _BROKERS:
+        return _broker(names, common, options)
     if scheme:
         raise UsageError(f"{names[0]}: no source is called {scheme}://; there is {_KINDS}")
     if names[0].endswith(".toml"):
         return _config(names, common, options)
     if names[0].endswith((".dbn", ".dbn.zst")):
         return _dbn(names, common, options)
+    if names[0].endswith((".csv", ".csv.gz", ".csv.zst")):
+        return _csv_records(names, common, options)
     return _capture(names, common, options)
 
 
@@ -76,6 +89,24 @@ def _dbn(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> S
     return Source(
         title=names[0],
         make=lambda: _core.dbn_file(settings | {"file": names[0]}),
+        live=False,
+        resumable=True,
+        files=names,
+        settings=settings,
+    )
+
+
+def _csv_records(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    if len(names) != 1:
+        raise UsageError("one CSV file a feed")
+    settings = {"instruments": 65_536} | common | _limits(options)
+    policy = _taken(options, {"bad_rows": "raise"}, "a CSV file")["bad_rows"]
+    if policy not in ("raise", "skip"):
+        raise UsageError(f"bad_rows={policy!r}: 'raise' or 'skip'")
+    settings |= {"skip_bad": policy == "skip"}
+    return Source(
+        title=names[0],
+        make=lambda: _core.csv_records(settings | {"file": names[0]}),
         live=False,
         resumable=True,
         files=names,
@@ -199,6 +230,30 @@ def _soup(name: str, login: dict[str, str]) -> dict[str, Any]:
     if url.username or url.password:
         raise UsageError("soup://: give username= and password= beside the URL, not in it")
     return {"soup": _address(url)} | {key: value for key, value in login.items() if value}
+
+
+def _broker(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+    if len(names) != 1:
+        raise UsageError("one stream of a broker a feed")
+    base, _, query = names[0].partition("?")
+    settings = common | _limits(options) | _taken(options, {}, "a stream of a broker")
+    keys = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+
+    def make() -> _core.Core:
+        here = keys | ({"from": source.at} if source.at else {})
+        text = "&".join(f"{key}={urllib.parse.quote(value)}" for key, value in here.items())
+        return _core.stream(settings | {"url": f"{base}?{text}" if text else base})
+
+    source = Source(
+        title=base,
+        make=make,
+        live=False,
+        resumable=True,
+        settings=settings | {"url": base},
+        url=base,
+        has_group="group" in keys,
+    )
+    return source
 
 
 def _live(title: str, text: str, settings: dict[str, Any]) -> Source:

@@ -84,9 +84,11 @@ class Waiter:
 class _Stream(Closing):
     """What batches and messages have in common: a channel, waiting on it, and its end."""
 
-    def __init__(self, feed: Feed, channel: _core.Channel, max_rows: int, max_wait: float) -> None:
+    def __init__(self, feed: Feed, number: int, max_rows: int, max_wait: float) -> None:
         self._feed = feed
-        self._channel = channel
+        self._number = number  # of its channel in the feed
+        self._channel = channel = feed._channels[number]
+        self._done = feed._done  # rows handed out, by channel
         self._max_rows = max_rows
         self._max_wait = max_wait
         self._waiter = Waiter(channel)
@@ -105,7 +107,7 @@ class _Stream(Closing):
         if not self._closed:
             self._closed = True
             self._waiter.detach()
-            self._channel.close()
+            self._feed._close_channel(self._number)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -184,13 +186,13 @@ class BatchStream(_Stream):
     """Batches of one schema: ``async for`` in asyncio, ``for`` in a script or a thread."""
 
     def __init__(
-        self, feed: Feed, channel: _core.Channel, schema: str, max_rows: int, max_wait: float
+        self, feed: Feed, number: int, schema: str, max_rows: int, max_wait: float
     ) -> None:
-        super().__init__(feed, channel, max_rows, max_wait)
+        super().__init__(feed, number, max_rows, max_wait)
         self._schema = schema
 
     def _batch(self, raw: _core.RawBatch) -> Batch:
-        self._feed._delivered(self._schema, raw.first_row + len(raw))
+        self._done[self._number] = raw.up_to
         return Batch(raw, self._schema)
 
     def __aiter__(self) -> AsyncIterator[Batch]:
@@ -217,37 +219,49 @@ class BatchStream(_Stream):
 class MessageStream(_Stream):
     """Typed objects, one a record: ``async for`` in asyncio, ``for`` elsewhere."""
 
-    def __init__(self, feed: Feed, channel: _core.Channel, max_wait: float) -> None:
-        super().__init__(feed, channel, _MESSAGES_AT_ONCE, max_wait)
-
-    def _counted(self, raw: _core.RawBatch, taken: int) -> None:
-        self._feed._delivered("messages", raw.first_row + taken)
+    def __init__(self, feed: Feed, number: int, max_wait: float) -> None:
+        super().__init__(feed, number, _MESSAGES_AT_ONCE, max_wait)
 
     async def lists(self) -> AsyncIterator[list[Any]]:
         """Lists of messages, as they come; cheaper than one by one."""
         while (raw := await self._next()) is not None:
-            messages = raw.messages()
-            self._counted(raw, len(messages))
-            yield messages
+            self._done[self._number] = raw.up_to
+            yield raw.messages()
+        self.close()
+
+    async def _runs(self) -> AsyncIterator[Iterator[tuple[int, Any]]]:
+        """The same, each message with what to put down as done when it was handed out."""
+        while (raw := await self._next()) is not None:
+            yield numbered(raw, self._done[self._number])
         self.close()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
+        done, number = self._done, self._number
         while (raw := await self._next()) is not None:
             began = time.perf_counter()
-            first = raw.first_row
-            for at, message in enumerate(raw.messages(), first + 1):
-                self._feed._delivered("messages", at)
+            for at, message in numbered(raw, done[number]):
+                done[number] = at
                 yield message
             if time.perf_counter() - began > TURN_S:
                 self._turn_began = 0.0  # let others have a turn before the next list
         self.close()
 
     def __iter__(self) -> Iterator[Any]:
+        done, number = self._done, self._number
         while (raw := self._next_blocking()) is not None:
-            for at, message in enumerate(raw.messages(), raw.first_row + 1):
-                self._feed._delivered("messages", at)
+            for at, message in numbered(raw, done[number]):
+                done[number] = at
                 yield message
         self.close()
+
+
+def numbered(raw: _core.RawBatch, before: int) -> Iterator[tuple[int, Any]]:
+    """Messages, each with how many rows are handed out once it is; ``before`` were already."""
+    messages = raw.messages()
+    if raw.up_to == raw.first_row + len(messages):
+        return enumerate(messages, raw.first_row + 1)
+    # What was conflated has no numbers of its own: with the last one everything before it is out.
+    return zip([before] * (len(messages) - 1) + [raw.up_to], messages, strict=True)
 
 
 def refuse_foreign(source: _core.Core | _core.CsvFile) -> None:

@@ -68,6 +68,7 @@ struct Batch {
     std::uint8_t record_type = 0;  // of all rows, where they are of one type
     std::uint64_t lost_before = 0;
     std::shared_ptr<Symbols> symbols;
+    std::uint64_t up_to = 0;  // as Taken has it
 };
 
 // Calls `see(record, symbol)` for each row, with a borrowed symbol.

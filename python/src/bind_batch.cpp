@@ -161,6 +161,7 @@ void bind_batch(nb::module_& module) {
     nb::class_<Batch>(module, "RawBatch")
         .def("__len__", [](const Batch& batch) { return batch.rows.rows(); })
         .def_prop_ro("first_row", [](const Batch& batch) { return batch.rows.first_row(); })
+        .def_prop_ro("up_to", [](const Batch& batch) { return batch.up_to; })
         .def_prop_ro("lost_before", [](const Batch& batch) { return batch.lost_before; })
         .def_prop_ro("record_type", [](const Batch& batch) { return batch.record_type; })
         .def_prop_ro("nbytes", [](const Batch& batch) { return batch.rows.size(); })

@@ -88,7 +88,8 @@ std::optional<Batch> take(Channel& self, std::uint32_t rows) {
         taken = self.channel->take(rows);
     }
     if (taken.view.rows() == 0) return std::nullopt;
-    return Batch{std::move(taken.view), self.record_type, taken.lost_before, self.symbols};
+    return Batch{std::move(taken.view), self.record_type, taken.lost_before, self.symbols,
+                 taken.up_to};
 }
 
 bool wait(Channel& self, std::uint64_t rows, double seconds) {
@@ -234,6 +235,23 @@ std::unique_ptr<Core> dbn_file(const nb::dict& from) {
     return std::make_unique<Core>(dbn_source(options));
 }
 
+std::unique_ptr<Core> csv_records(const nb::dict& from) {
+    CsvOptions options;
+    read_common(options, from);
+    options.file = nb::cast<std::string>(from["file"]);
+    options.skip_bad = nb::cast<bool>(from["skip_bad"]);
+    const nb::gil_scoped_release release;
+    return std::make_unique<Core>(csv_source(options));
+}
+
+std::unique_ptr<Core> stream(const nb::dict& from) {
+    StreamOptions options;
+    read_common(options, from);
+    options.url = nb::cast<std::string>(from["url"]);
+    const nb::gil_scoped_release release;
+    return std::make_unique<Core>(stream_source(options));
+}
+
 std::unique_ptr<Core> live(const nb::dict& from) {
     LiveOptions options;
     read_common(options, from);
@@ -317,11 +335,18 @@ void bind_feed(nb::module_& module) {
              })
         .def("snapshots", snapshots)
         .def("books", books)
+        .def("processed",
+             [](Core& self, const std::vector<std::optional<std::uint64_t>>& rows, bool commit) {
+                 const nb::gil_scoped_release release;
+                 return self.producer().processed(rows, commit);
+             })
         .def("symbols", [](Core& self) { return self.symbols()->dict(); });
     bind_channel(module);
     module.def("capture", capture);
     module.def("dbn_file", dbn_file);
     module.def("live", live);
+    module.def("csv_records", csv_records);
+    module.def("stream", stream);
     module.def("simulated", simulated);
 }
 

@@ -162,6 +162,7 @@ void RecordChannel::replace_claimed() {
 Taken RecordChannel::take(std::uint32_t rows_max) {
     const std::lock_guard lock(mutex_);
     if (closed_.load(std::memory_order_relaxed)) return {};
+    handed_out_.store(next_row_, std::memory_order_relaxed);
     if (conflated_ != nullptr) return take_conflated(rows_max);
     Taken taken;
     for (;;) {
@@ -183,7 +184,7 @@ Taken RecordChannel::take(std::uint32_t rows_max) {
         taken.lost_before = hand_->first_row + read_.rows - next_row_;
         taken.view = SlabView(*hand_, pool_, read_, to);
         delivered_ += to.rows - read_.rows;
-        next_row_ = hand_->first_row + to.rows;
+        next_row_ = taken.up_to = hand_->first_row + to.rows;
         read_ = to;
         return taken;
     }
@@ -207,11 +208,15 @@ Taken RecordChannel::take_conflated(std::uint32_t rows_max) {
     if (hand_ == nullptr) return taken;
     const std::uint32_t bytes = config_.record_bytes;
     hand_->first_row = delivered_;
+    const std::uint64_t published = rows_published_.load(std::memory_order_acquire);
     hand_->references.store(1, std::memory_order_relaxed);
     Extent to;
     while (to.rows < rows_max && to.bytes + bytes <= hand_->capacity) {
         const ConflatedTable::Got got = conflated_->get(hand_->bytes + to.bytes);
-        if (got == ConflatedTable::Got::none) break;
+        if (got == ConflatedTable::Got::none) {
+            next_row_ = published;  // each of these was taken, or a newer one in its place
+            break;
+        }
         if (got == ConflatedTable::Got::superseded) {
             ++superseded_;
             continue;
@@ -219,6 +224,7 @@ Taken RecordChannel::take_conflated(std::uint32_t rows_max) {
         to.bytes += bytes;
         ++to.rows;
     }
+    taken.up_to = next_row_;
     if (to.rows == 0) return taken;
     taken.view = SlabView(*hand_, pool_, {}, to);
     delivered_ += to.rows;

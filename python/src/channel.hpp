@@ -61,6 +61,7 @@ struct ChannelCounters {
 // What the consumer got.
 struct Taken {
     SlabView view;
+    std::uint64_t up_to = 0;  // rows of the channel that were taken or replaced by now, from its first
     std::uint64_t lost_before =
         0;  // rows dropped between the last taken row and the first of these
 };
@@ -113,6 +114,14 @@ class RecordChannel {
         rows_published_.store(rows_, std::memory_order_seq_cst);
         if (rows_ >= wake_at_.load(std::memory_order_seq_cst)) wake();
     }
+    // Rows that came in so far.
+    [[nodiscard]] std::uint64_t rows() const { return rows_; }
+    // Rows that were taken before the last take(), so that whoever took them is done with them or
+    // has them in hand.
+    [[nodiscard]] std::uint64_t handed_out() const {
+        return handed_out_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool closed() const { return closed_.load(std::memory_order_relaxed); }
     // A lockstep channel whose consumer has not asked for more.
     [[nodiscard]] bool parked() const {
         return config_.lockstep && !closed_.load(std::memory_order_relaxed) &&
@@ -197,6 +206,7 @@ class RecordChannel {
     alignas(kCacheLine) std::atomic<std::uint64_t> rows_published_{0};  // producer writes
     alignas(kCacheLine) std::atomic<std::uint64_t> wake_at_{kNever};  // consumer sets, both clear
     std::atomic<std::uint64_t> asked_{0};                             // consumer writes
+    std::atomic<std::uint64_t> handed_out_{0};                        // consumer writes
     std::atomic<bool> ended_{false};                                  // producer writes
     std::atomic<bool> closed_{false};                                 // consumer writes
 
@@ -207,6 +217,7 @@ class RecordChannel {
     Slab* hand_ = nullptr;  // the slab the consumer reads from
     Extent read_;
     std::uint64_t next_row_ = 0;  // number of the row to be taken next, had none been dropped
+                                  // (conflate: those before it were taken or replaced)
     std::uint64_t delivered_ = 0;
     std::uint64_t superseded_ = 0;  // conflate: replaced while being read
     std::uint32_t budget_ = 0;      // slabs that the producer may fill before one is taken

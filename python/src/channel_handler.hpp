@@ -61,20 +61,12 @@ class ChannelHandler {
     void on_packet_end() { maker_.on_packet_end(); }
 
     void on_gap(SequenceRange missing) {
-        auto event = dbn::make<GapEvent>(dbn::Rtype{kGapType});
-        event.publisher_id.set(publisher_);
-        event.first.set(missing.first);
-        event.last.set(missing.last);
-        sink_.put(event);
+        sink_.put(gap_event(publisher_, 0, missing.first, missing.last));
     }
     void on_quality(const OrderBook& book, Quality quality) {
         sink_.name(book.instrument(), book.symbol());
-        auto event = dbn::make<QualityEvent>(dbn::Rtype{kQualityType});
-        event.publisher_id.set(publisher_);
-        event.instrument_id.set(dbn::RecordMaker::id_of(book.instrument()));
-        event.sequence.set(book.sequence());
-        event.quality.set(static_cast<std::uint8_t>(quality));
-        sink_.put(event);
+        const std::uint32_t instrument = dbn::RecordMaker::id_of(book.instrument());
+        sink_.put(quality_event(publisher_, instrument, book, quality));
     }
 
     // Told by the source, not by a session.

@@ -5,6 +5,7 @@
 
 #include "millrace/core/clock.hpp"
 #include "millrace/replay/dbn_file.hpp"
+#include "plain_record.hpp"
 #include "sources.hpp"
 
 namespace millrace::python {
@@ -64,17 +65,11 @@ class DbnProducer final : public Producer {
     [[nodiscard]] std::vector<BookImage> books_now() const override { return {}; }
 
   private:
-    // As long as its type says: without a time of sending, and not at all when it is cut short.
     void put(dbn::RecordView record) {
-        const wire::MessageLayout* layout = dbn::layout_of(record.rtype());
-        if (layout == nullptr || record.bytes().size() < layout->size) {
-            ++passed_over_;
-            return;
-        }
-        if (record.bytes().size() == layout->size) return append(record.bytes());
-        std::copy_n(record.bytes().begin(), layout->size, plain_.begin());
-        plain_[0] = static_cast<std::uint8_t>(layout->size / 4);
-        append({plain_.data(), layout->size});
+        const std::size_t size = plain_size(record);
+        if (size == 0) ++passed_over_;
+        else if (size == record.bytes().size()) append(record.bytes());
+        else append(plain_copy(record, size, plain_));
     }
 
     Timestamp start_;

@@ -2,6 +2,7 @@
 // them. Their rtypes lie in a range that DBN does not use, and they never leave the process.
 #pragma once
 
+#include "millrace/core/order_book.hpp"
 #include "millrace/feed/streams/dbn/records.hpp"
 
 namespace millrace::python {
@@ -61,5 +62,27 @@ struct ReconnectEvent : dbn::Header {
     }
 };
 static_assert(dbn::Record<ReconnectEvent> && wire::layout_matches_spec<ReconnectEvent>());
+
+// ---- ready made; `instrument` is 0 where it is the whole feed that is spoken of ----
+
+[[nodiscard]] inline GapEvent gap_event(std::uint16_t publisher, std::uint32_t instrument,
+                                        std::uint64_t first, std::uint64_t last) {
+    auto event = dbn::make<GapEvent>(dbn::Rtype{kGapType});
+    event.publisher_id.set(publisher);
+    event.instrument_id.set(instrument);
+    event.first.set(first);
+    event.last.set(last);
+    return event;
+}
+
+[[nodiscard]] inline QualityEvent quality_event(std::uint16_t publisher, std::uint32_t instrument,
+                                                const OrderBook& book, Quality quality) {
+    auto event = dbn::make<QualityEvent>(dbn::Rtype{kQualityType});
+    event.publisher_id.set(publisher);
+    event.instrument_id.set(instrument);
+    event.sequence.set(book.sequence());
+    event.quality.set(static_cast<std::uint8_t>(quality));
+    return event;
+}
 
 }  // namespace millrace::python

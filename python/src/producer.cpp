@@ -75,6 +75,7 @@ void Producer::stop() {
         delete *thread;
         *thread = nullptr;
     }
+    on_stopped();
 }
 
 void Producer::control() {
@@ -172,6 +173,25 @@ std::vector<std::vector<std::optional<BookImage>>> Producer::snapshots() {
     stop();
     while (snaps_.size() < snap_times_.size()) snap_now();
     return snaps_;
+}
+
+std::string Producer::processed_now(const std::vector<std::optional<std::uint64_t>>&, bool) {
+    throw Error(ExitCode::usage, "this source keeps no place to go on from");
+}
+
+std::string Producer::processed(const std::vector<std::optional<std::uint64_t>>& rows,
+                                bool commit) {
+    std::string out;
+    std::optional<Error> problem;  // not thrown on the producer's thread
+    between_packets([&] {
+        try {
+            out = processed_now(rows, commit);
+        } catch (const Error& error) {
+            problem = error;
+        }
+    });
+    if (problem) throw *problem;
+    return out;
 }
 
 std::string Producer::digest() {

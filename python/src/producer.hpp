@@ -68,6 +68,13 @@ class Producer {
     // earlier.
     [[nodiscard]] std::vector<std::vector<std::optional<BookImage>>> snapshots();
 
+    // By channel, in the order in which they were opened, the rows that the consumer is done with;
+    // nothing where a channel does not count any more. Returns where the source would go on, and
+    // tells its server so when `commit` is true. Throws Error(usage) for a source that does not keep
+    // such a place, Error(resource) when the server does not take it.
+    [[nodiscard]] std::string processed(const std::vector<std::optional<std::uint64_t>>& rows,
+                                        bool commit);
+
     // Between two packets, on the producer's thread or, when that has ended, here.
     [[nodiscard]] std::string digest();
     [[nodiscard]] std::string stats_json();
@@ -84,6 +91,10 @@ class Producer {
     [[nodiscard]] virtual std::optional<BookImage> book_now(const Symbol& symbol,
                                                             bool with_orders) const = 0;
     [[nodiscard]] virtual std::vector<BookImage> books_now() const = 0;
+    [[nodiscard]] virtual std::string processed_now(
+        const std::vector<std::optional<std::uint64_t>>& rows, bool commit);
+    // By whoever stopped the thread, when that is over: to let go of what is of no use any more.
+    virtual void on_stopped() {}
     // Wakes a thread that sleeps in the kernel.
     virtual void nudge() {}
 
@@ -109,6 +120,12 @@ class Producer {
             wait_between_packets();
     }
     void publish();
+    [[nodiscard]] std::size_t channel_count() const {
+        return channel_count_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] const RecordChannel& channel(std::size_t number) const {
+        return *channels_[number];
+    }
     // Answers a question that was put to this thread.
     void serve();
     void set_bytes(std::uint64_t read, std::uint64_t total) {

@@ -39,6 +39,19 @@ struct DbnOptions : SourceOptions {
 };
 [[nodiscard]] std::unique_ptr<Producer> dbn_source(const DbnOptions& options);
 
+// Rows of a CSV file, as `millrace convert` writes them.
+struct CsvOptions : SourceOptions {
+    std::string file;
+    bool skip_bad = false;  // rows that are no records are counted and passed over
+};
+[[nodiscard]] std::unique_ptr<Producer> csv_source(const CsvOptions& options);
+
+// Batches of DBN from a broker.
+struct StreamOptions : SourceOptions {
+    std::string url;
+};
+[[nodiscard]] std::unique_ptr<Producer> stream_source(const StreamOptions& options);
+
 struct LiveOptions : SourceOptions {
     std::string config;  // TOML
     std::string title;   // what errors call it

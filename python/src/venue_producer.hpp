@@ -1,4 +1,4 @@
-// What producers of all sources do with a session of a venue.
+// What producers of all sources of packets do with a session of a venue.
 #pragma once
 
 #include <cstring>
@@ -6,32 +6,14 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "channel_handler.hpp"
-#include "millrace/feed/session.hpp"
-#include "producer.hpp"
-#include "sources.hpp"
-#include "summary.hpp"
+#include "session_producer.hpp"
 
 namespace millrace::python {
 
-// Of sources that wait: a page fault there costs time and no packet, so that memory is taken as it
-// is needed, and most of the limits never.
-[[nodiscard]] inline SessionConfig session_config(const SourceOptions& options) {
-    SessionConfig config;
-    config.lines = kLinesMax;
-    config.limits.memory.prefault = false;
-    if (options.instruments != 0) config.limits.books = options.instruments;
-    if (options.orders != 0) config.limits.orders = options.orders;
-    if (options.levels != 0) config.limits.levels = options.levels;
-    for (const std::string& symbol : options.symbols) config.symbols.emplace_back(symbol);
-    return config;
-}
-
 template <class Venue>
-class VenueProducer : public Producer {
+class VenueProducer : public SessionProducer<Venue, ChannelHandler<VenueProducer<Venue>>> {
   public:
     using Handler = ChannelHandler<VenueProducer>;
     using VenueSession = Session<Venue, Handler>;
@@ -47,10 +29,10 @@ class VenueProducer : public Producer {
 
     void on_record(std::span<const std::uint8_t> record) {
         if ((before_start_ || by_event_time_) && !is_event(record) && !in_time(record)) return;
-        append(record);
+        this->append(record);
     }
     void on_instrument(std::uint32_t instrument, const Symbol& symbol) {
-        symbol_table().add(instrument, symbol);
+        this->symbol_table().add(instrument, symbol);
     }
 
   protected:
@@ -58,7 +40,7 @@ class VenueProducer : public Producer {
     [[nodiscard]] Handler& make_handler(std::uint32_t instruments) {
         dbn::MakerConfig config;
         config.schemas = {};
-        for (const std::string& schema : schemas()) {
+        for (const std::string& schema : this->schemas()) {
             const dbn::SchemaInfo* info = dbn::schema_named(schema);
             MILLRACE_VERIFY(info != nullptr);
             config.schemas.add(info->schema);
@@ -66,21 +48,16 @@ class VenueProducer : public Producer {
         config.venue = dbn::traits_of<Venue>();
         config.date = date_;
         config.instruments = instruments;
-        symbol_table().reserve(instruments);
+        this->symbol_table().reserve(instruments);
         handler_ = std::make_unique<Handler>(config, *this);
         return *handler_;
     }
     void tell_reconnect(LineId line, std::uint64_t count) { handler_->on_reconnect(line, count); }
-    // The source's session, null while there is none.
-    [[nodiscard]] virtual const VenueSession* session() const = 0;
-    [[nodiscard]] virtual std::vector<tools::LineSummary> lines() const = 0;
-    virtual void add_to_summary(tools::FeedSummary&) const {}
-    [[nodiscard]] virtual double seconds() const = 0;
 
     // Records before the start time are left out; books are made all the same.
     void set_time(Timestamp received_at) {
         before_start_ = received_at < start_;
-        snap(received_at);
+        this->snap(received_at);
     }
     // For sources without receive times: records are told apart by their own time.
     void use_event_time() {
@@ -88,32 +65,6 @@ class VenueProducer : public Producer {
                          end_ != std::numeric_limits<Timestamp>::max();
     }
     [[nodiscard]] bool past_end(Timestamp received_at) const { return received_at >= end_; }
-
-    [[nodiscard]] std::string digest_now() const override {
-        return session() == nullptr ? Digest{}.text() : session()->digest().text();
-    }
-    [[nodiscard]] std::string stats_now() const override {
-        tools::RunSummary summary;
-        if (session() != nullptr) {
-            summary.feeds.push_back(
-                tools::summarise(std::string(Venue::kId), *session(), lines()));
-            add_to_summary(summary.feeds.back());
-        }
-        summary.seconds = seconds();
-        return summary.json();
-    }
-    [[nodiscard]] std::optional<BookImage> book_now(const Symbol& symbol,
-                                                    bool with_orders) const override {
-        const OrderBook* book = session() == nullptr ? nullptr : session()->book(symbol);
-        if (book == nullptr) return std::nullopt;
-        return image_of(*book, with_orders);
-    }
-    [[nodiscard]] std::vector<BookImage> books_now() const override {
-        std::vector<BookImage> out;
-        if (session() == nullptr) return out;
-        for (const OrderBook& book : session()->books()) out.push_back(image_of(book, false));
-        return out;
-    }
 
   private:
     // The feed's own events are told before the start as well.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 
 ROOT = Path(__file__).parents[2]
 BUILD = Path(os.environ.get("MILLRACE_BUILD", ROOT / "build" / "release"))
@@ -39,6 +41,18 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--loss", "0.02", "--reorder", "0.02", "--seed", "7"),
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    with servers.redis() as where:
+        yield where
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[str]:
+    with servers.kafka() as where:
+        yield where
 
 
 @pytest.fixture(scope="session")

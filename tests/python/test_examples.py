@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+import pytest
+from conftest import ROOT, command
 
 import millrace
 
@@ -35,3 +36,15 @@ def test_top_of_book(capture: Path) -> None:
     tops = list(feed.messages(millrace.Bbo))
     assert len(lines) == len(tops) + 1
     assert lines[-1] == f"digest {feed.digest} balance 0"
+
+
+@pytest.mark.server
+def test_consumer(capture: Path, redis_server: str) -> None:
+    stream = f"redis://{redis_server}/example"
+    command("replay", capture, "--schema", "trades", "--sink", stream)
+    lines = run("consumer.py", f"{stream}?group=example")
+    volumes: dict[str, int] = {}
+    for trade in millrace.replay(capture).messages(millrace.Trade):
+        volumes[trade.symbol] = volumes.get(trade.symbol, 0) + trade.size
+    assert {line.split()[0]: int(line.split()[1]) for line in lines} == volumes
+    assert run("consumer.py", f"{stream}?group=example") == []  # everything was committed

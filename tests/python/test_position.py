@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,52 @@ def test_messages_resume_in_asyncio(capture: Path, tmp_path: Path) -> None:
     begin = asyncio.run(first(321))
     rest = list(millrace.replay(capture, checkpoint=kept).messages(millrace.Trade))
     assert begin + rest == expected
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_commit_in_a_callback_is_of_the_messages_up_to_that_one(
+    is_async: bool, capture: Path, tmp_path: Path
+) -> None:
+    expected = list(millrace.replay(capture).messages(millrace.Trade))
+    feed = millrace.replay(capture, checkpoint=tmp_path / "kept")
+    got: list[millrace.Trade] = []
+
+    @feed.on(millrace.Trade)
+    def on_trade(trade: millrace.Trade) -> None:
+        got.append(trade)
+        if len(got) == 77:
+            feed.commit_sync()
+        if len(got) == 99:
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        asyncio.run(feed.run()) if is_async else feed.run_sync()
+    assert feed.position.rows == {"messages": 98}  # the last one was not dealt with
+    again = millrace.replay(capture, checkpoint=tmp_path / "kept")
+    assert got[:77] + list(again.messages(millrace.Trade)) == expected
+
+
+def test_a_commit_is_of_what_was_out_when_it_was_called(capture: Path, tmp_path: Path) -> None:
+    async def main() -> tuple[int, int]:
+        feed = millrace.replay(capture, checkpoint=tmp_path / "kept")
+        stream = feed.batches("mbo", max_rows=100, max_wait=9)
+        await anext(stream)
+        commit = asyncio.create_task(feed.commit())
+        await asyncio.sleep(0)  # it was called ...
+        await anext(stream)  # ... before this
+        return (await commit).rows["mbo"], feed.position.rows["mbo"]
+
+    assert asyncio.run(main()) == (100, 200)
+
+
+def test_of_conflated_rows_the_replaced_ones_are_done_too(capture: Path) -> None:
+    feed = millrace.replay(capture, overflow="conflate")
+    stream = feed.batches("mbp-1", max_rows=10_000)
+    feed.start()
+    while not feed.finished:
+        time.sleep(0.01)
+    next(stream)
+    assert feed.position.rows == {"mbp-1": stream.counters["produced"]}
 
 
 def test_killed_at_any_moment_nothing_is_twice_or_missing(capture: Path, tmp_path: Path) -> None:

@@ -167,3 +167,49 @@ def test_real_captures_give_the_commands_rows_and_digest(path: Path, tmp_path: P
     millrace.to_dbn(feed, tmp_path / "ours.dbn")
     assert (tmp_path / "ours.dbn").read_bytes() == (tmp_path / "theirs.dbn").read_bytes()
     assert feed.digest == command_json("replay", path)["digest"]
+
+
+@pytest.mark.parametrize("schema", ["mbo", "trades", "mbp-1", "mbp-10"])
+def test_a_csv_file_is_a_feed(schema: str, capture: Path, tmp_path: Path) -> None:
+    path = tmp_path / "day.csv.zst"
+    feed = millrace.replay(capture)
+    count = millrace.to_csv(feed, path, schema)
+    again = millrace.Feed(path)
+    back = np.concatenate([batch.numpy() for batch in again.batches(schema)])
+    rows = rows_of(capture, schema)
+    assert len(back) == len(rows) == count
+    assert [again.symbols[i] for i in back["instrument_id"].tolist()] == [
+        feed.symbols[i] for i in rows["instrument_id"].tolist()
+    ]
+    for name in set(rows.dtype.names) - {"instrument_id"}:
+        assert np.array_equal(back[name], rows[name]), name
+    assert again.stats()["records"] == count and again.progress == 1.0
+    some = list(millrace.Feed(path, symbols=["AAAA"]).batches(schema))
+    assert {one for batch in some for one in batch.numpy()["instrument_id"].tolist()} == {
+        one for one, name in again.symbols.items() if name == "AAAA"
+    }
+
+
+def test_a_csv_feed_resumes_and_tells_its_bad_rows(tmp_path: Path) -> None:
+    path, kept = tmp_path / "trades.csv", tmp_path / "kept.json"
+    lines = [f"2024-01-02T14:30:00.{i:09}Z,{i}.5,{i},S{i % 3}" for i in range(1000)]
+    path.write_text("\n".join(["ts_event,price,size,symbol", *lines]) + "\n")
+    with millrace.Feed(path, checkpoint=kept) as feed:
+        first = next(feed.batches("trades", max_rows=300))
+        assert feed.commit_sync().rows == {"trades": 300}
+    rest = [b.numpy() for b in millrace.Feed(path, checkpoint=kept).batches("trades")]
+    sizes = np.concatenate([first.numpy(), *rest])["size"]
+    assert sizes.tolist() == list(range(1000))
+    path.write_text(path.read_text() + "never,1,1,S0\n2024-01-02T14:31:00Z,7,7,S0\n")
+    with pytest.raises(millrace.FormatError, match=r"row 1002: .*bad_rows='skip'"):
+        list(millrace.Feed(path).batches("trades"))
+    feed = millrace.Feed(path, bad_rows="skip")
+    assert sum(map(len, feed.batches("trades"))) == 1001
+    assert feed.stats()["bad_rows"] == 1
+    with pytest.raises(millrace.UsageError, match="cannot be mbo"):
+        mixed = millrace.Feed(path)
+        mixed.batches("trades"), mixed.batches("mbo")
+    with pytest.raises(millrace.UsageError, match="'raise' or 'skip'"):
+        millrace.Feed(path, bad_rows="stop")
+    with pytest.raises(millrace.FileError):
+        millrace.Feed(tmp_path / "absent.csv")

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import stubs
-from conftest import ROOT
+from conftest import ROOT, command
 
 import millrace
 
-DOCS = ["docs/python.md", "docs/listening-to-a-stream.md"]
+DOCS = [
+    "docs/python.md",
+    pytest.param("docs/listening-to-a-stream.md", marks=pytest.mark.server),
+]
 
 
 def run(*arguments: str) -> None:
@@ -36,16 +39,22 @@ def test_the_stub_says_what_the_extension_has() -> None:
 
 
 @pytest.mark.parametrize("name", DOCS)
-def test_docs_do_what_they_say(name: str, capture: Path, tmp_path: Path, monkeypatch) -> None:
+def test_docs_do_what_they_say(
+    name: str, capture: Path, tmp_path: Path, monkeypatch, request: pytest.FixtureRequest
+) -> None:
+    names = {}
+    if "listening" in name:
+        names["url"] = f"redis://{request.getfixturevalue('redis_server')}/md.trades"
+        command("replay", capture, "--schema", "trades", "--sink", names["url"])
     (tmp_path / "day.pcapng.zst").symlink_to(capture)
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(
-        str(ROOT / name), module_relative=False, optionflags=doctest.ELLIPSIS
+        str(ROOT / name), module_relative=False, optionflags=doctest.ELLIPSIS, globs=names
     )
     assert tried > 0 and failed == 0
 
 
-@pytest.mark.parametrize("module", ["", "._feed", "._schemas"])
+@pytest.mark.parametrize("module", ["", "._check", "._feed", "._research", "._schemas"])
 def test_doctests_of_the_package(module: str) -> None:
     __import__("millrace" + module)
     failed, tried = doctest.testmod(sys.modules["millrace" + module])

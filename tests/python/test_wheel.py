@@ -6,14 +6,25 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.long
+#: What a machine without the -dev packages may lack, and the wheel therefore carries.
+LIBRARIES = ("libfmt", "libhiredis", "liblz4", "librdkafka", "libsasl2", "liburing", "libzstd")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that every user of this machine may look into, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="millrace-wheel-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def fresh_clone(to: Path) -> None:
@@ -26,40 +37,87 @@ def fresh_clone(to: Path) -> None:
         shutil.copy(ROOT / name, to / name)
 
 
-def test_pip_install_from_the_repository_root(tmp_path: Path) -> None:
-    checkout, venv = tmp_path / "checkout", tmp_path / "venv"
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Nothing of what this shell has set but the way to the Python index."""
+    kept = {name: os.environ[name] for name in os.environ if name.startswith("PIP_")}
+    return kept | {"PATH": os.environ["PATH"], "HOME": str(home)} | more
+
+
+def isolated_wheel(checkout: Path, out: Path, python: Path) -> None:
+    """As a user's `pip install .` makes it, with tools of its own and nothing compiled before."""
+    subprocess.run(
+        [python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", out, checkout],
+        check=True,
+        env=environment(out, CCACHE_DISABLE="1"),
+    )
+
+
+def quick_wheel(checkout: Path, out: Path, python: Path) -> None:
+    """With the tools of build/venv, and with what ccache knows from the build of the same files."""
+    (checkout / "build").mkdir()
+    (checkout / "build" / "venv").symlink_to(Path(sys.prefix))
+    more = {name: os.environ[name] for name in os.environ if name.startswith("CCACHE_")}
+    more |= {
+        "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
+        "CCACHE_DIR": os.environ.get("CCACHE_DIR", str(Path.home() / ".cache" / "ccache")),
+        "CCACHE_BASEDIR": str(checkout),
+        "CCACHE_NOHASHDIR": "1",
+        "CCACHE_SLOPPINESS": "pch_defines,time_macros",
+    }
+    subprocess.run(
+        [checkout / "build" / "venv" / "bin" / "python", "-m", "pip", "wheel", "-q", "--no-deps"]
+        + ["--no-build-isolation", "-C", "build-dir=build/wheel", "-w", out, "."],
+        check=True,
+        env=environment(out, **more),
+        cwd=checkout,
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("build", [quick_wheel, isolated_wheel])
+def test_pip_install_from_the_repository_root(build, folder: Path) -> None:
+    checkout, venv = folder / "checkout", folder / "venv"
+    python = venv / "bin" / "python"
     fresh_clone(checkout)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    # The build must manage without ccache and whatever else this shell has set.
-    environment = {name: os.environ[name] for name in os.environ if name.startswith("PIP_")}
-    environment |= {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CCACHE_DISABLE": "1"}
     began = time.monotonic()
-    subprocess.run(
-        [venv / "bin" / "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, checkout],
-        check=True,
-        env=environment,
-    )
+    build(checkout, folder, python)
     print(f"wheel built in {time.monotonic() - began:.0f} s")
-    [wheel] = tmp_path.glob("millrace-*.whl")
+    [wheel] = folder.glob("millrace-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     package = {path.name for path in (checkout / "python" / "millrace").iterdir()}
+    assert {"py.typed", "_core.pyi"} < package
     assert {f"millrace/{name}" for name in package} <= set(names)
-    for part in ("_core.cpython", "libfmt.so", "liburing.so", "libzstd.so"):
+    for part in ("_core.cpython", *(f"{name}.so" for name in LIBRARIES)):
         assert any(name.startswith(f"millrace/{part}") for name in names), part
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "bench", "build"))]
-    subprocess.run([venv / "bin" / "pip", "install", "-q", wheel], check=True, env=environment)
+    install = [python, "-m", "pip", "install", "-q", wheel]
+    subprocess.run(install, check=True, env=environment(folder))
+    use_alone(python, folder)
+
+
+def use_alone(python: Path, home: Path) -> None:
+    """Imports and runs it with no server, no configuration and none of the checkout."""
     text = (
         "import millrace\n"
         "feed = millrace.Feed('sim://?messages=5000&symbols_count=2')\n"
         "print(sum(map(len, feed.batches('mbo'))), feed.digest)\n"
+        "print(millrace._core.__file__)\n"
     )
+    # As nobody in particular, where that can be had.
+    alone = ["setpriv", "--reuid=65534", "--clear-groups"] if os.getuid() == 0 else []
     done = subprocess.run(
-        [venv / "bin" / "python", "-c", text],
+        [*alone, python, "-c", text],
         check=True,
-        cwd=tmp_path,
-        env=environment,
+        cwd="/",
+        env=environment(home),
         capture_output=True,
         text=True,
     )
-    assert int(done.stdout.split()[0]) > 4000
+    rows, module = done.stdout.splitlines()
+    assert int(rows.split()[0]) > 4000
+    needed = subprocess.run(["ldd", module], check=True, capture_output=True, text=True).stdout
+    for name in LIBRARIES:
+        [line] = [line for line in needed.splitlines() if line.strip().startswith(f"{name}.so")]
+        assert str(Path(module).parent) in line, line

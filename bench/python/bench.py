@@ -239,6 +239,99 @@ def tcp(records: int) -> None:
     assert timed("TCP, millrace.serve_tcp", lambda: asyncio.run(ours())) == records
 
 
+# ---- a broker's stream ----
+
+
+def brokers(folder: Path, messages: int) -> None:
+    """Records to a callback, committed: DBN by Millrace, JSON by the tutorial's consumers."""
+    sys.path.insert(0, str(ROOT / "tests" / "python"))
+    import servers
+
+    path = folder / "stream.pcapng"
+    sim = [COMMAND, "sim", "--capture", path, "--messages", str(messages), "--symbols", "50"]
+    subprocess.run(sim, check=True, stderr=subprocess.DEVNULL)
+    for kind, serve in (("redis", servers.redis), ("kafka", servers.kafka)):
+        try:
+            with serve() as where:
+                broker(kind, where, path)
+        except (OSError, RuntimeError) as error:
+            print(f"{kind}: left out, since it does not run here: {error}")
+
+
+def broker(kind: str, where: str, path: Path) -> None:
+    base = f"{kind}://{where}"
+    for sink in (f"{base}/dbn", f"{base}/json?payload=json"):
+        replay = [COMMAND, "replay", path, "--sink", sink, "--json"]
+        report = json.loads(subprocess.run(replay, check=True, capture_output=True).stdout)
+    rows = report["sinks"][0]["acknowledged"]
+
+    def batches() -> int:
+        with millrace.Feed(f"{base}/dbn?group=batches") as feed:
+            count = 0
+            for batch in feed.batches("mbo"):
+                count += len(batch.numpy())
+                feed.commit_sync()
+            return count
+
+    def callbacks() -> int:
+        feed = millrace.Feed(f"{base}/dbn?group=callbacks")
+        count = 0
+
+        @feed.on(millrace.Mbo)
+        async def handle(order: millrace.Mbo) -> None:
+            nonlocal count
+            count += 1
+            if count % 1000 == 0:
+                await feed.commit()
+
+        asyncio.run(feed.run())
+        feed.commit_sync()
+        feed.close()
+        return count
+
+    tutorial = kafka_tutorial if kind == "kafka" else redis_tutorial
+    few = rows // 10
+    assert timed(f"{kind}, tutorial's way (repaired), JSON", lambda: tutorial(where, few)) >= few
+    assert timed(f"{kind}, millrace.Feed, callbacks, committed", callbacks) == rows
+    assert timed(f"{kind}, millrace.Feed, batches, committed", batches) == rows
+
+
+def kafka_tutorial(where: str, wanted: int) -> int:
+    """kafka-python as tutorials have it, with the commit behind the work."""
+    from kafka import KafkaConsumer
+
+    consumer = KafkaConsumer(
+        "json",
+        bootstrap_servers=where,
+        group_id="tutorial",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    count = 0
+    while count < wanted:
+        for messages in consumer.poll(timeout_ms=1000).values():
+            count += sum(1 for message in messages if json.loads(message.value)["symbol"])
+        consumer.commit()
+    consumer.close()
+    return count
+
+
+def redis_tutorial(where: str, wanted: int) -> int:
+    """redis-py in a consumer group, acknowledged behind the work."""
+    import redis
+
+    host, port = where.split(":")
+    client = redis.Redis(host=host, port=int(port))
+    client.xgroup_create("json", "tutorial", id="0")
+    count = 0
+    while count < wanted:
+        [[_, entries]] = client.xreadgroup("tutorial", "one", {"json": ">"}, count=500)
+        count += sum(1 for _, fields in entries if json.loads(fields[b"data"])["symbol"])
+        client.xack("json", "tutorial", *(name for name, _ in entries))
+    client.close()
+    return count
+
+
 # ---- live ----
 
 
@@ -454,6 +547,7 @@ def main() -> None:
         dbn_files(path, folder)
         csv_files(folder, options.messages // 10)
         tcp(options.messages)
+        brokers(folder, options.messages // 20)
         live(options.messages // 4)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))

@@ -519,7 +519,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=2_000_000)
     parser.add_argument("--json", type=Path)
+    names = ("captures", "loop", "dbn", "csv", "tcp", "brokers", "live")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="these parts")
     options = parser.parse_args()
+    count = options.messages
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
     )
@@ -534,7 +537,7 @@ def main() -> None:
                 "--capture",
                 path,
                 "--messages",
-                str(options.messages),
+                str(count),
                 "--symbols",
                 "500",
             ]
@@ -542,13 +545,17 @@ def main() -> None:
             check=True,
             stderr=subprocess.DEVNULL,
         )
-        captures(path)
-        longest_step(path)
-        dbn_files(path, folder)
-        csv_files(folder, options.messages // 10)
-        tcp(options.messages)
-        brokers(folder, options.messages // 20)
-        live(options.messages // 4)
+        parts: dict[str, Callable[[], None]] = {
+            "captures": lambda: captures(path),
+            "loop": lambda: longest_step(path),
+            "dbn": lambda: dbn_files(path, folder),
+            "csv": lambda: csv_files(folder, count // 10),
+            "tcp": lambda: tcp(count),
+            "brokers": lambda: brokers(folder, count // 20),
+            "live": lambda: live(count // 4),
+        }
+        for part in options.only:
+            parts[part]()
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 

@@ -376,7 +376,7 @@ void add_quality_keys(std::vector<ConfigKey>& keys) {
                                "A crossed or locked book in continuous trading is suspect.",
                                quality(&Q::crossed)));
     keys.push_back(boolean_key("feed.quality", "doubt_outliers",
-                               "One packet alone neither begins a session in its middle nor puts "
+                               "One packet alone neither begins a session nor puts "
                                "the stream far ahead.",
                                quality(&Q::doubt_outliers)));
     keys.push_back(

@@ -4,7 +4,7 @@
 // Two ledgers must close at any moment. Packets, per line:
 //     received = arbitrated + malformed + truncated + queue_full + in flight
 // and messages:
-//     decoded = delivered + duplicate + filtered + unknown + malformed + held + superseded
+//     decoded = delivered + duplicate + filtered + unknown + malformed + held + superseded + stray
 // What never arrived (line loss, kernel drops) stands apart: it is in no balance.
 #pragma once
 
@@ -37,8 +37,8 @@ class CounterBlock {
 
 // ---- by line, on the decoding side ----
 
-enum class LineCounter : std::uint8_t { arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first };
-inline constexpr std::array<CounterInfo, 8> kLineCounters{{
+enum class LineCounter : std::uint8_t { arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, stray };
+inline constexpr std::array<CounterInfo, 9> kLineCounters{{
     {"arbitrated", "packets", "well-formed packets handed to the arbiter"},
     {"malformed", "packets", "packets whose framing does not hold together"},
     {"bytes", "bytes", "payload of all packets of this line"},
@@ -47,15 +47,16 @@ inline constexpr std::array<CounterInfo, 8> kLineCounters{{
     {"lost", "messages", "sequence numbers that this line skipped and never brought later"},
     {"duplicate", "messages", "messages that had been delivered before this copy came"},
     {"first", "messages", "messages that this line brought first"},
+    {"stray", "messages", "messages of packets of another session, or far ahead, that nothing bore out"},
 }};
 using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;
 
 // ---- messages of a feed ----
 
 enum class MessageCounter : std::uint8_t {
-    decoded, delivered, duplicate, filtered, unknown, malformed, held, superseded
+    decoded, delivered, duplicate, filtered, unknown, malformed, held, superseded, stray
 };
-inline constexpr std::array<CounterInfo, 8> kMessageCounters{{
+inline constexpr std::array<CounterInfo, 9> kMessageCounters{{
     {"decoded", "messages", "messages in well-formed packets of all lines"},
     {"delivered", "messages", "messages applied, each once"},
     {"duplicate", "messages", "copies of messages that were delivered or given up before"},
@@ -64,6 +65,7 @@ inline constexpr std::array<CounterInfo, 8> kMessageCounters{{
     {"malformed", "messages", "messages shorter than their type, or with a side or price that cannot be"},
     {"held", "messages", "messages waiting behind a gap or for a snapshot at this moment"},
     {"superseded", "messages", "messages that waited for a snapshot which contained them"},
+    {"stray", "messages", "messages of packets of another session, or far ahead, that nothing bore out"},
 }};
 using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 
@@ -72,7 +74,7 @@ using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
     using enum MessageCounter;
     return static_cast<std::int64_t>(c[decoded]) -
            static_cast<std::int64_t>(c[delivered] + c[duplicate] + c[filtered] + c[unknown] + c[malformed] + c[held] +
-                                     c[superseded]);
+                                     c[superseded] + c[stray]);
 }
 
 // ---- contradictions: why a book is suspect ----

@@ -52,7 +52,11 @@ LineArbiter::LineArbiter(const SessionConfig& config)
     : window_packets_(config.reorder_window_packets), window_ns_(config.reorder_window_ns),
       datagram_bytes_max_(config.datagram_bytes_max), recovers_(config.recovery.enabled()),
       doubts_(config.quality.doubt_outliers),
-      lines_(config.lines + (recovers_ ? 1 : 0)), held_(hold_packets(config), hold_bytes(config)) {}
+      lines_(config.lines + (recovers_ ? 1 : 0)), held_(hold_packets(config), hold_bytes(config)) {
+    if (!doubts_) return;
+    for (Doubt& doubt : doubts_about_sessions_) doubt.packet.reserve(datagram_bytes_max_);
+    doubt_about_jump_.packet.reserve(datagram_bytes_max_);
+}
 
 void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumber end) {
     if (is_recovery_line(line)) return;
@@ -76,24 +80,53 @@ bool LineArbiter::begins_anew(LineId line) {
     return l.behind_ns >= kBehindFor;
 }
 
-// One packet may be damaged: unless the old session has ended, or the packet is the first of its own, another
-// one has to say the same.
-bool LineArbiter::believe_session(LineId line, const Frame& frame) {
-    if (!doubts_ || !in_session_ || ended_ || frame.first_sequence <= 1) return true;
-    const bool again = candidate_first_ != 0 && frame.session == candidate_ &&
-                       (line != candidate_line_ || frame.first_sequence != candidate_first_);
-    candidate_ = frame.session;
-    candidate_line_ = line;
-    candidate_first_ = again ? 0 : frame.first_sequence;
-    return again;
+LineArbiter::Doubt& LineArbiter::doubt_about(const SessionKey& session) {
+    for (Doubt& doubt : doubts_about_sessions_) {
+        if (doubt.open && doubt.session == session) return doubt;
+    }
+    Doubt& doubt = doubts_about_sessions_[next_doubt_++ % kDoubts];
+    close(doubt);
+    doubt.session = session;
+    return doubt;
 }
 
-bool LineArbiter::believe_jump(LineId line, SequenceNumber first) {
-    const bool near = jump_first_ != 0 && std::max(first, jump_first_) - std::min(first, jump_first_) <= kFarAhead;
-    const bool again = planted(Bug::jump_believed) || (near && (line != jump_line_ || first != jump_first_));
-    jump_line_ = line;
-    jump_first_ = again ? 0 : first;
-    return again;
+void LineArbiter::open(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame) {
+    if (!doubt.open) doubt.since = now_;
+    doubt.open = true;
+    doubt.line = line;
+    doubt.first = frame.first_sequence;
+    doubt.count = frame.count;
+    doubt.news = news_;
+    count_stray(line, frame.count);
+    // Without room for it, it stays where it is counted.
+    const bool has_kept = doubt.packet.kept() && doubt.packet.frame().count != 0;
+    if (!has_kept) static_cast<void>(doubt.packet.keep(line, received_at, frame));
+}
+
+// Whoever speaks of another session is contradicted by what shows that the present one goes on. One that was left
+// may still be on its way for a while.
+bool LineArbiter::borne_out(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame) {
+    const bool left = sessions_ > 1 && frame.session == previous_session_ && frame.session != session_ &&
+                      !planted(Bug::straggler_restarts);
+    const bool uncontradicted = doubt.open && doubt.news == news_;
+    const Nanoseconds wait = left ? kBehindFor : 0;
+    if (uncontradicted && is_another(doubt, line, frame) && now_ - doubt.since >= wait) return true;
+    doubt.open = uncontradicted;
+    // Of the present session it was a damaged one.
+    if (!uncontradicted && frame.session == session_) doubt.packet.let_go();
+    open(doubt, line, received_at, frame);
+    return false;
+}
+
+bool LineArbiter::believe_jump(LineId line, Timestamp received_at, const Frame& frame) {
+    Doubt& doubt = doubt_about_jump_;
+    const SequenceNumber first = frame.first_sequence;
+    const bool near = doubt.open && now_ - doubt.since <= kBehindFor &&
+                      std::max(first, doubt.first) - std::min(first, doubt.first) <= kFarAhead;
+    if (planted(Bug::jump_believed) || (near && is_another(doubt, line, frame))) return true;
+    if (!near) close(doubt);
+    open(doubt, line, received_at, frame);
+    return false;
 }
 
 bool LineArbiter::hold(LineId line, Timestamp received_at, const Frame& frame) {

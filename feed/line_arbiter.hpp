@@ -5,6 +5,9 @@
 // When the window's time or room runs out, the missing range is given up and named to the sink; or, where
 // messages can be asked for again, it is `overdue` and waited for until whoever asks gives it up. Lines
 // number messages from 1 (MoldUDP64 1.00, "Downstream Packet"; IEX-TP "First Message Sequence Number").
+//
+// A packet may be damaged, or strayed from elsewhere. One that alone speaks of another session, or of numbers far
+// ahead, is kept until another one says the same, and a session is not left while it goes on.
 #pragma once
 
 #include <algorithm>
@@ -17,6 +20,7 @@
 #include "millrace/core/planted.hpp"
 #include "millrace/core/types.hpp"
 #include "millrace/feed/counters.hpp"
+#include "millrace/feed/doubted_packet.hpp"
 #include "millrace/feed/framing/frame.hpp"
 #include "millrace/feed/held_packets.hpp"
 #include "millrace/feed/line_streams.hpp"
@@ -115,6 +119,8 @@ class LineArbiter {
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
     [[nodiscard]] std::uint64_t messages_duplicate() const { return messages_duplicate_; }
+    // Of packets that nothing has borne out so far.
+    [[nodiscard]] std::uint64_t messages_stray() const { return messages_stray_; }
     [[nodiscard]] std::uint64_t messages_lost() const { return messages_lost_; }
     [[nodiscard]] std::size_t line_count() const { return lines_.size(); }
     [[nodiscard]] const LineCounters& line(LineId line) const { return lines_[line].counters; }
@@ -131,6 +137,24 @@ class LineArbiter {
         Nanoseconds behind_ns = 0;  // for how long it has done so
     };
 
+    // What one packet said alone.
+    struct Doubt {
+        DoubtedPacket packet;  // the first one that said so
+        bool open = false;
+        SessionKey session{};
+        LineId line = 0;           // of the packet that said so last, ...
+        SequenceNumber first = 0;  // ... and what it began with, ...
+        std::uint32_t count = 0;   // ... and how many messages it had
+        std::uint64_t news = 0;    // news_ at that time
+        Timestamp since = 0;       // for so long without a contradiction
+    };
+
+    // A packet of the present session and stream.
+    template <ArbiterSink Sink>
+    void admit(LineId line, Timestamp received_at, const Frame& frame, Sink& sink);
+    // The same; its numbers are believed.
+    template <ArbiterSink Sink>
+    void take(LineId line, Timestamp received_at, const Frame& frame, Sink& sink);
     template <ArbiterSink Sink>
     void enter_session(const Frame& frame, Sink& sink);
     // False for what is left over from a stream that has ended.
@@ -170,13 +194,52 @@ class LineArbiter {
         lead.max_ns = std::max(lead.max_ns, ahead);
         watched_ = 0;
     }
+    // Of the session before this one, and of what is known of that.
+    [[nodiscard]] bool is_straggler(const Frame& frame) const {
+        return in_session_ && frame.session == previous_session_ &&
+               frame.first_sequence + frame.count <= previous_end_ && !planted(Bug::straggler_restarts);
+    }
+    // Whether this is a line's first packet of a stream that no other line has brought yet.
+    [[nodiscard]] bool begins_stream(LineId line, const Frame& frame) const {
+        return frame.sent_at != 0 && !is_recovery_line(line) &&
+               streams_.begins(line, frame.first_sequence < lines_[line].loss.next(), frame.sent_at);
+    }
     // A framing that does not say when packets were sent tells a stream that began anew under its session
     // only by a line that goes on bringing what lies behind its own end.
     [[nodiscard]] bool begins_anew(LineId line);
-    // Whether a packet of another session is the beginning of that, or of one whose beginning was missed.
-    [[nodiscard]] bool believe_session(LineId line, const Frame& frame);
+    // Whether this is another packet than the one before, and no copy of it that came on the same line.
+    [[nodiscard]] static bool is_another(const Doubt& doubt, LineId line, const Frame& frame) {
+        return line != doubt.line || frame.first_sequence != doubt.first || frame.count != doubt.count;
+    }
+    // From now on this packet is the one to be borne out; the first of several that has messages is kept.
+    void open(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);
+    // Whether another packet said the same as this one; else this one is the one to be borne out.
+    [[nodiscard]] bool borne_out(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);
+    // The doubt about this packet's session, or about its stream under the present one.
+    [[nodiscard]] Doubt& doubt_about(const SessionKey& session);
     // Whether the stream really is that far ahead: another packet has to say so.
-    [[nodiscard]] bool believe_jump(LineId line, SequenceNumber first);
+    [[nodiscard]] bool believe_jump(LineId line, Timestamp received_at, const Frame& frame);
+    [[nodiscard]] bool is_far_ahead(const Frame& frame) const {
+        return frame.first_sequence > known_end() && frame.first_sequence - known_end() > kFarAhead;
+    }
+    // The packet kept for that doubt is a packet like any other after all: calls `use` with it.
+    template <class Use>
+    void use_kept(Doubt& doubt, Use&& use) {
+        doubt.open = false;
+        if (!doubt.packet.kept()) return;
+        doubt.packet.let_go();
+        messages_stray_ -= doubt.packet.frame().count;
+        lines_[doubt.packet.line()].counters[LineCounter::stray] -= doubt.packet.frame().count;
+        use(doubt.packet.line(), doubt.packet.received_at(), doubt.packet.frame());
+    }
+    void close(Doubt& doubt) {
+        doubt.open = false;
+        doubt.packet.let_go();
+    }
+    void count_stray(LineId line, std::uint64_t messages) {
+        messages_stray_ += messages;
+        lines_[line].counters[LineCounter::stray] += messages;
+    }
     void drop_duplicates(LineId line, std::uint64_t messages) {
         messages_duplicate_ += planted(Bug::drop_counted_twice) ? 2 * messages : messages;
         lines_[line].counters[LineCounter::duplicate] += messages;
@@ -191,7 +254,9 @@ class LineArbiter {
     }
 
     // A packet so far ahead of all others is not believed alone.
-    static constexpr std::uint64_t kFarAhead = 1 << 20;
+    static constexpr std::uint64_t kFarAhead = 1 << 12;
+    // Sessions that are spoken of at once, beside the present one.
+    static constexpr std::size_t kDoubts = 4;
     // After so many messages a second copy is not waited for any longer.
     static constexpr std::uint64_t kWatchedFor = 1'024;
     // A line that has brought nothing new for so long is in another stream. Between two packets no more than a
@@ -215,11 +280,11 @@ class LineArbiter {
     Gap* gap_ = nullptr;            // the open gap in `gaps_`, if any
     bool overdue_ = false;          // that gap's window is over
 
-    SessionKey candidate_{};  // a session that one packet spoke of, ...
-    LineId candidate_line_ = 0;
-    SequenceNumber candidate_first_ = 0;  // ... this one; 0: none
-    LineId jump_line_ = 0;
-    SequenceNumber jump_first_ = 0;  // a packet far ahead began with this one; 0: none
+    SequenceNumber previous_end_ = 0;  // known_end() when the previous session was left
+    std::uint64_t news_ = 0;           // packets that showed the present session to go on
+    std::array<Doubt, kDoubts> doubts_about_sessions_;
+    std::size_t next_doubt_ = 0;       // to be taken for another session
+    Doubt doubt_about_jump_;
     std::uint64_t restarts_ = 0;
 
     SequenceNumber watched_ = 0;  // 0: none
@@ -233,6 +298,7 @@ class LineArbiter {
     HeldPackets held_;
     std::uint64_t messages_held_ = 0;
     std::uint64_t messages_duplicate_ = 0;
+    std::uint64_t messages_stray_ = 0;
     std::uint64_t messages_lost_ = 0;
     GapLog gaps_;
 };
@@ -240,26 +306,46 @@ class LineArbiter {
 template <ArbiterSink Sink>
 void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     now_ = std::max(now_, received_at);
+    const auto admit_kept = [&](LineId of, Timestamp at, const Frame& kept) { admit(of, at, kept, sink); };
     if (!in_session_ || frame.session != session_) {
         // What was asked for again may come when nobody wants it any more.
-        const bool straggler =
-            in_session_ && frame.session == previous_session_ && !planted(Bug::straggler_restarts);
-        if (straggler || is_recovery_line(line) || !believe_session(line, frame)) {
-            return drop_duplicates(line, frame.count);
+        if (is_recovery_line(line) || is_straggler(frame)) return drop_duplicates(line, frame.count);
+        if (doubts_ && in_session_ && !ended_) {
+            Doubt& doubt = doubt_about(frame.session);
+            if (!borne_out(doubt, line, received_at, frame)) return;
+            enter_session(frame, sink);
+            use_kept(doubt, admit_kept);
+        } else {
+            enter_session(frame, sink);
         }
-        enter_session(frame, sink);
+    } else if (doubts_ && frame.first_sequence > 1 && begins_stream(line, frame)) {
+        Doubt& doubt = doubt_about(frame.session);
+        if (!borne_out(doubt, line, received_at, frame)) return;
+        use_kept(doubt, admit_kept);
     }
+    admit(line, received_at, frame, sink);
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::admit(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
+    if (doubts_ && is_far_ahead(frame)) {
+        if (!believe_jump(line, received_at, frame)) return;
+        use_kept(doubt_about_jump_, [&](LineId of, Timestamp at, const Frame& kept) { take(of, at, kept, sink); });
+    }
+    take(line, received_at, frame, sink);
+}
+
+template <ArbiterSink Sink>
+void LineArbiter::take(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     const SequenceNumber first = frame.first_sequence;
     const SequenceNumber end = first + frame.count;
-    if (doubts_ && first > known_end() && first - known_end() > kFarAhead && !believe_jump(line, first)) {
-        return drop_duplicates(line, frame.count);
-    }
     if (doubts_ && frame.sent_at == 0 && end < lines_[line].loss.next() && begins_anew(line)) {
         ++restarts_;
         end_stream(sink);
         for (Line& l : lines_) l.loss.reset();
     }
+    if (end > known_end()) ++news_;
     expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
     count_on_line(line, first, end);
     known_end_ = std::max(known_end_, first);
@@ -291,6 +377,7 @@ template <ArbiterSink Sink>
 void LineArbiter::enter_session(const Frame& frame, Sink& sink) {
     if (in_session_) {
         previous_session_ = session_;
+        previous_end_ = known_end();
         end_stream(sink);
     }
     session_ = frame.session;
@@ -314,6 +401,7 @@ bool LineArbiter::follow_stream(LineId line, const Frame& frame, Sink& sink) {
 template <ArbiterSink Sink>
 void LineArbiter::end_stream(Sink& sink) {
     finish(sink);
+    close(doubt_about_jump_);
     ended_ = false;
     next_ = planted(Bug::session_keeps_sequence) ? next_ : 1;
     known_end_ = 1;

@@ -45,6 +45,12 @@ class LineStreams {
         return behind ? StreamStep::join : StreamStep::restart;
     }
 
+    // Whether that packet would be a restart.
+    [[nodiscard]] bool begins(LineId line, bool goes_back, Timestamp sent_at) const {
+        const Line& l = lines_[line];
+        return goes_back && sent_at > l.sent_at && l.stream == stream_;
+    }
+
     void enter_session() {
         stream_ = 0;
         lines_ = {};

@@ -79,11 +79,11 @@ struct QualityConfig {
     bool crossed = false;  // a crossed or locked book in continuous trading is suspect
     // Recent messages of which the second copy is compared with the first, rounded up to a power of two; 0: none.
     std::uint32_t compare_messages = 0;
-    // One packet alone neither begins a session in its middle nor puts the stream far ahead, and a line that
-    // brings old messages only for a second is in a stream that began anew under the same session.
+    // One packet alone neither begins a session nor puts the stream far ahead, and a line that brings old
+    // messages only for a second is in a stream that began anew under the same session.
     bool doubt_outliers = false;
 
-    // What a live feed wants. A replay takes captures as they are.
+    // What a live feed wants. A replay doubts as much (Replayer::session_config), and takes captures as they are.
     [[nodiscard]] static QualityConfig live() {
         QualityConfig config;
         config.quiet_ns = 3'000'000'000;

@@ -142,6 +142,7 @@ class Session {
     [[nodiscard]] MessageCounters messages() const {
         MessageCounters now = messages_;
         now[MessageCounter::duplicate] = arbiter_.messages_duplicate();
+        now[MessageCounter::stray] = arbiter_.messages_stray();
         now[MessageCounter::held] = arbiter_.messages_held() + log_.size();
         return now;
     }

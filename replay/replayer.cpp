@@ -34,6 +34,8 @@ Replayer::Replayer(Readers readers, ReplayConfig config)
 
 SessionConfig Replayer::session_config(SessionConfig config) {
     config.lines = kLinesMax;
+    // What a live feed does not believe, a replay of its recording does not believe either.
+    config.quality.doubt_outliers = true;
     for (const auto& reader : readers_) {
         for (std::uint32_t i = 0; !reader->interface_name(i).empty(); ++i) {
             if (reader->interface_name(i) == kRecoveryLineName) recovery_line_ = static_cast<LineId>(kLinesMax);

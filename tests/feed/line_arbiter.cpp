@@ -69,7 +69,8 @@ class Feed {
         check_balance();
     }
     void check_balance() const {
-        REQUIRE(decoded == sink.delivered.size() + arbiter.messages_duplicate() + arbiter.messages_held());
+        REQUIRE(decoded == sink.delivered.size() + arbiter.messages_duplicate() + arbiter.messages_held() +
+                               arbiter.messages_stray());
     }
     [[nodiscard]] std::uint64_t count(LineId line, LineCounter counter) const { return arbiter.line(line)[counter]; }
 
@@ -214,11 +215,97 @@ TEST_CASE("LineArbiter: a new session starts at one, and stragglers of the old o
     Feed feed;
     feed.packet(0, 1, 3);
     feed.packet(0, 1, 2, 0, 'T');
-    feed.packet(1, 4, 2, 0, 'S');
+    CHECK(feed.sink.new_sessions == 0);
+    feed.packet(1, 1, 3, 0, 'S');
     feed.packet(1, 1, 4, 0, 'T');
     CHECK(feed.sink.new_sessions == 1);
+    feed.packet(1, 2, 2, 0, 'S');
     CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2, 3, 4});
-    CHECK(feed.count(1, LineCounter::duplicate) == 4);
+    CHECK(feed.count(1, LineCounter::duplicate) == 7);
+    CHECK(feed.arbiter.messages_stray() == 0);
+}
+
+TEST_CASE("LineArbiter: the end of a session that was announced needs no second word for the next one") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(0, 4, 0, 0, 'S', FrameKind::end_of_session);
+    feed.packet(0, 1, 2, 0, 'T');
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2});
+}
+
+TEST_CASE("LineArbiter: one packet whose session is damaged, wherever it comes, is all that is lost") {
+    for (SequenceNumber damaged = 1; damaged <= 20; ++damaged) {
+        CAPTURE(damaged);
+        Feed feed;
+        for (SequenceNumber n = 1; n <= 20; ++n) {
+            feed.packet(0, n, 1, static_cast<Timestamp>(10'000 * n), n == damaged ? 'X' : 'S');
+        }
+        feed.finish();
+        std::vector<SequenceNumber> expected = numbers(1, 20);
+        // The first packet of all is believed, and so is delivered for what it says.
+        if (damaged != 1) std::erase(expected, damaged);
+        CHECK(feed.sink.delivered == expected);
+        CHECK(feed.arbiter.messages_stray() == (damaged == 1 ? 0U : 1U));
+        CHECK(feed.arbiter.session().text[0] == 'S');
+    }
+}
+
+TEST_CASE("LineArbiter: a damaged copy of the first packet does not begin a session") {
+    Feed feed;
+    feed.packet(0, 1, 1);
+    feed.packet(1, 1, 1, 0, 'X');
+    for (SequenceNumber n = 2; n <= 20; ++n) feed.packet(static_cast<LineId>(n % 2), n, 1);
+    CHECK(feed.sink.delivered == numbers(1, 20));
+    CHECK(feed.sink.new_sessions == 0);
+    CHECK(feed.count(1, LineCounter::stray) == 1);
+}
+
+TEST_CASE("LineArbiter: the first messages of a session are kept for it, whatever came between") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(0, 1, 0, 0, 'T', FrameKind::heartbeat);
+    feed.packet(1, 1, 4);  // the other line still has something new of the old session
+    feed.packet(0, 1, 2, 0, 'T');
+    feed.packet(0, 3, 1, 0, 'T');
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 4, 1, 2, 3});
+    CHECK(feed.arbiter.messages_stray() == 0);
+}
+
+TEST_CASE("LineArbiter: a session is not left for another one while it goes on") {
+    Feed feed;
+    for (SequenceNumber n = 1; n <= 20; ++n) {
+        feed.packet(0, n, 1);
+        feed.packet(static_cast<LineId>(n % 2), n, 1, 0, 'X');
+    }
+    CHECK(feed.sink.delivered == numbers(1, 20));
+    CHECK(feed.arbiter.messages_stray() == 20);
+    CHECK(feed.arbiter.messages_duplicate() == 0);
+}
+
+TEST_CASE("LineArbiter: a session that was left by mistake is believed again after a second") {
+    constexpr Timestamp kTenth = 100'000'000;
+    Feed feed;
+    feed.packet(0, 1, 5, kTenth);
+    feed.packet(0, 40, 1, kTenth, 'X');
+    feed.packet(0, 41, 1, kTenth, 'X');
+    CHECK(feed.sink.new_sessions == 1);
+    for (SequenceNumber n = 6; n <= 30; ++n) feed.packet(0, n, 1, kTenth * static_cast<Timestamp>(n));
+    feed.finish();
+    CHECK(feed.sink.new_sessions == 2);
+    CHECK(feed.sink.delivered.back() == 30);
+    CHECK(feed.arbiter.messages_stray() <= 10);
+}
+
+TEST_CASE("LineArbiter: one packet whose number is damaged costs no more than the doubt is wide") {
+    Feed feed;
+    for (SequenceNumber n = 1; n <= 200; ++n) {
+        feed.packet(0, n == 100 ? n + (1U << 15) : n, 1, static_cast<Timestamp>(1000 * n));
+    }
+    feed.finish();
+    std::vector<SequenceNumber> expected = numbers(1, 200);
+    std::erase(expected, 100);
+    CHECK(feed.sink.delivered == expected);
+    CHECK(feed.arbiter.messages_stray() == 1);
 }
 
 TEST_CASE("LineArbiter: one packet alone does not begin a session in its middle, another one has to say the same") {
@@ -229,9 +316,13 @@ TEST_CASE("LineArbiter: one packet alone does not begin a session in its middle,
     feed.packet(1, 4, 2);
     CHECK(feed.sink.new_sessions == 0);
     CHECK(feed.sink.delivered == numbers(1, 5));
+    CHECK(feed.arbiter.messages_stray() == 4);
     feed.packet(0, 40, 2, 0, 'T');
-    feed.packet(1, 40, 2, 0, 'T');
+    feed.packet(1, 42, 1, 0, 'T');
     CHECK(feed.sink.new_sessions == 1);
+    CHECK(feed.arbiter.missing() == SequenceRange{1, 39});
+    feed.finish();
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 4, 5, 40, 41, 42});
 }
 
 TEST_CASE("LineArbiter: one packet alone does not put the stream far ahead") {

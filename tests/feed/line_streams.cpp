@@ -24,8 +24,9 @@ struct Recorder {
 // Two lines whose messages are 10 bytes each, so that byte offset and sequence number agree.
 class Feed {
   public:
-    Feed() : arbiter_([] {
+    explicit Feed(bool doubts = false) : arbiter_([doubts] {
         SessionConfig config;
+        config.quality.doubt_outliers = doubts;
         config.reorder_window_packets = 4;
         config.reorder_window_ns = 1000;
         return config;
@@ -73,6 +74,21 @@ TEST_CASE("LineArbiter: a new stream is seen as such when its beginning was lost
     CHECK(feed.arbiter().gap_open());
     feed.packet(1, 1, 3, 190);  // the other line has it, sent a little earlier
     CHECK(feed.sink.delivered == Sequence{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5});
+}
+
+TEST_CASE("LineArbiter: one packet alone does not begin a stream in its middle, another one has to say the same") {
+    Feed feed(true);
+    feed.packet(0, 1, 90, 100);
+    feed.packet(0, 17, 1, 110);  // 91 once
+    feed.packet(0, 92, 1, 120);
+    feed.packet(0, 33, 1, 130);  // 93 once
+    CHECK(feed.arbiter().restarts() == 0);
+    CHECK(feed.arbiter().messages_stray() == 2);
+    feed.packet(0, 34, 1, 140);
+    CHECK(feed.arbiter().restarts() == 1);
+    CHECK(feed.arbiter().missing() == SequenceRange{1, 32});
+    feed.packet(0, 1, 32, 150);
+    CHECK(feed.arbiter().restarts() == 2);
 }
 
 TEST_CASE("LineArbiter: late and second copies of a line do not begin a stream") {

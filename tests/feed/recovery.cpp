@@ -306,6 +306,7 @@ TEST_CASE("recovery: a new session ends all recovery, and a late snapshot of the
     const auto request = f.ask(0);
     REQUIRE(request);
     f.send(packet(1, {directory(1, "A"), add_a(9)}, "SESSION2"), 3000);
+    f.send(packet(3, {}, "SESSION2"), 3000);
     f.snapshot(request->id, {directory(1, "A"), add_a(1), add_a(5)}, 5);
     CHECK(f.session.book("A")->quality() == Quality::live);
     CHECK(f.session.book("A")->order_count() == 1);

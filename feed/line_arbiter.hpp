@@ -88,7 +88,9 @@ class LineArbiter {
 
     // Nothing more will come: gives up what is missing and delivers what is held.
     template <ArbiterSink Sink>
-    void finish(Sink& sink);
+    void finish(Sink& sink) {
+        give_up_all(GapEnd::open, sink);
+    }
 
     // ---- where missing messages can be asked for (SessionConfig::recovery) ----
 
@@ -179,6 +181,8 @@ class LineArbiter {
     void drain(Sink& sink);
     template <ArbiterSink Sink>
     void give_up(SequenceNumber until, GapEnd why, Sink& sink);
+    template <ArbiterSink Sink>
+    void give_up_all(GapEnd why, Sink& sink);
     // Messages from `arrived` on are at hand: they are not given up.
     template <ArbiterSink Sink>
     void expire(Sink& sink, SequenceNumber arrived = std::numeric_limits<SequenceNumber>::max());
@@ -400,7 +404,7 @@ bool LineArbiter::follow_stream(LineId line, const Frame& frame, Sink& sink) {
 
 template <ArbiterSink Sink>
 void LineArbiter::end_stream(Sink& sink) {
-    finish(sink);
+    give_up_all(GapEnd::session_end, sink);
     close(doubt_about_jump_);
     ended_ = false;
     next_ = planted(Bug::session_keeps_sequence) ? next_ : 1;
@@ -493,8 +497,8 @@ void LineArbiter::on_time(Timestamp now, Sink& sink) {
 }
 
 template <ArbiterSink Sink>
-void LineArbiter::finish(Sink& sink) {
-    while (gap_ != nullptr) give_up(std::min(known_end_, first_held()), GapEnd::session_end, sink);
+void LineArbiter::give_up_all(GapEnd why, Sink& sink) {
+    while (gap_ != nullptr) give_up(std::min(known_end_, first_held()), why, sink);
 }
 
 }  // namespace millrace

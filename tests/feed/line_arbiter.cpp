@@ -188,6 +188,16 @@ TEST_CASE("LineArbiter: a packet too long to hold is delivered after what it can
     CHECK(feed.sink.delivered.back() == 154);
 }
 
+TEST_CASE("LineArbiter: what is missing when nothing more comes stays open, and is the end of no session") {
+    Feed feed;
+    feed.packet(0, 1, 1);
+    feed.packet(0, 3, 1);
+    feed.finish();
+    CHECK(feed.sink.given_up == std::vector<SequenceRange>{{2, 2}});
+    CHECK(feed.arbiter.gaps()[0].ended == GapEnd::open);
+    CHECK(feed.arbiter.gaps().ended(GapEnd::session_end) == 0);
+}
+
 TEST_CASE("LineArbiter: a heartbeat reveals what was lost at the tail") {
     Feed feed;
     feed.packet(0, 1, 2, 100);

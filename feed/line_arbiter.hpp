@@ -116,7 +116,8 @@ class LineArbiter {
     [[nodiscard]] const SessionKey& session() const { return session_; }
     [[nodiscard]] bool in_session() const { return in_session_; }
     [[nodiscard]] bool gap_open() const { return gap_ != nullptr; }
-    // How often the stream began anew under one session.
+    // Sessions entered, and how often the stream began anew under one of them.
+    [[nodiscard]] std::uint64_t sessions() const { return sessions_; }
     [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts() + restarts_; }
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
@@ -289,6 +290,7 @@ class LineArbiter {
     std::array<Doubt, kDoubts> doubts_about_sessions_;
     std::size_t next_doubt_ = 0;       // to be taken for another session
     Doubt doubt_about_jump_;
+    std::uint64_t sessions_ = 0;
     std::uint64_t restarts_ = 0;
 
     SequenceNumber watched_ = 0;  // 0: none
@@ -385,6 +387,7 @@ void LineArbiter::enter_session(const Frame& frame, Sink& sink) {
         end_stream(sink);
     }
     session_ = frame.session;
+    ++sessions_;
     in_session_ = true;
     streams_.enter_session();
     for (Line& line : lines_) line.loss.reset();

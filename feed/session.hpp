@@ -187,6 +187,7 @@ class Session {
         join_at_ = 0;
         differ_to_ = 0;
         recovery_.reset();
+        recovery_.counters()[RecoveryCounter::restarts] = arbiter_.restarts();
         copies_.forget();
         builder_.reset();
         if (!planted(Bug::books_survive_session)) context_.reset_books();

@@ -71,6 +71,8 @@ Json json_of(const FeedSummary& feed) {
              {"venue", feed.venue},
              {"packets", feed.packets()},
              {"bytes", feed.bytes()},
+             {"sessions", feed.sessions},
+             {"restarts", feed.restarts},
              {"messages", feed.messages},
              {"by_type", object_of(feed.by_type)},
              {"lines", std::move(lines)},
@@ -151,6 +153,9 @@ std::string text_of(const FeedSummary& feed) {
             fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", line.name, line.received,
                         c[LineCounter::messages], c[LineCounter::first], c[LineCounter::lost],
                         c[LineCounter::duplicate], c[LineCounter::malformed]);
+    }
+    if (feed.sessions + feed.restarts > 1) {
+        text += fmt::format("sessions  {}\n", listed({{"entered", feed.sessions}, {"begun anew", feed.restarts}}));
     }
     text += fmt::format("messages  {}\n          {}\n", feed.messages, listed(feed.by_type));
     text += gaps_text(feed);

@@ -64,6 +64,8 @@ struct FeedSummary {
     std::string name;
     std::string venue;
     std::vector<LineSummary> lines;
+    std::uint64_t sessions = 0;  // that were entered
+    std::uint64_t restarts = 0;  // of the stream, under one of them
     std::uint64_t messages = 0;  // each once, whatever became of it
     std::vector<Named> by_type;
     MessageCounters message_counters;
@@ -117,6 +119,8 @@ template <class Venue, class Handler>
         if (line < kLinesMax) lines[i].silences = session.silences(line);
     }
     feed.lines = std::move(lines);
+    feed.sessions = session.arbiter().sessions();
+    feed.restarts = session.arbiter().restarts();
     std::uint64_t named = 0;
     for (const wire::MessageLayout& layout : Venue::layouts()) {
         const std::uint64_t count = session.by_type()[static_cast<std::uint8_t>(layout.type)];

@@ -23,6 +23,7 @@
 #include "schema_names.hpp"
 #include "signals.hpp"
 #include "venue_choice.hpp"
+#include "verdict.hpp"
 
 namespace millrace::tools {
 
@@ -64,6 +65,18 @@ ExitCode ended_whole(StopSignals& signals, const ConvertOptions& options) {
     return ExitCode::failure;
 }
 
+// A conversion that brought nothing of what was asked for is no good one, and says why.
+ExitCode judge(const ConvertOptions& options, const FeedSummary& feed, StopSignals& signals) {
+    tell_remarks(feed, options.files.front());
+    if (reads_as_nothing(feed)) {
+        tell("{}: nothing in it reads as {}; leave --venue out, or name another one", options.files.front(),
+             feed.venue);
+        return ExitCode::failure;
+    }
+    const ExitCode symbols = judge_symbols(options.symbols, feed);
+    return symbols == ExitCode::ok ? ended_whole(signals, options) : symbols;
+}
+
 void report(const RecordOutput& output, const ConvertOptions& options) {
     tell("{}: {} records", options.output, output.records());
 }
@@ -82,11 +95,11 @@ ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas)
                         options.times());
     OutputTaker taker(output);
     Progress progress("convert");
-    static_cast<void>(replay_records(what, config, replayer, taker, [&] {
+    const FeedSummary feed = replay_records(what, config, replayer, taker, [&] {
         progress.update(replayer.bytes_read(), replayer.bytes_total(), output.records(),
                         "records");
         return !signals.stopped();
-    }));
+    });
     progress.clear();
     output.close();
     for (const auto& reader : replayer.readers()) {
@@ -94,7 +107,7 @@ ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas)
             tell("{}: {}", reader->title(), reader->damage());
     }
     report(output, options);
-    return ended_whole(signals, options);
+    return judge(options, feed, signals);
 }
 
 // What each id of a DBN stream stands for.
@@ -157,7 +170,12 @@ ExitCode pass_on(const ConvertOptions& options, dbn::SchemaSet schemas) {
     if (!reader.damage().empty())
         tell("{}: {}", reader.title(), reader.damage());
     report(output, options);
-    return ExitCode::ok;
+    if (!options.symbols.empty() && output.records() == 0 && reader.records() != 0) {
+        tell("{}: no records of {}; the symbols stand in its metadata", options.files.front(),
+             fmt::join(options.symbols, " or "));
+        return ExitCode::failure;
+    }
+    return ended_whole(signals, options);
 }
 
 // Whether the file is DBN that holds what is asked for, so that no books are needed.

@@ -54,6 +54,8 @@ struct DumpCounts {
     std::uint64_t malformed = 0;
     std::uint64_t packets = 0;
     std::uint64_t bad_packets = 0;  // whose framing does not hold together
+
+    [[nodiscard]] std::uint64_t readable() const { return messages - unknown - malformed; }
 };
 
 template <class Venue>
@@ -128,7 +130,9 @@ ExitCode dump_venue(const DumpOptions& options) {
                counts.messages, counts.unknown, counts.malformed, counts.packets, counts.bad_packets);
     if (!reader.damage().empty()) tell("{}: {}", options.file, reader.damage());
     if (signals.stopped()) tell("interrupted: {} goes on from there", options.file);
-    return ExitCode::ok;
+    if (counts.bad_packets + counts.malformed + counts.unknown == 0 || counts.readable() != 0) return ExitCode::ok;
+    tell("{}: nothing in it reads as {}; leave --venue out, or name another one", options.file, Venue::kId);
+    return ExitCode::failure;
 }
 
 ExitCode run_dump(const DumpOptions& options) {

@@ -22,6 +22,7 @@
 #include "millrace/feed/venues/venue_list.hpp"
 #include "signals.hpp"
 #include "summary.hpp"
+#include "verdict.hpp"
 
 namespace millrace::tools {
 
@@ -124,6 +125,13 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
         throw Error(ExitCode::failure, feed->name() +
                                            ": stopped, since the feed contradicted itself (faults "
                                            "above); quality.suspect = \"quarantine\" goes on");
+    }
+    for (const FeedSummary& feed : summary.feeds) tell_remarks(feed, feed.name);
+    for (const FeedSummary& feed : summary.feeds) {
+        if (!reads_as_nothing(feed)) continue;
+        throw Error(ExitCode::failure, fmt::format("{}: nothing that came reads as {}; check the feed's venue and the "
+                                                   "groups of its lines",
+                                                   feed.name, feed.venue));
     }
     const bool balanced = std::all_of(summary.feeds.begin(), summary.feeds.end(),
                                       [](const FeedSummary& feed) {

@@ -80,6 +80,7 @@ FeedSummary replay_records(const RecordReplay& options, const dbn::MakerConfig& 
         replayer.run(session, keep_on);
         if (!options.books.empty()) write_books(options.books, session);
         summary = summarise(std::string(Venue::kId), session, lines_of(replayer));
+        note_missing(summary, session, options.session.symbols);
     });
     return summary;
 }

@@ -27,6 +27,7 @@
 #include "source_replay.hpp"
 #include "summary.hpp"
 #include "venue_choice.hpp"
+#include "verdict.hpp"
 
 namespace millrace::tools {
 
@@ -86,22 +87,20 @@ void warn_of_files(const replay::Replayer& replayer) {
 
 // A run that brought nothing of what was asked for is no good run, and says why.
 ExitCode judge(const ReplayOptions& options, const FeedSummary& feed) {
+    tell_remarks(feed, options.files.front());
     if (feed.balance() != 0 || !all_is_well(feed.sinks)) return ExitCode::failure;
     if (feed.source && feed.source->bad != 0) return ExitCode::failure;
-    std::uint64_t malformed = feed.message_counters[MessageCounter::malformed];
-    for (const LineSummary& line : feed.lines) malformed += line.counters[LineCounter::malformed];
-    const MessageCounters& messages = feed.message_counters;
-    if (malformed != 0 && messages[MessageCounter::delivered] + messages[MessageCounter::filtered] == 0) {
-        tell("{}: nothing in it reads as {}; leave --venue out, or name another one",
-             options.files.front(), feed.venue);
+    const std::string& first = options.files.front();
+    if (reads_as_nothing(feed)) {
+        tell("{}: nothing in it reads as {}; leave --venue out, or name another one", first, feed.venue);
         return ExitCode::failure;
     }
     if (!options.groups.empty() && feed.packets() == 0) {
-        tell("{}: no packet goes to {}; the report without --group names the destinations",
-             options.files.front(), fmt::join(options.groups, " or "));
+        tell("{}: no packet goes to {}; the report without --group names the destinations", first,
+             fmt::join(options.groups, " or "));
         return ExitCode::failure;
     }
-    return ExitCode::ok;
+    return judge_symbols(options.symbols, feed);
 }
 
 RunSummary summary_of(FeedSummary feed, const replay::Replayer& replayer, bool interrupted) {
@@ -120,13 +119,6 @@ void report(const ReplayOptions& options, const RunSummary& summary) {
     write_result(options.json ? summary.json() + "\n" : summary.text());
 }
 
-template <class Session>
-void warn_of_symbols(const ReplayOptions& options, const Session& session) {
-    for (const std::string& symbol : options.symbols) {
-        if (session.book(Symbol(symbol)) == nullptr) tell("--symbols {}: no such symbol in the captures", symbol);
-    }
-}
-
 template <class Venue>
 ExitCode replay_venue(const ReplayOptions& options) {
     StopSignals signals;
@@ -142,11 +134,10 @@ ExitCode replay_venue(const ReplayOptions& options) {
     });
     progress.clear();
     warn_of_files(replayer);
-    warn_of_symbols(options, session);
 
-    const RunSummary summary =
-        summary_of(summarise(std::string(Venue::kId), session, lines_of(replayer)), replayer,
-                   signals.stopped());
+    FeedSummary feed = summarise(std::string(Venue::kId), session, lines_of(replayer));
+    note_missing(feed, session, session_config(options).symbols);
+    const RunSummary summary = summary_of(std::move(feed), replayer, signals.stopped());
     report(options, summary);
     if (!options.books.empty()) write_books(options.books, session);
     return judge(options, summary.feeds.front());

@@ -70,6 +70,7 @@ FeedSummary replay_source(const SourceReplay& options, const KeepOn& keep_on) {
     lines.front().name = "records";
     FeedSummary feed = summarise(std::string(Venue::kId), session, std::move(lines));
     feed.source = intake.checked().summary(url.text());
+    note_missing(feed, session, config.symbols);
     return feed;
 }
 

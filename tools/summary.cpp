@@ -17,14 +17,6 @@ Json object_of(const std::vector<Named>& numbers) {
     return out;
 }
 
-std::vector<Named> faults_of(const FeedSummary& feed) {
-    std::vector<Named> faults;
-    for (std::size_t i = 0; i < kFaultCounters.size(); ++i) {
-        faults.emplace_back(kFaultCounters[i].name, feed.faults[static_cast<FaultCounter>(i)]);
-    }
-    return faults;
-}
-
 // Where each decoded message went.
 std::vector<Named> ledger_of(const FeedSummary& feed) {
     std::vector<Named> ledger;
@@ -195,6 +187,14 @@ LatencySummary summarise(const Histogram& latency) {
     }
     out.percentiles_ns.emplace_back("max", latency.max());
     return out;
+}
+
+std::vector<Named> faults_of(const FeedSummary& feed) {
+    std::vector<Named> faults;
+    for (std::size_t i = 0; i < kFaultCounters.size(); ++i) {
+        faults.emplace_back(kFaultCounters[i].name, feed.faults[static_cast<FaultCounter>(i)]);
+    }
+    return faults;
 }
 
 std::uint64_t FeedSummary::packets() const {

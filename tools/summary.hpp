@@ -79,6 +79,7 @@ struct FeedSummary {
     std::optional<LatencySummary> latency;
     std::vector<SinkSummary> sinks;
     std::optional<SourceSummary> source;
+    std::vector<std::string> symbols_missing;  // asked for, and without a book
 
     [[nodiscard]] std::uint64_t packets() const;
     [[nodiscard]] std::uint64_t bytes() const;
@@ -101,8 +102,19 @@ struct RunSummary {
     [[nodiscard]] std::string text() const;
 };
 
+// What the books found wrong, by cause.
+[[nodiscard]] std::vector<Named> faults_of(const FeedSummary& feed);
+
 // The lines of a replay, and what its captures hold of each.
 [[nodiscard]] std::vector<LineSummary> lines_of(const replay::Replayer& replayer);
+
+// Notes which of these symbols have no book.
+template <class Session>
+void note_missing(FeedSummary& feed, const Session& session, const std::vector<Symbol>& asked) {
+    for (const Symbol& symbol : asked) {
+        if (session.book(symbol) == nullptr) feed.symbols_missing.emplace_back(symbol.view());
+    }
+}
 
 // Takes what the session knows. `lines` brings names and what the receivers counted; a session may have more
 // lines than were used.

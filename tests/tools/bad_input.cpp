@@ -356,10 +356,25 @@ TEST_CASE("bad input: a run that finds nothing of what was asked for says so") {
                  {"nothing in it reads as iex-deep"});
     check_failed(run_command({"replay", capture.path(), "--group", "239.1.2.3:4"}), ExitCode::failure,
                  {"no packet goes to 239.1.2.3:4"});
-    const Outcome typo = run_command({"replay", capture.path(), "--symbols", "AAAA,TYPO"});
-    CHECK(typo.code == 0);
-    CHECK(typo.err.find("--symbols TYPO: no such symbol") != std::string::npos);
-    CHECK(typo.err.find("AAAA") == std::string::npos);
+    check_failed(run_command({"dump", capture.path(), "--venue", "iex-deep"}), ExitCode::failure,
+                 {capture.path().string(), "nothing in it reads as iex-deep"});
+    const TempFile out("nothing.dbn");
+    check_failed(run_command({"convert", capture.path(), "-o", out.path(), "--venue", "iex-deep"}), ExitCode::failure,
+                 {capture.path().string(), "nothing in it reads as iex-deep"});
+    for (const std::string command : {"replay", "convert"}) {
+        std::vector<std::string> arguments{command, capture.path(), "--symbols", "AAAA,TYPO"};
+        if (command == "convert") arguments.insert(arguments.end(), {"-o", out.path()});
+        const Outcome typo = run_command(arguments);
+        CHECK(typo.code == 0);
+        CHECK(typo.err.find("--symbols TYPO: no such symbol") != std::string::npos);
+        CHECK(typo.err.find("AAAA") == std::string::npos);
+        arguments[3] = "TYPO";
+        check_failed(run_command(arguments), ExitCode::failure, {"--symbols TYPO: no such symbol"});
+    }
+    const TempFile mbo("nothing-mbo.dbn");
+    REQUIRE(run_command({"convert", capture.path(), "-o", mbo.path()}).code == 0);
+    check_failed(run_command({"convert", mbo.path(), "-o", out.path(), "--symbols", "TYPO"}), ExitCode::failure,
+                 {"no records of TYPO"});
 }
 
 TEST_CASE("bad input: a capture that was cut off is replayed up to there, and the JSON says so") {

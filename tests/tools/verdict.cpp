@@ -1,0 +1,38 @@
+#include "verdict.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace millrace;
+using namespace millrace::tools;
+
+TEST_CASE("remarks: a run of which nothing needs to be said says nothing") {
+    FeedSummary feed;
+    feed.sessions = 1;
+    feed.quality = {{"live", 5}, {"recovering", 0}, {"stale", 0}, {"suspect", 0}};
+    CHECK(remarks_on(feed, "x").empty());
+}
+
+TEST_CASE("remarks: sessions, strays, faults and books that are not live have a line each") {
+    FeedSummary feed;
+    feed.sessions = 1;
+    feed.restarts = 11;
+    feed.message_counters[MessageCounter::stray] = 3;
+    feed.faults[FaultCounter::crossed] = 2;
+    feed.quality = {{"live", 5}, {"recovering", 1}, {"stale", 0}, {"suspect", 2}};
+    const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
+    REQUIRE(lines.size() == 4);
+    for (const std::string& line : lines) CHECK(line.find("day.pcap: ") == 0);
+    CHECK(lines[0].find("1 sessions, begun anew 11 times") != std::string::npos);
+    CHECK(lines[1].find("3 messages passed over (stray)") != std::string::npos);
+    CHECK(lines[2].find("2 crossed") != std::string::npos);
+    CHECK(lines[3].find("not all of 8 books are live: 1 recovering, 2 suspect") != std::string::npos);
+}
+
+TEST_CASE("verdict: a feed that reads as nothing is one of which something came and nothing was delivered") {
+    FeedSummary feed;
+    CHECK_FALSE(reads_as_nothing(feed));
+    feed.lines.emplace_back().counters[LineCounter::malformed] = 4;
+    CHECK(reads_as_nothing(feed));
+    feed.message_counters[MessageCounter::delivered] = 1;
+    CHECK_FALSE(reads_as_nothing(feed));
+}

@@ -1,0 +1,68 @@
+#include "verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "console.hpp"
+
+namespace millrace::tools {
+
+namespace {
+
+// "3 this, 4 that" of what is not zero; empty when all is.
+std::string listed(const std::vector<Named>& numbers) {
+    std::string text;
+    for (const auto& [name, number] : numbers) {
+        if (number != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, name);
+    }
+    return text;
+}
+
+}  // namespace
+
+std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where) {
+    std::vector<std::string> lines;
+    if (feed.sessions + feed.restarts > 1) {
+        lines.push_back(fmt::format("{}: {} sessions, begun anew {} times; the books are those of the last one", where,
+                                    feed.sessions, feed.restarts));
+    }
+    if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
+        lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another session "
+                                    "or of numbers far ahead; two sessions at once want a run each",
+                                    where, stray));
+    }
+    if (const std::string faults = listed(faults_of(feed)); !faults.empty()) {
+        lines.push_back(fmt::format("{}: contradictions and limits: {} (docs/json.md, faults)", where, faults));
+    }
+    std::uint64_t books = 0;
+    std::vector<Named> doubtful;
+    for (const auto& [quality, count] : feed.quality) {
+        books += count;
+        if (quality != name(Quality::live)) doubtful.emplace_back(quality, count);
+    }
+    if (const std::string text = listed(doubtful); !text.empty()) {
+        lines.push_back(fmt::format("{}: not all of {} books are live: {}", where, books, text));
+    }
+    return lines;
+}
+
+void tell_remarks(const FeedSummary& feed, const std::string& where) {
+    for (const std::string& line : remarks_on(feed, where)) tell("{}", line);
+}
+
+bool reads_as_nothing(const FeedSummary& feed) {
+    const MessageCounters& messages = feed.message_counters;
+    std::uint64_t unreadable = messages[MessageCounter::malformed] + messages[MessageCounter::unknown];
+    for (const LineSummary& line : feed.lines) unreadable += line.counters[LineCounter::malformed];
+    return unreadable != 0 && messages[MessageCounter::delivered] + messages[MessageCounter::filtered] == 0;
+}
+
+ExitCode judge_symbols(const std::vector<std::string>& asked, const FeedSummary& feed) {
+    for (const std::string& symbol : feed.symbols_missing) {
+        tell("--symbols {}: no such symbol in the captures", symbol);
+    }
+    return asked.empty() || feed.symbols_missing.size() < asked.size() ? ExitCode::ok : ExitCode::failure;
+}
+
+}  // namespace millrace::tools

@@ -1,0 +1,23 @@
+// What the reader of a report must not overlook, in lines on stderr, and whether the run is a good one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "millrace/core/error.hpp"
+#include "summary.hpp"
+
+namespace millrace::tools {
+
+// A line for each of these that there was: several sessions, strays, contradictions, books that are not live.
+// `where` is the file or the feed.
+[[nodiscard]] std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where);
+void tell_remarks(const FeedSummary& feed, const std::string& where);
+
+// Something came, and none of it reads as the feed's venue.
+[[nodiscard]] bool reads_as_nothing(const FeedSummary& feed);
+
+// Tells of each symbol that was asked for and is not there. Failure when none of them is.
+[[nodiscard]] ExitCode judge_symbols(const std::vector<std::string>& asked, const FeedSummary& feed);
+
+}  // namespace millrace::tools

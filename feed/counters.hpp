@@ -4,7 +4,8 @@
 // Two ledgers must close at any moment. Packets, per line:
 //     received = arbitrated + malformed + truncated + queue_full + in flight
 // and messages:
-//     decoded = delivered + duplicate + filtered + unknown + malformed + held + superseded + stray
+//     decoded = delivered + duplicate + filtered + unknown + malformed + held + superseded + stray +
+//               given_up
 // What never arrived (line loss, kernel drops) stands apart: it is in no balance.
 #pragma once
 
@@ -54,9 +55,9 @@ using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;
 // ---- messages of a feed ----
 
 enum class MessageCounter : std::uint8_t {
-    decoded, delivered, duplicate, filtered, unknown, malformed, held, superseded, stray
+    decoded, delivered, duplicate, filtered, unknown, malformed, held, superseded, stray, given_up
 };
-inline constexpr std::array<CounterInfo, 9> kMessageCounters{{
+inline constexpr std::array<CounterInfo, 10> kMessageCounters{{
     {"decoded", "messages", "messages in well-formed packets of all lines"},
     {"delivered", "messages", "messages applied, each once"},
     {"duplicate", "messages", "copies of messages that were delivered or given up before"},
@@ -66,6 +67,7 @@ inline constexpr std::array<CounterInfo, 9> kMessageCounters{{
     {"held", "messages", "messages waiting behind a gap or for a snapshot at this moment"},
     {"superseded", "messages", "messages that waited for a snapshot which contained them"},
     {"stray", "messages", "messages of packets of another session, or far ahead, that nothing bore out"},
+    {"given_up", "messages", "messages that waited for a snapshot, and had to be dropped before one contained them"},
 }};
 using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 
@@ -74,7 +76,7 @@ using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
     using enum MessageCounter;
     return static_cast<std::int64_t>(c[decoded]) -
            static_cast<std::int64_t>(c[delivered] + c[duplicate] + c[filtered] + c[unknown] + c[malformed] + c[held] +
-                                     c[superseded] + c[stray]);
+                                     c[superseded] + c[stray] + c[given_up]);
 }
 
 // ---- contradictions: why a book is suspect ----
@@ -117,7 +119,7 @@ inline constexpr std::array<CounterInfo, 12> kRecoveryCounters{{
     {"snapshots_joined", "snapshots", "joined to the live stream"},
     {"snapshot_messages", "messages", "of snapshots that were applied"},
     {"snapshot_malformed", "messages", "of snapshots, unknown or shorter than their type"},
-    {"backlog_full", "times", "recovery.backlog_bytes was reached; what waited is left to a later snapshot"},
+    {"backlog_full", "times", "recovery.backlog_bytes was reached; a later snapshot is needed"},
     {"restarts", "times", "the stream began anew under the same session"},
 }};
 using RecoveryCounters = CounterBlock<RecoveryCounter, kRecoveryCounters.size()>;

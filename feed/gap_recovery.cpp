@@ -92,10 +92,11 @@ bool GapRecovery::snapshot_begins(std::uint32_t id) {
     return true;
 }
 
-void GapRecovery::snapshot_failed(RecoveryCounter why) {
+void GapRecovery::snapshot_failed(RecoveryCounter why, bool has_none) {
     if (snapshot_ == Snapshot::none || snapshot_ == Snapshot::wanted) return;
     ++counters_[why];
     ++failures_;
+    without_ = has_none ? without_ + 1 : 0;
     snapshot_ = planted(Bug::snapshot_asked_once) ? Snapshot::none : Snapshot::wanted;
     snapshot_server_ = static_cast<std::uint8_t>((snapshot_server_ + 1U) % config_.snapshot_servers);
     const std::uint32_t doublings = std::min(failures_ - 1, 16U);
@@ -106,7 +107,7 @@ void GapRecovery::snapshot_failed(RecoveryCounter why) {
 void GapRecovery::snapshot_joined() {
     ++counters_[RecoveryCounter::snapshots_joined];
     snapshot_ = Snapshot::none;
-    failures_ = 0;
+    failures_ = without_ = 0;
     ever_joined_ = true;
     joined_at_ = looked_at_;
 }
@@ -114,7 +115,7 @@ void GapRecovery::snapshot_joined() {
 void GapRecovery::reset() {
     gap_ended();
     snapshot_ = Snapshot::none;
-    failures_ = 0;
+    failures_ = without_ = 0;
 }
 
 }  // namespace millrace

@@ -60,8 +60,17 @@ class GapRecovery {
     void snapshot_progressed() { progressed_ = true; }
     // All of it is there, but the live stream has not come as far yet: it is waited for.
     void snapshot_waits() { snapshot_ = Snapshot::waiting; progressed_ = true; }
-    // It cannot be used; another one is wanted, after a pause.
-    void snapshot_failed(RecoveryCounter why);
+    // It cannot be used; another one is wanted, after a pause. `has_none`: the server gave none, and not merely
+    // one that does not reach far enough.
+    void snapshot_failed(RecoveryCounter why, bool has_none = true);
+    // One is wanted, and every server has given none in turn.
+    [[nodiscard]] bool all_servers_failed() const {
+        return snapshot_ == Snapshot::wanted && without_ >= config_.snapshot_servers && has_snapshots();
+    }
+    // Its messages have begun to come.
+    [[nodiscard]] bool snapshot_begun() const {
+        return snapshot_ == Snapshot::loading || snapshot_ == Snapshot::waiting;
+    }
     void snapshot_joined();
     // A new session: nothing of the old one is wanted.
     void reset();
@@ -100,6 +109,7 @@ class GapRecovery {
     std::uint8_t snapshot_server_ = 0;
     std::uint32_t snapshot_id_ = 0;
     std::uint32_t failures_ = 0;    // in a row
+    std::uint32_t without_ = 0;     // servers in a row that gave none
     bool ever_joined_ = false;
     Timestamp joined_at_ = 0;
     Timestamp looked_at_ = 0;       // when a snapshot was last thought of

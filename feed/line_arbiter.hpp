@@ -44,6 +44,9 @@ concept ArbiterSink = requires(S& sink, const MessageRun& run, SequenceRange mis
     sink.on_new_session();   // or a stream that began anew under the same session
     sink.on_contradiction();  // sequence numbers go on where byte offsets do not
 };
+// A sink that has messages of its own waiting settles them before a gap behind them is given up.
+template <class S>
+concept SettlingSink = requires(S& sink) { sink.on_giving_up(); };
 // A sink may also want every copy of messages that is not handed on, or not yet, to compare it.
 template <class S>
 concept CopySink = requires(S& sink, LineId line, SequenceNumber first, std::uint32_t count,
@@ -107,6 +110,11 @@ class LineArbiter {
     }
     // The line that brings what was asked for again, behind the feed's own lines.
     [[nodiscard]] bool is_recovery_line(LineId line) const { return recovers_ && line + 1U == lines_.size(); }
+    // Messages that were handed on, and that the sink had to drop.
+    void note_given_up(SequenceRange range) {
+        gaps_.open({range, GapEnd::given_up, 0, 0, now_, now_});
+        gaps_.count_end(GapEnd::given_up);
+    }
     // The gaps from number `first` of the log on that were given up are made good by a snapshot.
     void heal_gaps(std::uint64_t first) { gaps_.heal(first, now_); }
 
@@ -473,6 +481,7 @@ void LineArbiter::drain(Sink& sink) {
 // The missing range that ends before `until` will not come.
 template <ArbiterSink Sink>
 void LineArbiter::give_up(SequenceNumber until, GapEnd why, Sink& sink) {
+    if constexpr (SettlingSink<Sink>) sink.on_giving_up();
     const SequenceRange missing{next_, until - 1};
     messages_lost_ += missing.size() - (planted(Bug::lost_one_short) ? 1 : 0);
     if (missing.first == 1) forgive_late_join(missing);

@@ -23,6 +23,7 @@
 #include "millrace/feed/line_watch.hpp"
 #include "millrace/feed/message_log.hpp"
 #include "millrace/feed/packet.hpp"
+#include "millrace/feed/server_problem.hpp"
 #include "millrace/feed/session_config.hpp"
 #include "millrace/feed/symbol_directory.hpp"
 
@@ -102,7 +103,7 @@ class Session {
     }
     void on_snapshot_message(std::uint32_t id, std::span<const std::uint8_t> message);
     void on_snapshot_end(std::uint32_t id, SequenceNumber next);
-    void on_snapshot_failed(std::uint32_t id);
+    void on_snapshot_failed(std::uint32_t id, ServerProblem why = ServerProblem::cut);
 
     [[nodiscard]] const RecoveryCounters& recovery() const { return recovery_.counters(); }
     // The feed contradicted itself, and the policy says that nothing is applied any more.
@@ -124,10 +125,12 @@ class Session {
         arbiter_.on_time(now, sink);
     }
 
-    // Nothing more will come: what is missing is given up, what is held is delivered.
+    // Nothing more will come: what is missing is given up, what is held is delivered, and what waits for a snapshot
+    // is shown on books that say that they are not exact.
     void finish() {
         Sink sink{*this};
         arbiter_.finish(sink);
+        settle_log();
     }
 
     // The symbol's book, or null while it has none.
@@ -157,6 +160,7 @@ class Session {
     struct Sink {
         Session& session;
         void on_run(const MessageRun& run) { session.apply_run(run); }
+        void on_giving_up() { session.settle_log(); }
         void on_given_up(SequenceRange missing) { session.give_up(missing); }
         void on_new_session() { session.begin_session(); }
         void on_copy(LineId, SequenceNumber first, std::uint32_t count, std::span<const std::uint8_t> blocks) {
@@ -182,8 +186,10 @@ class Session {
         if (repair_ != Repair::none) repair_more(arbiter_.next_expected());
     }
     void begin_session() {
-        if (!planted(Bug::log_survives_session)) drop_log();
+        if (!planted(Bug::log_survives_session)) settle_log();
         repair_ = Repair::none;
+        flows_ = false;
+        given_up_in_repair_ = 0;
         join_at_ = 0;
         differ_to_ = 0;
         recovery_.reset();
@@ -202,13 +208,17 @@ class Session {
     }
     void ask_again(Timestamp now, std::optional<RecoveryRequest>& request);
     void join_snapshot();
-    // What waited is in the snapshot that is to come.
-    void drop_log() {
-        messages_[MessageCounter::superseded] += log_.size();
-        log_.clear();
-    }
-    void log_message(std::span<const std::uint8_t> message, SequenceNumber sequence, bool last_in_packet);
+    void apply_log();
+    // The log cannot wait for the snapshot that was to contain it: it is shown on the books as they are, or, where
+    // these are being made, given up.
+    void settle_log();
+    void give_up_logged(SequenceRange range, std::uint64_t messages);
+    void let_flow();
+    // False when the message is to be applied at once.
+    [[nodiscard]] bool log_message(std::span<const std::uint8_t> message, SequenceNumber sequence,
+                                   bool last_in_packet);
     [[nodiscard]] bool waits_for_snapshot(std::span<const std::uint8_t> message) const {
+        if (flows_) return false;
         if (repair_ == Repair::all) return !planted(Bug::repair_does_not_wait);
         const OrderBook* book = book_named_by(message);
         return book != nullptr && context_.in_repair(*book);
@@ -297,14 +307,15 @@ class Session {
             ++messages_[MessageCounter::filtered];
             return;
         }
-        if (repair_ != Repair::none && waits_for_snapshot(message)) {
-            return log_message(message, sequence, last_in_packet);
+        if (repair_ != Repair::none && waits_for_snapshot(message) &&
+            log_message(message, sequence, last_in_packet)) {
+            return;
         }
         context_.header.sequence = planted(Bug::sequence_off_by_one) ? sequence + 1 : sequence;
         context_.last_in_packet = last_in_packet;
         count(builder_.apply(message, hint));
         // What was found out just now, the snapshot under way may not have made good.
-        if (repair_ != Repair::none && context_.suspects() != suspects_repaired_) repair_more(sequence + 1);
+        if (repair_ != Repair::none && !flows_ && context_.suspects() != suspects_repaired_) repair_more(sequence + 1);
     }
     void count(Applied applied) {
         switch (applied) {
@@ -329,8 +340,11 @@ class Session {
     GapRecovery recovery_;
     MessageLog log_;
     Repair repair_ = Repair::none;
+    bool flows_ = false;                 // no server has a snapshot: until the next request nothing waits for one
+    std::uint64_t given_up_in_repair_ = 0;  // messages that the snapshot to come stands in for
     SequenceNumber differ_to_ = 0;       // the last message of which two copies are not the same
     SequenceNumber repair_from_ = 0;     // a snapshot has to hold everything before this one
+    SequenceNumber logged_to_ = 0;       // the last message that was logged
     SequenceNumber join_at_ = 0;         // the snapshot that is complete holds everything before this one
     std::uint64_t first_gap_ = 0;        // of the gap log, that the repair makes good
     std::uint64_t suspects_repaired_ = 0;

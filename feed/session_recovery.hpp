@@ -27,14 +27,20 @@ std::optional<RecoveryRequest> Session<Venue, Handler>::next_request(Timestamp n
     if (join_at_ != 0) join_snapshot();
     repair_suspects();
     if (!request) ask_again(now, request);
+    if (repair_ != Repair::none && !flows_ && recovery_.all_servers_failed()) let_flow();
     return request;
 }
 
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::ask_again(Timestamp now, std::optional<RecoveryRequest>& request) {
     RecoveryRequest ask;
-    switch (recovery_.ask_snapshot(arbiter_.session(), repair_from_, now, ask)) {
-        case GapRecovery::Advice::ask: request = ask; break;
+    // What was shown meanwhile, the snapshot has to hold.
+    const SequenceNumber from = flows_ ? std::max(repair_from_, arbiter_.next_expected()) : repair_from_;
+    switch (recovery_.ask_snapshot(arbiter_.session(), from, now, ask)) {
+        case GapRecovery::Advice::ask:
+            request = ask;
+            if (std::exchange(flows_, false)) begin_repair(repair_, from);
+            break;
         case GapRecovery::Advice::give_up: join_at_ = 0; break;
         case GapRecovery::Advice::wait: break;
     }
@@ -74,7 +80,7 @@ void Session<Venue, Handler>::watch_gap(Timestamp now, Sink& sink) {
 // From here on the books concerned wait for a snapshot that holds everything before `from`.
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::begin_repair(Repair repair, SequenceNumber from) {
-    drop_log();
+    settle_log();
     if (repair == Repair::some && context_.distrusts_new_books()) {
         repair = Repair::all;
         if (repair_ != Repair::all) first_gap_ = arbiter_.gaps().total() - (arbiter_.gap_open() ? 1 : 0);
@@ -89,7 +95,7 @@ void Session<Venue, Handler>::begin_repair(Repair repair, SequenceNumber from) {
     repair_from_ = std::max(from, differ_to_ + 1);
     if (join_at_ != 0 && join_at_ < repair_from_) {
         join_at_ = 0;
-        recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
+        recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old, false);
     }
     suspects_repaired_ = context_.suspects();
     static_cast<void>(context_.begin_repair(repair == Repair::all));
@@ -104,13 +110,67 @@ void Session<Venue, Handler>::repair_suspects() {
 }
 
 template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::log_message(std::span<const std::uint8_t> message, SequenceNumber sequence,
+bool Session<Venue, Handler>::log_message(std::span<const std::uint8_t> message, SequenceNumber sequence,
                                           bool last_in_packet) {
-    if (log_.push({sequence, context_.header.received_at, last_in_packet, message})) return;
+    if (log_.push({sequence, context_.header.received_at, last_in_packet, message})) {
+        logged_to_ = sequence;
+        return true;
+    }
     // No room: a snapshot has to reach beyond this message too.
     ++recovery_.counters()[RecoveryCounter::backlog_full];
-    ++messages_[MessageCounter::superseded];
+    const EventHeader header = context_.header;
     begin_repair(repair_, sequence + 1);
+    context_.header = header;
+    if (!recovery_.snapshot_begun()) return false;
+    give_up_logged({sequence, sequence}, 1);
+    return true;
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::settle_log() {
+    if (log_.size() == 0) return;
+    if (!recovery_.snapshot_begun()) {
+        // Contradictions are to be expected now.
+        if (repair_ == Repair::all) context_.distrust_all(Quality::recovering);
+        apply_log();
+        if constexpr (HasOnPacketEnd<Handler>) handler_.on_packet_end();
+        return;
+    }
+    const SequenceRange waited{log_.front().sequence, logged_to_};
+    const std::uint64_t messages = log_.size();
+    log_.clear();
+    give_up_logged(waited, messages);
+}
+
+// Of a single book's repair the messages are counted, and not named: all others of that range were shown.
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::give_up_logged(SequenceRange range, std::uint64_t messages) {
+    messages_[MessageCounter::given_up] += messages;
+    given_up_in_repair_ += messages;
+    if (repair_ != Repair::all) return;
+    arbiter_.note_given_up(range);
+    handler_.on_gap(range);
+}
+
+// Every server has failed. Until one is asked again messages go to the books, which say that they are not exact.
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::let_flow() {
+    settle_log();
+    if (repair_ == Repair::all) context_.distrust_all(Quality::recovering);
+    flows_ = true;
+}
+
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::apply_log() {
+    while (log_.size() != 0) {
+        const MessageLog::Entry entry = log_.front();
+        context_.header = {};
+        context_.header.sequence = entry.sequence;
+        context_.header.received_at = entry.received_at;
+        context_.last_in_packet = entry.last_in_packet;
+        count(builder_.apply(entry.message, {}));
+        log_.pop_front();
+    }
 }
 
 template <class Venue, BookHandler Handler>
@@ -144,15 +204,16 @@ template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::on_snapshot_end(std::uint32_t id, SequenceNumber next) {
     if (!recovery_.snapshot_loads(id)) return;
     const bool too_old = next < repair_from_ && !planted(Bug::stale_snapshot_accepted);
-    if (too_old) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old);
+    if (too_old) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old, false);
     join_at_ = next;
     recovery_.snapshot_waits();
     join_snapshot();
 }
 
 template <class Venue, BookHandler Handler>
-void Session<Venue, Handler>::on_snapshot_failed(std::uint32_t id) {
-    if (recovery_.snapshot_current(id)) recovery_.snapshot_failed(RecoveryCounter::snapshots_refused);
+void Session<Venue, Handler>::on_snapshot_failed(std::uint32_t id, ServerProblem why) {
+    if (!recovery_.snapshot_current(id)) return;
+    recovery_.snapshot_failed(RecoveryCounter::snapshots_refused, why != ServerProblem::not_yet);
 }
 
 // A snapshot may be ahead of the lines: it is joined when these have come as far.
@@ -167,18 +228,15 @@ void Session<Venue, Handler>::join_snapshot() {
         ++messages_[MessageCounter::superseded];
         log_.pop_front();
     }
-    if (planted(Bug::log_forgotten)) drop_log();
+    if (planted(Bug::log_forgotten)) {
+        messages_[MessageCounter::superseded] += log_.size();
+        log_.clear();
+    }
+    messages_[MessageCounter::superseded] += given_up_in_repair_;
+    messages_[MessageCounter::given_up] -= std::exchange(given_up_in_repair_, 0);
     const bool all = std::exchange(repair_, Repair::none) == Repair::all;
     join_at_ = 0;
-    while (log_.size() != 0) {
-        const MessageLog::Entry entry = log_.front();
-        context_.header = {};
-        context_.header.sequence = entry.sequence;
-        context_.header.received_at = entry.received_at;
-        context_.last_in_packet = entry.last_in_packet;
-        count(builder_.apply(entry.message, {}));
-        log_.pop_front();
-    }
+    apply_log();
     if constexpr (HasOnPacketEnd<Handler>) handler_.on_packet_end();
     context_.end_repair();
     recovery_.snapshot_joined();

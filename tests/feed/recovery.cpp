@@ -276,6 +276,99 @@ TEST_CASE("recovery: a message lost while a snapshot is on its way needs a later
     CHECK(f.session.book("A")->order_count() == 6);
 }
 
+TEST_CASE("recovery: what waits for a snapshot that no server has begun is shown at the next gap, on flagged books") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    REQUIRE(f.ask(0));
+    static_cast<void>(f.recorder.take());
+    f.send(packet(6, {add_a(104)}), 3000);
+    f.send(packet(7, {add_a(105)}), 5000);
+    static_cast<void>(f.ask(1));
+    CHECK(f.recorder.take() == Log{"book A 3 101 recovering", "book A 4 102 recovering", "gap 5-5"});
+    CHECK(f.session.messages()[MessageCounter::held] == 2);
+    f.session.finish();
+    CHECK(f.recorder.take() == Log{"book A 6 104 recovering", "book A 7 105 recovering"});
+    CHECK(f.session.messages()[MessageCounter::held] == 0);
+    CHECK(f.session.messages()[MessageCounter::superseded] == 0);
+    CHECK(f.session.messages()[MessageCounter::given_up] == 0);
+    CHECK(f.session.arbiter().gaps().ended(GapEnd::given_up) == 2);
+}
+
+TEST_CASE("recovery: what a later snapshot has to contain is named as given up until one has") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    f.session.on_snapshot_begin(request->id);
+    f.session.on_snapshot_message(request->id, directory(1, "A"));
+    static_cast<void>(f.recorder.take());
+    f.send(packet(6, {add_a(104)}), 3000);
+    f.send(packet(7, {add_a(105)}), 5000);
+    static_cast<void>(f.ask(1));
+    CHECK(f.recorder.take() == Log{"gap 3-4", "gap 5-5"});
+    CHECK(f.session.messages()[MessageCounter::given_up] == 2);
+    CHECK(f.session.arbiter().gaps().ended(GapEnd::given_up) == 3);
+    f.session.on_snapshot_end(request->id, 4);
+    const auto again = f.ask(10 * kMs);
+    REQUIRE(again);
+    f.snapshot(again->id, {directory(1, "A"), add_a(100), add_a(101), add_a(102), add_a(103)}, 6);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.messages()[MessageCounter::given_up] == 0);
+    CHECK(f.session.messages()[MessageCounter::superseded] == 2);
+    CHECK(f.session.arbiter().gaps().ended(GapEnd::snapshot) == 3);
+    CHECK(f.session.arbiter().gaps().ended(GapEnd::given_up) == 0);
+}
+
+TEST_CASE("recovery: once every snapshot server has failed messages flow on, flagged, until one is asked again") {
+    Fixture f(recovering(0, 2));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    const auto first = f.ask(0);
+    REQUIRE(first);
+    static_cast<void>(f.recorder.take());
+    f.session.on_snapshot_failed(first->id, ServerProblem::token);
+    CHECK_FALSE(f.ask(1));
+    CHECK(f.recorder.take().empty());  // there is another server
+    const auto second = f.ask(6 * kMs);
+    REQUIRE(second);
+    CHECK(second->server != first->server);
+    f.session.on_snapshot_failed(second->id, ServerProblem::unreachable);
+    CHECK_FALSE(f.ask(7 * kMs));
+    CHECK(f.recorder.take() == Log{"book A 3 101 recovering", "book A 4 102 recovering"});
+    f.send(packet(5, {add_a(103)}), 3000);
+    CHECK(f.recorder.take() == Log{"book A 5 103 recovering"});
+    CHECK(f.session.recovering());
+    const auto third = f.ask(40 * kMs);
+    REQUIRE(third);
+    CHECK(third->first == 6);  // what was shown meanwhile the snapshot has to hold
+    f.send(packet(6, {add_a(104)}), 4000);
+    CHECK(f.recorder.take().empty());
+    f.snapshot(third->id, {directory(1, "A"), add_a(100), add_a(101), add_a(102), add_a(103)}, 6);
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    CHECK(f.session.book("A")->order_count() == 5);
+    CHECK(f.session.messages()[MessageCounter::superseded] == 0);
+    CHECK(f.session.faults() == FaultCounters{});
+}
+
+TEST_CASE("recovery: a server that has no snapshot new enough yet is waited for") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    const auto request = f.ask(0);
+    f.session.on_snapshot_failed(next_id(request), ServerProblem::not_yet);
+    CHECK_FALSE(f.ask(1));
+    CHECK(f.session.messages()[MessageCounter::held] == 2);
+    const auto again = f.ask(6 * kMs);
+    REQUIRE(again);
+    CHECK(again->first == 3);
+}
+
 TEST_CASE("recovery: a full backlog is counted, and left to a later snapshot") {
     Fixture f(recovering(0, 1));
     f.send(packet(1, {directory(1, "A")}), 0);

@@ -341,7 +341,8 @@ class Simulation {
         const std::uint64_t lost = session_->arbiter().messages_lost();
         const std::uint64_t logged = m[held] - session_->arbiter().messages_held();
         const std::uint64_t passed =
-            m[delivered] + m[filtered] + m[unknown] + m[malformed] + m[superseded] + logged + lost;
+            m[delivered] + m[filtered] + m[unknown] + m[malformed] + m[superseded] + m[given_up] + logged +
+            lost;
         if (day != day_seen_) {
             const std::uint64_t whole_day = day_seen_ == 0 ? 0 : handed_end_[day_seen_] - 1;
             passed_before_ += whole_day;

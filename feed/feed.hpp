@@ -46,6 +46,14 @@ struct LineStats {
     }
 };
 
+// What was wrong with a server, and how often.
+struct ServerTrouble {
+    bool snapshots = false;  // else retransmissions are asked of it
+    GroupConfig server;
+    ServerProblem problem = ServerProblem::none;
+    std::uint64_t times = 0;
+};
+
 // Both ledgers of a feed, as any thread may read them while it runs.
 struct FeedStats {
     MessageCounters messages;
@@ -128,6 +136,9 @@ class FeedHandler {
         const Counters counters = published_.read();
         return {counters.messages, lines_of(counters)};
     }
+    // On any thread, after start(): what was wrong with which server that was asked for what was missed. Lines by
+    // TCP count theirs in LineStats (ReceiveCounter::refused, failed).
+    [[nodiscard]] std::vector<ServerTrouble> troubles() const;
     // On the thread that polls: how often a TCP line that had been lost was there again.
     [[nodiscard]] std::uint64_t reconnects(LineId line) const {
         if (line >= config_.lines.size() || !config_.lines[line].soup) return 0;
@@ -303,6 +314,8 @@ void FeedHandler<Venue, Handler>::keep_up(Timestamp now, Tap& tap) {
         // What fails is tried again at the next look; meanwhile the line is silent.
         if (has_to_reopen(i)) upkeep_[i].wanted = !reopen_now(i, tap);
     }
+    // A line by TCP may fail without a packet.
+    if (receiver_ != nullptr) publish();
 }
 
 template <class Venue, BookHandler Handler>
@@ -409,6 +422,23 @@ auto FeedHandler<Venue, Handler>::counters_now() const -> Counters {
         if (receiver_ != nullptr && i < config_.lines.size()) now.lines[i].received = receiver_->counters(line);
     }
     return now;
+}
+
+template <class Venue, BookHandler Handler>
+std::vector<ServerTrouble> FeedHandler<Venue, Handler>::troubles() const {
+    std::vector<ServerTrouble> out;
+    if (recovery_ == nullptr) return out;
+    std::vector<GroupConfig> servers = config_.recovery.retransmit;
+    servers.insert(servers.end(), config_.recovery.retransmit_tcp.begin(), config_.recovery.retransmit_tcp.end());
+    servers.insert(servers.end(), config_.recovery.snapshot.begin(), config_.recovery.snapshot.end());
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+        for (std::size_t p = 1; p < kServerProblems.size(); ++p) {
+            const auto problem = static_cast<ServerProblem>(p);
+            const std::uint64_t times = recovery_->problems().times(i, problem);
+            if (times != 0) out.push_back({i >= config_.recovery.retransmit_count(), servers[i], problem, times});
+        }
+    }
+    return out;
 }
 
 template <class Venue, BookHandler Handler>

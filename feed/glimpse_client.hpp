@@ -24,11 +24,11 @@ class GlimpseClient final : public SnapshotClient {
     void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, SnapshotSink& sink) override {
         Messages messages{*this, sink};
         client_.on_bytes(bytes, now, messages);
-        if (client_.wants_close()) on_closed();
+        look_at_login();
     }
     void on_time(Timestamp now) override {
         client_.on_time(now);
-        if (client_.wants_close()) on_closed();
+        look_at_login();
     }
 
   private:
@@ -38,6 +38,10 @@ class GlimpseClient final : public SnapshotClient {
         config.session.clear();
         config.first = 1;
         return config;
+    }
+    void look_at_login() {
+        if (!client_.wants_close()) return;
+        fail(client_.problem() == ServerProblem::none ? ServerProblem::cut : client_.problem());
     }
     struct Messages {
         GlimpseClient& client;
@@ -51,8 +55,9 @@ class GlimpseClient final : public SnapshotClient {
             const char* digits = reinterpret_cast<const char*>(message.data()) + 1;
             const auto next = message.size() == kEndOfSnapshot ? soup::parse_number({digits, kEndOfSnapshot - 1})
                                                                : std::nullopt;
-            client.state_ = next ? State::done : State::failed;
-            if (next) sink.on_snapshot_end(*next);
+            if (!next) return client.fail(ServerProblem::nonsense);
+            client.state_ = State::done;
+            sink.on_snapshot_end(*next);
         }
     };
 

@@ -12,6 +12,7 @@
 
 #include "millrace/core/types.hpp"
 #include "millrace/feed/gap_recovery.hpp"
+#include "millrace/feed/server_problem.hpp"
 
 namespace millrace {
 
@@ -34,6 +35,8 @@ class SnapshotClient {
     virtual ~SnapshotClient() = default;
 
     [[nodiscard]] State state() const { return state_; }
+    // Why it failed.
+    [[nodiscard]] ServerProblem problem() const { return problem_; }
     // Bytes to send; tell how many were taken.
     [[nodiscard]] virtual std::span<const std::uint8_t> output() const = 0;
     virtual void sent(std::size_t bytes, Timestamp now) = 0;
@@ -41,9 +44,7 @@ class SnapshotClient {
     virtual void on_connecting(Timestamp now) = 0;
     virtual void on_connected(Timestamp now) = 0;
     // Before the end of the snapshot that is a failure.
-    virtual void on_closed() {
-        if (state_ == State::going) state_ = State::failed;
-    }
+    virtual void on_closed() { fail(ServerProblem::cut); }
     virtual void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, SnapshotSink& sink) = 0;
     virtual void on_time(Timestamp now) = 0;
     // To be called again and again: hands over at most `bytes` of messages, each behind two more, that could not
@@ -54,7 +55,17 @@ class SnapshotClient {
     }
 
   protected:
+    // The first reason counts.
+    void fail(ServerProblem why) {
+        if (state_ != State::going) return;
+        state_ = State::failed;
+        problem_ = why;
+    }
+
     State state_ = State::going;
+
+  private:
+    ServerProblem problem_ = ServerProblem::none;
 };
 
 // Who logs in at the snapshot servers, as far as they ask.

@@ -49,7 +49,7 @@ bool SoupClient::accept(std::span<const std::uint8_t> payload) {
     const bool same_session = session_.empty() || session == session_;
     // The server's number counts. One below what was asked for would repeat messages.
     if (!number || !same_session || *number < next_) {
-        fail(SoupCounter::refused);
+        refuse(ServerProblem::session);
         return false;
     }
     session_ = session;
@@ -57,15 +57,15 @@ bool SoupClient::accept(std::span<const std::uint8_t> payload) {
     state_ = State::live;
     failures_ = 0;
     ++counters_[SoupCounter::logins];
+    problem_ = ServerProblem::none;
     return true;
 }
 
 void SoupClient::reject(std::span<const std::uint8_t> payload) {
     const char why = payload.empty() ? ' ' : static_cast<char>(payload[0]);
     if (why == soup::kNotAuthorised) {
-        ++counters_[SoupCounter::refused];
+        refuse(ServerProblem::login);
         state_ = State::rejected;
-        wants_close_ = true;
         return;
     }
     // The session is over: what there is now begins at 1, unless the config insists.
@@ -73,13 +73,21 @@ void SoupClient::reject(std::span<const std::uint8_t> payload) {
         session_.clear();
         next_ = std::min<SequenceNumber>(config_.first, 1);
     }
-    fail(SoupCounter::refused);
+    refuse(ServerProblem::session);
 }
 
 void SoupClient::fail(SoupCounter why) {
     if (wants_close_) return;
     ++counters_[why];
+    problem_ = why == SoupCounter::broken            ? ServerProblem::nonsense
+               : state_ == State::connecting ? ServerProblem::unreachable
+                                                     : ServerProblem::silent;
     wants_close_ = true;
+}
+
+void SoupClient::refuse(ServerProblem why) {
+    fail(SoupCounter::refused);
+    problem_ = why;
 }
 
 void SoupClient::on_closed(Timestamp now) {
@@ -87,7 +95,10 @@ void SoupClient::on_closed(Timestamp now) {
         wants_close_ = false;
         return;
     }
-    if (!wants_close_) ++counters_[SoupCounter::cut];
+    if (!wants_close_) {
+        ++counters_[SoupCounter::cut];
+        problem_ = state_ == State::connecting ? ServerProblem::unreachable : ServerProblem::cut;
+    }
     wants_close_ = false;
     state_ = State::waiting;
     const Nanoseconds pause = std::min(config_.retry_ns << std::min(failures_, 16U), config_.retry_max_ns);

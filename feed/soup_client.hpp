@@ -14,6 +14,7 @@
 #include "millrace/core/types.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/framing/soupbintcp.hpp"
+#include "millrace/feed/server_problem.hpp"
 
 namespace millrace {
 
@@ -93,6 +94,8 @@ class SoupClient {
     [[nodiscard]] SequenceNumber next() const { return next_; }
     [[nodiscard]] const std::string& session() const { return session_; }
     [[nodiscard]] const SoupCounters& counters() const { return counters_; }
+    // What was wrong with the server last; none since it accepted the login.
+    [[nodiscard]] ServerProblem problem() const { return problem_; }
 
   private:
     template <SoupSink Sink>
@@ -119,6 +122,7 @@ class SoupClient {
     [[nodiscard]] bool accept(std::span<const std::uint8_t> payload);
     void reject(std::span<const std::uint8_t> payload);
     void fail(SoupCounter why);
+    void refuse(ServerProblem why);
     void say(char type, std::span<const std::uint8_t> payload = {});
 
     SoupClientConfig config_;
@@ -136,6 +140,7 @@ class SoupClient {
     std::vector<std::uint8_t> out_;
     std::size_t out_sent_ = 0;
     SoupCounters counters_;
+    ServerProblem problem_ = ServerProblem::none;
 };
 
 }  // namespace millrace

@@ -77,6 +77,12 @@ void tell_ready(const std::string& file) {
     }
 }
 
+void tell_troubles(const Feeds& feeds) {
+    for (const auto& feed : feeds) {
+        for (const std::string& line : feed->new_troubles()) tell("{}", line);
+    }
+}
+
 // Until a signal, the duration, or the end of every session.
 void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals) {
     constexpr auto kLook = std::chrono::milliseconds(50);
@@ -91,6 +97,7 @@ void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals)
         const Timestamp now = MonotonicClock::now();
         if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration)
             return;
+        tell_troubles(feeds);
         const auto stopped = [](const auto& feed) { return feed->stopped(); };
         if (std::any_of(feeds.begin(), feeds.end(), stopped)) return;
         const bool ended =
@@ -164,6 +171,7 @@ ExitCode run_live(const LiveOptions& options) {
     tell_ready(options.ready_file);
     watch(feeds, options, signals);
     for (const auto& feed : feeds) feed->stop();
+    tell_troubles(feeds);
     return report(feeds, options);
 }
 

@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -36,6 +37,8 @@ class LiveFeed {
     // The feed contradicted itself, and quality.suspect says to stop then.
     [[nodiscard]] virtual bool stopped() const = 0;
     [[nodiscard]] virtual BookPage turn_page() = 0;
+    // What is wrong with its servers, a line each; what was said before is not said again.
+    [[nodiscard]] virtual std::vector<std::string> new_troubles() = 0;
     // Joins the decoder thread. Then, and not before, the two below may be called.
     virtual void stop() = 0;
     [[nodiscard]] virtual FeedSummary summary() const = 0;
@@ -114,7 +117,20 @@ class LiveVenueFeed final : public LiveFeed {
             }
         }
         if (sinks_ != nullptr) feed.sinks = sinks_->summaries();
+        for (const Trouble& trouble : all_troubles()) {
+            feed.troubles.push_back({trouble.server, std::string(info(trouble.problem).name), trouble.times});
+        }
         return feed;
+    }
+    [[nodiscard]] std::vector<std::string> new_troubles() override {
+        std::vector<std::string> lines;
+        for (const Trouble& trouble : all_troubles()) {
+            if (!told_.insert({trouble.server, trouble.problem}).second) continue;
+            const ServerProblemInfo& what = info(trouble.problem);
+            lines.push_back(config_.name + ": " + trouble.server + " " + std::string(what.says) + "; " +
+                            std::string(what.try_this));
+        }
+        return lines;
     }
 
     [[nodiscard]] std::string recording() const override {
@@ -129,6 +145,29 @@ class LiveVenueFeed final : public LiveFeed {
     }
 
   private:
+    struct Trouble {
+        std::string server;
+        ServerProblem problem;
+        std::uint64_t times;
+    };
+    [[nodiscard]] std::vector<Trouble> all_troubles() const {
+        std::vector<Trouble> out;
+        for (const ServerTrouble& trouble : feed_.troubles()) {
+            const std::string kind = trouble.snapshots ? "snapshot server " : "retransmission server ";
+            out.push_back({kind + trouble.server.text(), trouble.problem, trouble.times});
+        }
+        const std::vector<LineStats> lines = feed_.stats().lines;
+        for (std::size_t i = 0; i < config_.lines.size(); ++i) {
+            if (!config_.lines[i].soup) continue;
+            const std::string server = "line " + config_.lines[i].name + ", server " + config_.lines[i].soup->text();
+            const std::uint64_t refused = lines[i].received[net::ReceiveCounter::refused];
+            const std::uint64_t failed = lines[i].received[net::ReceiveCounter::failed];
+            if (refused != 0) out.push_back({server, ServerProblem::login, refused});
+            if (failed != 0) out.push_back({server, ServerProblem::unreachable, failed});
+        }
+        return out;
+    }
+
     // How many polls pass, when they all find packets, between two looks at the drawing thread.
     static constexpr std::uint32_t kServeEvery = 256;
 
@@ -209,6 +248,7 @@ class LiveVenueFeed final : public LiveFeed {
     Timestamp first_at_ = 0;                      // likewise, as is last_at_; monotonic
     Timestamp last_at_ = 0;
     Timestamp announced_at_ = 0;      // of the session's end; decoder only
+    std::set<std::pair<std::string, ServerProblem>> told_;  // main only
     std::atomic<bool> ended_{false};    // decoder writes, main reads
     std::atomic<bool> stopped_{false};  // likewise
     std::atomic<bool> stop_{false};   // main writes, decoder reads

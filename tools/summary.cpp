@@ -76,6 +76,10 @@ Json json_of(const FeedSummary& feed) {
              {"quality", object_of(feed.quality)},
              {"digest", feed.digest.text()}};
     if (!feed.recovery.empty()) out["recovery"] = object_of(feed.recovery);
+    for (const TroubleSummary& trouble : feed.troubles) {
+        out["server_problems"].push_back(
+            {{"server", trouble.server}, {"problem", trouble.problem}, {"times", trouble.times}});
+    }
     if (!feed.backend.empty()) out["backend"] = feed.backend;
     if (feed.latency) {
         out["latency_ns"] = object_of(feed.latency->percentiles_ns);
@@ -152,6 +156,9 @@ std::string text_of(const FeedSummary& feed) {
     text += fmt::format("messages  {}\n          {}\n", feed.messages, listed(feed.by_type));
     text += gaps_text(feed);
     if (!feed.recovery.empty()) text += fmt::format("recovery  {}\n", listed(feed.recovery));
+    for (const TroubleSummary& trouble : feed.troubles) {
+        text += fmt::format("server    {}: {}, {} times\n", trouble.server, trouble.problem, trouble.times);
+    }
     text += fmt::format("drops     {}\n", listed(feed.drops()));
     text += fmt::format("ledger    {}\n", listed(ledger_of(feed)));
     text += fmt::format("faults    {}\n", listed(faults_of(feed)));

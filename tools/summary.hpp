@@ -60,6 +60,13 @@ struct SourceSummary {
     std::uint64_t bad = 0;  // what was missing, damaged or unreadable
 };
 
+// A server that did not do what was asked of it.
+struct TroubleSummary {
+    std::string server;   // what it is, and its address
+    std::string problem;  // a name of kServerProblems
+    std::uint64_t times = 0;
+};
+
 struct FeedSummary {
     std::string name;
     std::string venue;
@@ -75,6 +82,7 @@ struct FeedSummary {
     std::vector<Named> quality;                                   // books by state
     Digest digest;
     std::vector<Named> recovery;  // what it did; live only, with servers to ask
+    std::vector<TroubleSummary> troubles;  // live only
     std::string backend;          // live only
     std::optional<LatencySummary> latency;
     std::vector<SinkSummary> sinks;

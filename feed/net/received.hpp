@@ -35,9 +35,9 @@ static_assert(sizeof(Received) == 16, "descriptors travel through rings");
 // By line, on the receiving side. Written by the receiver's thread only.
 enum class ReceiveCounter : std::uint8_t {
     received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts,
-    reconnects
+    reconnects, refused, failed
 };
-inline constexpr std::array<CounterInfo, 11> kReceiveCounters{{
+inline constexpr std::array<CounterInfo, 13> kReceiveCounters{{
     {"received", "packets", "datagrams taken from the kernel"},
     {"bytes", "bytes", "payload of these"},
     {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
@@ -49,6 +49,8 @@ inline constexpr std::array<CounterInfo, 11> kReceiveCounters{{
     {"socket_errors", "times", "the socket reported an error; reception went on"},
     {"restarts", "times", "the line was opened anew: its interface had changed, or its receiver had failed"},
     {"reconnects", "times", "a TCP server that had been lost was there again, and accepted the login"},
+    {"refused", "times", "a TCP server refused the login"},
+    {"failed", "times", "a TCP server could not be reached, was silent, hung up, or no longer had the session"},
 }};
 using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
 

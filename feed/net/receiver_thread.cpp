@@ -88,6 +88,7 @@ void ReceiverThread::receive() {
         published_.publish(counters);
         static_cast<void>(out_.push(received));
     };
+    std::uint64_t failures = 0;  // of a TCP line, as published
     Timestamp before = 0;  // when the last poll that found nothing began; 0 after one that found something
     while (!stop_.load(std::memory_order_relaxed)) {
         std::uint32_t buffer = 0;
@@ -97,6 +98,10 @@ void ReceiverThread::receive() {
             published_.publish(counters);
             before = 0;
             continue;
+        }
+        if (counters[ReceiveCounter::refused] + counters[ReceiveCounter::failed] != failures) {
+            failures = counters[ReceiveCounter::refused] + counters[ReceiveCounter::failed];
+            published_.publish(counters);
         }
         // release: pairs with idle_at(); everything received before `before` is in the ring already.
         if (before != 0) idle_at_.store(before, std::memory_order_release);

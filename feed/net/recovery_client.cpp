@@ -26,7 +26,8 @@ RecoveryClient::RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const
                                const RecoveryConfig& config, LineId line, std::uint32_t buffer_bytes)
     : protocol_(std::move(protocol)), servers_(servers), line_(line), timeout_ns_(config.snapshot_timeout_ns),
       arena_(kBuffers, (std::max(buffer_bytes, 2'048U) + kBufferHead + 63) / 64 * 64, HugePages::off), requests_(64),
-      answers_(std::size_t{kBuffers} + 64), back_(kBuffers) {
+      answers_(std::size_t{kBuffers} + 64), back_(kBuffers),
+      problems_(servers.retransmit_count() + servers.snapshot.size()) {
     for (std::uint32_t i = kBuffers; i > 0; --i) free_.push_back(i - 1);
     for (const GroupConfig& server : servers.retransmit) {
         udp_.push_back(connect_to(server, SOCK_DGRAM));
@@ -53,7 +54,7 @@ void RecoveryClient::run() {
         } catch (const std::exception&) {
             // No memory for a connection: as if the server had hung up.
             gap_fill_.reset();
-            end_snapshot(Answer::Kind::failed, 0);
+            end_snapshot(Answer::Kind::failed, 0, ServerProblem::cut);
         }
         published_.publish(counters_);
         polled_.clear();
@@ -91,12 +92,16 @@ void RecoveryClient::send_request(const RecoveryRequest& request) {
 }
 
 void RecoveryClient::receive_packets() {
-    for (const Socket& socket : udp_) {
+    for (std::size_t server = 0; server < udp_.size(); ++server) {
         while (!free_.empty()) {
             const std::uint32_t buffer = free_.back();
             const std::size_t room = arena_.buffer_bytes() - kBufferHead;
-            const long size = recv(socket.fd(), arena_[buffer] + kBufferHead, room, MSG_DONTWAIT | MSG_TRUNC);
-            if (size < 0) break;  // nothing there, or nobody listens there
+            const long size =
+                recv(udp_[server].fd(), arena_[buffer] + kBufferHead, room, MSG_DONTWAIT | MSG_TRUNC);
+            if (size < 0) {
+                if (errno == ECONNREFUSED) problems_.note(server, ServerProblem::unreachable);
+                break;  // nothing there, or nobody listens there
+            }
             if (hand_over_packet(buffer, static_cast<std::size_t>(size))) free_.pop_back();
         }
     }
@@ -126,6 +131,7 @@ bool RecoveryClient::hand_over_packet(std::uint32_t buffer, std::size_t bytes) {
 void RecoveryClient::begin_gap_fill(const RecoveryRequest& request) {
     const std::size_t server = request.server - udp_.size();
     if (server >= servers_.retransmit_tcp.size()) return;
+    gap_fill_server_ = request.server;
     cutter_ = protocol_->packet_cutter();
     gap_fill_ = std::make_unique<TcpStream>(servers_.retransmit_tcp[server], servers_.backend);
     request_sent_ = 0;
@@ -134,7 +140,8 @@ void RecoveryClient::begin_gap_fill(const RecoveryRequest& request) {
 void RecoveryClient::go_on_with_gap_fill() {
     if (gap_fill_ == nullptr) return;
     bool good = true;
-    if (gap_fill_->state() == TcpStream::State::open) {
+    const bool opened = gap_fill_->state() == TcpStream::State::open;
+    if (opened) {
         request_sent_ += gap_fill_->send(std::span(request_).subspan(request_sent_));
         while (good && free_.size() > kBuffersForPackets) {
             const auto bytes = gap_fill_->receive();
@@ -142,6 +149,10 @@ void RecoveryClient::go_on_with_gap_fill() {
             good = cutter_->on_bytes(bytes, arena_.buffer_bytes() - kBufferHead,
                                      [this](std::span<const std::uint8_t> packet) { hand_over_copy(packet); });
         }
+    }
+    if (!good) problems_.note(gap_fill_server_, ServerProblem::nonsense);
+    if (!opened && gap_fill_->state() == TcpStream::State::closed) {
+        problems_.note(gap_fill_server_, ServerProblem::unreachable);
     }
     // Its end is no failure: whether all has come shows in what is missing.
     if (!good || gap_fill_->state() == TcpStream::State::closed) gap_fill_.reset();
@@ -161,9 +172,12 @@ void RecoveryClient::hand_over_copy(std::span<const std::uint8_t> packet) {
 void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp now) {
     if (filling_ != kNoBuffer) free_.push_back(std::exchange(filling_, kNoBuffer));
     filled_ = 0;
+    // The one before was waited for in vain.
+    if (snapshot_ != nullptr) note_snapshot_problem(connected_ ? ServerProblem::silent : ServerProblem::unreachable);
     snapshot_id_ = request.id;
+    snapshot_server_ = request.server % servers_.snapshot.size();
     snapshot_ = protocol_->snapshot_client(request, {servers_.username, servers_.password, servers_.token, timeout_ns_});
-    tcp_ = std::make_unique<TcpStream>(servers_.snapshot[request.server % servers_.snapshot.size()], servers_.backend);
+    tcp_ = std::make_unique<TcpStream>(servers_.snapshot[snapshot_server_], servers_.backend);
     snapshot_->on_connecting(now);
     connected_ = false;
     begun_ = false;
@@ -176,11 +190,12 @@ void RecoveryClient::tell_begin() {
     tell(Answer::Kind::begin);
 }
 
-void RecoveryClient::tell(Answer::Kind kind, SequenceNumber next) {
+void RecoveryClient::tell(Answer::Kind kind, SequenceNumber next, ServerProblem problem) {
     Answer answer;
     answer.kind = kind;
     answer.id = snapshot_id_;
     answer.next = next;
+    answer.problem = problem;
     static_cast<void>(answers_.push(answer));
 }
 
@@ -217,12 +232,15 @@ void RecoveryClient::go_on_with_snapshot(Timestamp now) {
     snapshot_->on_time(now);
     flush_messages();
     if (snapshot_->state() == SnapshotClient::State::done) end_snapshot(Answer::Kind::end, messages.next.value_or(0));
-    else if (snapshot_->state() == SnapshotClient::State::failed) end_snapshot(Answer::Kind::failed, 0);
+    else if (snapshot_->state() == SnapshotClient::State::failed) {
+        end_snapshot(Answer::Kind::failed, 0, connected_ ? snapshot_->problem() : ServerProblem::unreachable);
+    }
 }
 
-void RecoveryClient::end_snapshot(Answer::Kind kind, SequenceNumber next) {
+void RecoveryClient::end_snapshot(Answer::Kind kind, SequenceNumber next, ServerProblem problem) {
     if (kind == Answer::Kind::end) tell_begin();
-    tell(kind, next);
+    if (problem != ServerProblem::none && snapshot_ != nullptr) note_snapshot_problem(problem);
+    tell(kind, next, problem);
     snapshot_.reset();
     tcp_.reset();
 }

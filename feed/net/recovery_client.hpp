@@ -23,6 +23,7 @@
 #include "millrace/feed/net/socket.hpp"
 #include "millrace/feed/net/tcp_stream.hpp"
 #include "millrace/feed/recovery_protocol.hpp"
+#include "millrace/feed/server_problem.hpp"
 
 namespace millrace::net {
 
@@ -46,6 +47,8 @@ class RecoveryClient {
     // ---- any thread ----
 
     [[nodiscard]] ReceiveCounters counters() const { return published_.read(); }
+    // By server: those asked by UDP, by TCP, and for snapshots.
+    [[nodiscard]] const ServerProblems& problems() const { return problems_; }
     void stop();
 
   private:
@@ -54,6 +57,7 @@ class RecoveryClient {
         Kind kind = Kind::packet;
         std::uint32_t id = 0;      // of the snapshot
         SequenceNumber next = 0;   // end
+        ServerProblem problem = ServerProblem::none;  // failed
         Received received;         // packet, messages: where its bytes are
     };
     static constexpr std::uint32_t kBuffers = 1024;
@@ -72,8 +76,11 @@ class RecoveryClient {
     void begin_snapshot(const RecoveryRequest& request, Timestamp now);
     void go_on_with_snapshot(Timestamp now);
     void tell_begin();
-    void tell(Answer::Kind kind, SequenceNumber next = 0);
-    void end_snapshot(Answer::Kind kind, SequenceNumber next);
+    void tell(Answer::Kind kind, SequenceNumber next = 0, ServerProblem problem = ServerProblem::none);
+    void end_snapshot(Answer::Kind kind, SequenceNumber next, ServerProblem problem = ServerProblem::none);
+    void note_snapshot_problem(ServerProblem problem) {
+        problems_.note(servers_.retransmit_count() + snapshot_server_, problem);
+    }
     [[nodiscard]] bool enough_buffers();
     // The snapshot's messages, from the client below.
     friend struct SnapshotMessages;
@@ -94,6 +101,8 @@ class RecoveryClient {
     std::unique_ptr<SnapshotClient> snapshot_;       // over tcp_
     bool connected_ = false;
     std::uint32_t snapshot_id_ = 0;
+    std::size_t snapshot_server_ = 0;
+    std::size_t gap_fill_server_ = 0;                // of all servers
     bool begun_ = false;
     std::uint32_t filling_ = kNoBuffer;              // the buffer that takes messages
     std::uint32_t filled_ = 0;
@@ -103,6 +112,7 @@ class RecoveryClient {
     SpscRing<RecoveryRequest> requests_;             // driver -> thread
     SpscRing<Answer> answers_;                       // thread -> driver
     SpscRing<std::uint32_t> back_;                   // driver -> thread: buffers to use again
+    ServerProblems problems_;                        // thread notes, any reads
     Published<ReceiveCounters> published_;           // thread writes, any reads
     std::atomic<std::uint32_t> heard_{0};            // thread sets: of this snapshot bytes came; driver clears
     std::atomic<bool> stop_{false};                  // any thread sets, the thread reads
@@ -125,7 +135,7 @@ std::size_t RecoveryClient::deliver(Session& session, Handle&& handle) {
                 break;
             }
             case Answer::Kind::end: session.on_snapshot_end(answer.id, answer.next); break;
-            case Answer::Kind::failed: session.on_snapshot_failed(answer.id); break;
+            case Answer::Kind::failed: session.on_snapshot_failed(answer.id, answer.problem); break;
         }
         const bool has_buffer = answer.kind == Answer::Kind::packet || answer.kind == Answer::Kind::messages;
         if (has_buffer) static_cast<void>(back_.push(answer.received.buffer));

@@ -108,6 +108,9 @@ bool SoupReceiver::advance(Line& line) {
     if (client.wants_close() || line.stream->state() == TcpStream::State::closed) {
         line.stream.reset();
         client.on_closed(now);
+        const bool refused = client.problem() == ServerProblem::login;
+        if (refused) ++counters_[line.id][ReceiveCounter::refused];
+        else if (client.state() != SoupClient::State::ended) ++counters_[line.id][ReceiveCounter::failed];
     }
     return !bytes.empty();
 }

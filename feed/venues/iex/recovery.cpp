@@ -90,12 +90,24 @@ void SnapClient::take(std::span<const std::uint8_t> message, SnapshotSink& sink)
     const char type = overlay<SnapHead>(message).type.value();
     if (promised_ == 0) {
         if (type == SnapStart::kType) return take_start(message);
-        return fail();  // an error, or no SNAP
+        if (type == SnapError::kType) return take_error(message);
+        return fail();
     }
     if (taken_ > promised_) return fail();
     if (type == SnapData::kType) take_data(message, sink);
     else if (type == SnapEnd::kType) take_end(message);
     else fail();
+}
+
+void SnapClient::take_error(std::span<const std::uint8_t> message) {
+    if (message.size() < sizeof(SnapError)) return fail();
+    switch (overlay<SnapError>(message).code.value()) {
+        case SnapError::kBadToken: return fail(ServerProblem::token);
+        case SnapError::kNoSuchChannel:
+        case SnapError::kNoSuchSession: return fail(ServerProblem::session);
+        case SnapError::kNotYet: return fail(ServerProblem::not_yet);
+        default: return fail(ServerProblem::cut);
+    }
 }
 
 void SnapClient::take_start(std::span<const std::uint8_t> message) {

@@ -57,7 +57,9 @@ class SnapClient final : public SnapshotClient {
     void take_data(std::span<const std::uint8_t> message, SnapshotSink& sink);
     void take_end(std::span<const std::uint8_t> message);
     void keep(std::span<const std::uint8_t> add);
-    void fail() { state_ = State::failed; }
+    void take_error(std::span<const std::uint8_t> message);
+    using SnapshotClient::fail;
+    void fail() { fail(ServerProblem::nonsense); }
 
     IexTpStream stream_;
     SnapRequest request_;

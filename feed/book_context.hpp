@@ -126,6 +126,11 @@ class BookContext {
         ++suspects_;
         refresh(book);
     }
+    // What would make this book exact has not come.
+    void distrust(OrderBook& book, Quality quality) {
+        trust_of(book).own = worst(trust_of(book).own, quality);
+        refresh(book);
+    }
     // Worth knowing, and no contradiction.
     void count(FaultCounter cause) { ++faults_[cause]; }
     // Which book is contradicted is not known: it may be any.

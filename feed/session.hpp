@@ -131,6 +131,7 @@ class Session {
         Sink sink{*this};
         arbiter_.finish(sink);
         settle_log();
+        if constexpr (requires { builder_.finish(); }) builder_.finish();
     }
 
     // The symbol's book, or null while it has none.

@@ -154,6 +154,19 @@ TEST_CASE("DEEP: a transaction changes the book when it is whole, and is then to
     CHECK(feed.book("A").order_count() == 0);
 }
 
+TEST_CASE("DEEP: a book whose transaction is not complete when nothing more comes is not live") {
+    Feed<venues::IexDeep> feed;
+    feed.level("A", Side::bid, 100, 5, true);
+    feed.level("B", Side::bid, 50, 1, true);
+    feed.level("A", Side::bid, 101, 7, false);
+    CHECK(feed.book("A").quality() == Quality::live);  // exact at its own number, which is 1
+    CHECK(feed.book("A").sequence() == 1);
+    feed.session().finish();
+    CHECK(feed.book("A").quality() == Quality::recovering);
+    CHECK(feed.book("A").top() == top(100, 5));
+    CHECK(feed.book("B").quality() == Quality::live);
+}
+
 TEST_CASE("DEEP: who asks for each step sees the book in transit, and marked as such") {
     Feed<venues::IexDeep, ToldEachStep> feed;
     feed.level("A", Side::bid, 100, 5, true);

@@ -56,6 +56,12 @@ class LevelBuilder : Notices<Handler> {
             queue = {};
         }
     }
+    // Nothing more will come: of a book whose transaction is not complete more was said than it shows.
+    void finish() {
+        for (OrderBook& book : context_.store().books()) {
+            if (pending_[value(book.instrument())].first != 0) context_.distrust(book, Quality::recovering);
+        }
+    }
     using Base::book_named_by;
     using Base::ended;
 

@@ -17,6 +17,7 @@ void look_at_records(CaptureReader& reader, VenueEvidence& evidence) {
 template <class Venue>
 VenueEvidence look_at(const std::filesystem::path& capture) {
     VenueEvidence evidence;
+    evidence.named = requires { Venue::Framing::kNamesProtocol; };
     CaptureReader reader(capture);
     if (reader.holds_records()) {
         if constexpr (WalksRecords<typename Venue::Framing>) look_at_records<Venue>(reader, evidence);

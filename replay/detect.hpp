@@ -18,10 +18,12 @@ struct VenueEvidence {
     std::uint64_t fitting = 0;  // of a known type and its length; longer only where the framing vouches for it
     std::uint64_t packets = 0;
     std::uint64_t framed = 0;  // packets whose framing holds together
+    bool named = false;        // that framing names the venue's protocol, so that heartbeats tell as well
 
     // Nearly everything fits: a new message type now and then is no reason to doubt.
     [[nodiscard]] bool convincing() const {
-        return messages > 0 && fitting * 20 >= messages * 19 && framed * 20 >= packets * 19;
+        const bool any = messages > 0 || (named && framed > 0);
+        return any && fitting * 20 >= messages * 19 && framed * 20 >= packets * 19;
     }
 };
 

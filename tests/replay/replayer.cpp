@@ -1,6 +1,7 @@
 #include "millrace/replay/replayer.hpp"
 
 #include "millrace/core/error.hpp"
+#include "millrace/feed/framing/iex_tp.hpp"
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/capture_writer.hpp"
@@ -236,6 +237,22 @@ TEST_CASE("Replayer: who says stop gets the session finished where it stands") {
     CHECK(messages[MessageCounter::delivered] > 0);
     CHECK(messages[MessageCounter::delivered] < 10'000);
     CHECK(balance(messages) == 0);
+}
+
+TEST_CASE("detect_venue: a capture of heartbeats alone is known where the framing names the protocol") {
+    const TempFile file("heartbeats.pcapng");
+    replay::CaptureWriter writer(file.path(), {"A"});
+    std::vector<std::uint8_t> room(sizeof(IexTpHeader));
+    IexTpPacketBuilder builder(room, {venues::IexDeepPlus::kProtocol, 1, 1});
+    for (Timestamp at = 1; at <= 3; ++at) REQUIRE(writer.write(0, at, kSource, kGroupA, builder.finish(at)));
+    writer.close();
+    CHECK(replay::detect_venue(file.path()) == "iex-deepplus");
+
+    const TempFile nasdaq("heartbeats-nasdaq.pcapng");
+    replay::CaptureWriter other(nasdaq.path(), {"A"});
+    REQUIRE(other.write(0, 1, kSource, kGroupA, packet(1, {})));
+    other.close();
+    CHECK(replay::detect_venue(nasdaq.path()).empty());
 }
 
 TEST_CASE("detect_venue: ITCH is known by its packets and by its records, and noise is nobody's") {

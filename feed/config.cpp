@@ -208,6 +208,12 @@ class Parser {
         if (line.soup && !by_tcp) {
             fail(*table.get("soup"), "feed.line.soup: " + feed.venue + " does not come by SoupBinTCP; write groups");
         }
+        for (const char* key : {"username", "password"}) {
+            const toml::node* node = table.get(key);
+            if (node != nullptr && !line.soup)
+                fail(*node, "feed.line." + std::string(key) +
+                                ": only a SoupBinTCP server asks for it; write soup, or leave it out");
+        }
         if (line.soup && (!line.groups.empty() || !line.interface.empty())) {
             fail(table, "feed.line.soup: a line comes by TCP or by groups; write one of them");
         }
@@ -261,6 +267,22 @@ class Parser {
         check("retransmit_tcp", means.retransmit_tcp, feed.recovery.retransmit_tcp);
         check("glimpse", means.glimpse, feed.recovery.snapshot);
         check("snap", means.snap, feed.recovery.snapshot);
+        check_logins(table, feed, means);
+    }
+    // What only another venue's servers ask for would be kept for nothing.
+    void check_logins(const toml::table& table, const FeedConfig& feed, const RecoveryMeans& means) const {
+        for (const auto& [key, used] : {std::pair{"username", means.glimpse}, std::pair{"password", means.glimpse},
+                                        std::pair{"token", means.snap}}) {
+            const toml::node* node = table.at_path("recovery." + std::string(key)).node();
+            if (node != nullptr && !used)
+                fail(*node, "feed.recovery." + std::string(key) + ": no server of " + feed.venue +
+                                " asks for it; leave it out");
+        }
+        const toml::node* requested = table.at_path("recovery.request_messages").node();
+        if (requested != nullptr && feed.session.recovery.request_messages_max > means.request_messages_max) {
+            fail(*requested, "feed.recovery.request_messages: " + feed.venue + " answers requests of at most " +
+                                 std::to_string(means.request_messages_max) + " messages");
+        }
     }
 
     // Of threads that never leave their CPU to another, each needs one of its own.

@@ -244,6 +244,19 @@ TEST_CASE("config: a venue is asked only in ways that it answers") {
          "f.toml:6: feed.line.soup: iex-tops does not come by SoupBinTCP");
 }
 
+TEST_CASE("config: a login that no server of the venue asks for, or a request that none answers, is refused") {
+    const auto text = [](const std::string& venue, const std::string& keys) {
+        return "[[feed]]\nname = \"n\"\nvenue = \"" + venue + "\"\n" + std::string(kLineA) + "[feed.recovery]\n" + keys;
+    };
+    says(text("nasdaq-itch50", "token = \"t\"\n"), "f.toml:10: feed.recovery.token: no server of nasdaq-itch50 asks");
+    says(text("iex-deep", "username = \"u\"\n"), "f.toml:10: feed.recovery.username: no server of iex-deep asks");
+    says(text("iex-deep", "password = \"p\"\n"), "f.toml:10: feed.recovery.password: no server of iex-deep asks");
+    says(text("iex-tops", "request_messages = 1001\n"),
+         "f.toml:10: feed.recovery.request_messages: iex-tops answers requests of at most 1000 messages");
+    CHECK(parse_config(text("iex-tops", "request_messages = 1000\n"), "f.toml").feeds.size() == 1);
+    says(minimal("username = \"u\"\n"), "f.toml:10: feed.line.username: only a SoupBinTCP server");
+}
+
 TEST_CASE("config: IEX's servers are asked by UDP first, then by TCP, and for snapshots") {
     const std::string text = "[[feed]]\nname = \"n\"\nvenue = \"iex-deep\"\n" + std::string(kLineA) + R"(
 [feed.recovery]

@@ -76,6 +76,13 @@ replay::ExchangeConfig exchange_config(const SimOptions& options) {
     return config;
 }
 
+// Whether files of records are its framing's.
+bool has_records(const std::string& venue) {
+    bool has = true;
+    venues::with_venue(venue, [&]<class Venue>() { has = WalksRecords<typename Venue::Framing>; });
+    return has;
+}
+
 // Whether a simulated exchange of that venue runs such a server.
 bool can_serve(const std::string& venue, const std::string& what) {
     bool can = true;
@@ -85,7 +92,7 @@ bool can_serve(const std::string& venue, const std::string& what) {
               : what == "retransmit-tcp" ? kMeans.retransmit_tcp
               : what == "glimpse"        ? kMeans.glimpse
               : what == "snap"           ? kMeans.snap
-                                         : WalksRecords<typename Venue::Framing>;
+                                         : has_records(venue);
     });
     return can;
 }
@@ -226,6 +233,10 @@ ExitCode run_sim(const SimOptions& options) {
                     "--binaryfile FILE or --serve soup=ADDRESS:PORT");
     }
     check_apart({}, {options.capture, options.binaryfile});
+    if (!options.binaryfile.empty() && !has_records(options.exchange.venue)) {
+        throw Error(ExitCode::usage, fmt::format("--binaryfile {}: {} has no files of records; give --capture FILE",
+                                                 options.binaryfile, options.exchange.venue));
+    }
     StopSignals signals;
     const replay::ExchangeConfig config = exchange_config(options);
     Output output(options, config.lines.size());

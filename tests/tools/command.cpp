@@ -82,6 +82,7 @@ TEST_CASE(
         {{"dump", text.path()}, ExitCode::format, text.path()},
         {{"sim"}, ExitCode::usage, "--multicast"},
         {{"sim", "--venue", "iex-deep", "--serve", "soup=127.0.0.1:1"}, ExitCode::usage, "iex-deep has no such server"},
+        {{"sim", "--venue", "iex-tops", "--binaryfile", "/tmp/x.itch"}, ExitCode::usage, "iex-tops has no files of records"},
         {{"live"}, ExitCode::usage, "config"},
         {{"live", "/nowhere/feed.toml"}, ExitCode::config, "/nowhere/feed.toml"},
         {{"live", bad_key.path()}, ExitCode::config, "feed.receive.bufers"},

@@ -175,7 +175,13 @@ class Output {
         const bool sent = !publisher_ || publisher_->flush(keep_on);
         if (capture_) capture_->close();
         if (records_) records_->close();
+        capture_.reset();
+        records_.reset();
         return sent;
+    }
+    // Sends what the lines still say after close().
+    void flush(const std::function<bool()>& keep_on) {
+        if (publisher_) static_cast<void>(publisher_->flush(keep_on));
     }
     [[nodiscard]] const std::optional<replay::Publisher>& publisher() const { return publisher_; }
 
@@ -225,6 +231,22 @@ nlohmann::ordered_json summary(const std::string& venue, const replay::Exchange&
     return json;
 }
 
+// Whoever is behind can still ask, and the lines say every second that nothing more comes.
+void linger(const SimOptions& options, replay::Exchange& exchange, Output& output, const std::function<bool()>& keep_on) {
+    constexpr Nanoseconds kHeartbeat = 1'000'000'000;
+    const Timestamp begin = MonotonicClock::now();
+    const auto until = begin + static_cast<Timestamp>(options.linger * 1e9);
+    Timestamp mark_at = begin + kHeartbeat;
+    while (keep_on() && MonotonicClock::now() < until) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        if (MonotonicClock::now() < mark_at) continue;
+        // Its time has come long ago on the market's clock, so that it is sent at once.
+        exchange.repeat_end(exchange.time());
+        output.flush(keep_on);
+        mark_at += kHeartbeat;
+    }
+}
+
 ExitCode run_sim(const SimOptions& options) {
     if (options.multicast.empty() && options.capture.empty() && options.binaryfile.empty() &&
         options.serve.empty()) {
@@ -265,15 +287,11 @@ ExitCode run_sim(const SimOptions& options) {
     }
     progress.clear();
     output.close(keep_on);
-    if (servers) {
-        // Whoever is behind can still ask.
-        servers->end();
-        const Timestamp until = MonotonicClock::now() + static_cast<Timestamp>(options.linger * 1e9);
-        while (keep_on() && MonotonicClock::now() < until) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        }
-    }
     nlohmann::ordered_json json = summary(config.venue, exchange, config.lines.size(), output);
+    if (servers) {
+        servers->end();
+        linger(options, exchange, output, keep_on);
+    }
     if (servers) {
         json["retransmissions"] = servers->retransmissions();
         json["snapshots"] = servers->snapshots();

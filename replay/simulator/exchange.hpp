@@ -40,6 +40,8 @@ class Exchange {
     // Sends the packets of the next burst of messages, and heartbeats where the market was quiet;
     // false after the end of the session.
     [[nodiscard]] bool step();
+    // After the end, at this time of the market: the marks of an exchange that has nothing more to say.
+    void repeat_end(Timestamp time) { send_mark(true, time); }
 
     [[nodiscard]] const Market& market() const { return market_; }
     [[nodiscard]] const FaultSchedule& faults() const { return faults_; }

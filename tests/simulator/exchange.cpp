@@ -170,6 +170,21 @@ TEST_CASE("Exchange: a quiet market sends heartbeats") {
     CHECK(run.lines[0].messages.size() == run.truth.size());
 }
 
+TEST_CASE("Exchange: after its end it can go on to say that nothing more comes, on every line") {
+    ExchangeConfig config = small_exchange();
+    config.market.messages = 100;
+    ReadLine lines[2];
+    Exchange exchange(config, [&](const SimulatedPacket& packet) { lines[packet.line].read(packet, config.session); });
+    while (exchange.step()) {
+    }
+    const std::uint64_t ends = lines[0].ends;
+    exchange.repeat_end(exchange.time());
+    for (const ReadLine& line : lines) {
+        CHECK(line.ends == ends + 1);
+        CHECK(line.malformed == 0);
+    }
+}
+
 TEST_CASE("Exchange: a busy market packs several messages into a packet") {
     const Run run(small_exchange());
     CHECK(run.truth.size() > 3 * run.lines[0].packets);

@@ -83,21 +83,36 @@ void tell_troubles(const Feeds& feeds) {
     }
 }
 
+// Of feeds that have brought no packet so far.
+void tell_silence(const Feeds& feeds) {
+    for (const auto& feed : feeds) {
+        if (feed->heard()) continue;
+        tell("{}: no packet has come so far; if the exchange sends, check groups, ports and interface of its lines",
+             feed->name());
+    }
+}
+
 // Until a signal, the duration, or the end of every session.
 void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals) {
     constexpr auto kLook = std::chrono::milliseconds(50);
     constexpr Nanoseconds kRedraw = 250'000'000;
     // After the end of a session the other lines' last packets are still on their way.
     constexpr Nanoseconds kLinger = 500'000'000;
+    constexpr Nanoseconds kPatience = 5'000'000'000;
     LiveTable table;
     const Timestamp begin = MonotonicClock::now();
     Timestamp drawn_at = 0;
     Timestamp ended_at = 0;
+    bool patient = true;
     while (!signals.stopped()) {
         const Timestamp now = MonotonicClock::now();
         if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration)
             return;
         tell_troubles(feeds);
+        if (patient && now - begin >= kPatience) {
+            tell_silence(feeds);
+            patient = false;
+        }
         const auto stopped = [](const auto& feed) { return feed->stopped(); };
         if (std::any_of(feeds.begin(), feeds.end(), stopped)) return;
         const bool ended =

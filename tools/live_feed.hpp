@@ -32,6 +32,8 @@ class LiveFeed {
     virtual void start() = 0;
     // What was chosen and granted, in one line.
     [[nodiscard]] virtual std::string description() const = 0;
+    // A packet has come, by any line.
+    [[nodiscard]] virtual bool heard() const = 0;
     // The session's end was announced and nothing is missing.
     [[nodiscard]] virtual bool ended() const = 0;
     // The feed contradicted itself, and quality.suspect says to stop then.
@@ -84,6 +86,7 @@ class LiveVenueFeed final : public LiveFeed {
                ", idle " + std::string(millrace::name(feed_.idle_strategy())) +
                ", socket buffer " + std::to_string(feed_.socket_buffer_bytes()) + " bytes";
     }
+    [[nodiscard]] bool heard() const override { return heard_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool ended() const override { return ended_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool stopped() const override {
         return stopped_.load(std::memory_order_relaxed);
@@ -231,7 +234,9 @@ class LiveVenueFeed final : public LiveFeed {
     }
     void note_time() {
         last_at_ = MonotonicClock::now();
-        if (first_at_ == 0) first_at_ = last_at_;
+        if (first_at_ != 0) return;
+        first_at_ = last_at_;
+        heard_.store(true, std::memory_order_relaxed);
     }
     void join() {
         stop_.store(true, std::memory_order_relaxed);
@@ -249,7 +254,8 @@ class LiveVenueFeed final : public LiveFeed {
     Timestamp last_at_ = 0;
     Timestamp announced_at_ = 0;      // of the session's end; decoder only
     std::set<std::pair<std::string, ServerProblem>> told_;  // main only
-    std::atomic<bool> ended_{false};    // decoder writes, main reads
+    std::atomic<bool> heard_{false};    // decoder writes, main reads
+    std::atomic<bool> ended_{false};    // likewise
     std::atomic<bool> stopped_{false};  // likewise
     std::atomic<bool> stop_{false};   // main writes, decoder reads
     std::thread thread_;

@@ -104,6 +104,25 @@ TEST_CASE(
     check_way("run_to_completion", "io_uring");
 }
 
+TEST_CASE("loopback: packets of another venue, and none at all, are said, and the first is a failure") {
+    const Groups groups = some_groups();
+    const Groups silent = some_groups();
+    const TempFile config("wrong-venue.toml");
+    const TempFile ready("wrong-venue.ready");
+    std::string quiet = config_text(silent, "threads", "recvmmsg");
+    quiet.replace(quiet.find("name = \"f\""), 10, "name = \"g\"");
+    std::ofstream(config.path()) << config_text(groups, "threads", "recvmmsg") << quiet;
+    Command live({"live", config.path(), "--ready-file", ready.path(), "--duration", "6", "--json"}, "wrong-live");
+    REQUIRE(live.wait_for_file(ready.path()));
+    REQUIRE(run_command({"sim", "--venue", "iex-deep", "--multicast", groups.a, "--seconds", "0.2"}).code == 0);
+    const Outcome outcome = live.wait();
+    INFO(outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK(outcome.err.find("f: nothing that came reads as nasdaq-itch50") != std::string::npos);
+    CHECK(outcome.err.find("g: no packet has come so far") != std::string::npos);
+    CHECK(outcome.err.find("f: no packet") == std::string::npos);
+}
+
 TEST_CASE("loopback: SIGTERM ends millrace live with its report") {
     const TempFile config("sigterm.toml");
     const TempFile ready("sigterm.ready");

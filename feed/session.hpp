@@ -116,6 +116,9 @@ class Session {
         if constexpr (requires { builder_.ended(); }) return arbiter_.ended() || builder_.ended();
         else return arbiter_.ended();
     }
+    // Every snapshot server has failed, and none has been asked again since: messages go to books that say that they
+    // are not exact.
+    [[nodiscard]] bool without_servers() const { return flows_; }
     // Messages are missing that are being fetched, or a snapshot is.
     [[nodiscard]] bool recovering() const { return arbiter_.overdue() || repair_ != Repair::none; }
 

@@ -169,6 +169,7 @@ TEST_CASE("SoupClient: a login that is not authorised is not tried again") {
     l.bytes(kRejected);
     CHECK(l.client.state() == State::rejected);
     CHECK(l.client.wants_close());
+    CHECK(l.client.problem() == ServerProblem::login);
     l.client.on_closed(0);
     CHECK_FALSE(l.client.wants_connection(1000 * kSecond));
     CHECK(l.client.counters()[SoupCounter::refused] == 1);
@@ -276,6 +277,7 @@ TEST_CASE("GlimpseClient: a snapshot that is cut off, refused or ends without a 
         if (rest != hex("0002 4a 41")) client.on_bytes(accepted, 0, snapshot);
         client.on_bytes(rest, 0, snapshot);
         CHECK(client.state() == GlimpseClient::State::failed);
+        CHECK((client.problem() == ServerProblem::login) == (rest == hex("0002 4a 41")));
         CHECK(snapshot.next == 0);
     }
     GlimpseClient cut(user());

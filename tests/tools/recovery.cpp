@@ -1,5 +1,6 @@
 // Recovery as users meet it: `millrace sim` loses messages on all lines and plays the servers, `millrace live`
 // gets them back, and its books are those of every message that was sent.
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -150,6 +151,68 @@ TEST_CASE("recovery live: who joins late takes a snapshot, with a login") {
                                     "--username", "user", "--password", "secret"}),
                         true);
     CHECK(day.seen["recovery"]["snapshots_joined"] >= 1);
+}
+
+TEST_CASE("recovery live: servers that refuse are named once, the books flow on flagged, and the end is found") {
+    const Net net;
+    const TempFile config("refused.toml");
+    const TempFile ready("refused.ready");
+    std::ofstream(config.path()) << config_text(
+        multicast_line("A", net.a), "snap = [\"" + net.glimpse + "\"]\ntoken = \"wrong\"\n", "", "iex-deep");
+    Command live({"live", config.path(), "--ready-file", ready.path(), "--until-end", "--json"}, "refused-live");
+    REQUIRE(live.wait_for_file(ready.path()));
+    Command sim({"sim", "--venue", "iex-deep", "--multicast", net.a, "--seconds", "2", "--rate", "4000", "--loss", "0.02",
+                 "--lose-on-all", "--serve", "snap=" + net.glimpse, "--token", "right", "--linger", "4"},
+                "refused-sim");
+    const Outcome outcome = live.wait();
+    INFO(outcome.err);
+    CHECK(outcome.code == 0);
+    const std::string said = "f: snapshot server " + net.glimpse + " refuses the token; check token\n";
+    const std::size_t at = outcome.err.find(said);
+    REQUIRE(at != std::string::npos);
+    CHECK(outcome.err.find(said, at + 1) == std::string::npos);
+    const Json seen = Json::parse(outcome.out);
+    INFO(outcome.out);
+    REQUIRE(seen["server_problems"].size() == 1);
+    CHECK(seen["server_problems"][0]["server"] == "snapshot server " + net.glimpse);
+    CHECK(seen["server_problems"][0]["problem"] == "token");
+    CHECK(seen["server_problems"][0]["times"] == seen["recovery"]["snapshots_refused"]);
+    CHECK(seen["quality"]["live"] == 0);
+    CHECK(seen["ledger"]["superseded"] == 0);
+    CHECK(seen["ledger"]["held"] == 0);
+    CHECK(seen["balance"] == 0);
+    CHECK(gaps_ended(seen, "given_up") > 1);
+    std::uint64_t missing = 0;
+    for (const Json& gap : seen["gaps"]) missing += gap["last"].get<std::uint64_t>() - gap["first"].get<std::uint64_t>() + 1;
+    CHECK(seen["lines"][0]["lost"] == missing);
+    REQUIRE(sim.wait().code == 0);
+}
+
+TEST_CASE("recovery live: a SoupBinTCP server that refuses the login is named") {
+    const Net net;
+    for (const std::string mode : {"threads", "run_to_completion"}) {
+        const TempFile config("refused-soup.toml");
+        const TempFile ready("refused-soup.ready");
+        std::ofstream(config.path()) << config_text(
+            "[[feed.line]]\nname = \"T\"\nsoup = \"" + net.soup + "\"\nusername = \"joe\"\npassword = \"wrong\"\n",
+            "glimpse = [\"" + net.glimpse + "\"]\n", "mode = \"" + mode + "\"\n");
+        Command sim({"sim", "--serve", "soup=" + net.soup, "--username", "joe", "--password", "right", "--seconds", "1",
+                     "--linger", "8"},
+                    "refused-soup-sim");
+        Command live({"live", config.path(), "--ready-file", ready.path(), "--duration", "2", "--json"},
+                     "refused-soup-live");
+        const Outcome outcome = live.wait();
+        INFO(mode << ": " << outcome.err);
+        CHECK(outcome.code == 0);
+        CHECK(outcome.err.find("f: line T, server " + net.soup + " refuses the login; check username and password\n") !=
+              std::string::npos);
+        const Json seen = Json::parse(outcome.out);
+        INFO(seen["server_problems"]);
+        const auto is_login = [](const Json& trouble) { return trouble["problem"] == "login" && trouble["times"] == 1; };
+        CHECK(std::any_of(seen["server_problems"].begin(), seen["server_problems"].end(), is_login));
+        sim.signal(SIGTERM);
+        static_cast<void>(sim.wait());
+    }
 }
 
 TEST_CASE("recovery live: a feed by SoupBinTCP, on io_uring and without") {

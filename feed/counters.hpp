@@ -38,7 +38,9 @@ class CounterBlock {
 
 // ---- by line, on the decoding side ----
 
-enum class LineCounter : std::uint8_t { arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, stray };
+enum class LineCounter : std::uint8_t {
+    arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, stray
+};
 inline constexpr std::array<CounterInfo, 9> kLineCounters{{
     {"arbitrated", "packets", "well-formed packets handed to the arbiter"},
     {"malformed", "packets", "packets whose framing does not hold together"},

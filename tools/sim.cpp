@@ -232,7 +232,8 @@ nlohmann::ordered_json summary(const std::string& venue, const replay::Exchange&
 }
 
 // Whoever is behind can still ask, and the lines say every second that nothing more comes.
-void linger(const SimOptions& options, replay::Exchange& exchange, Output& output, const std::function<bool()>& keep_on) {
+void linger(const SimOptions& options, replay::Exchange& exchange, Output& output,
+            const std::function<bool()>& keep_on) {
     constexpr Nanoseconds kHeartbeat = 1'000'000'000;
     const Timestamp begin = MonotonicClock::now();
     const auto until = begin + static_cast<Timestamp>(options.linger * 1e9);

@@ -161,8 +161,8 @@ TEST_CASE("recovery live: servers that refuse are named once, the books flow on 
         multicast_line("A", net.a), "snap = [\"" + net.glimpse + "\"]\ntoken = \"wrong\"\n", "", "iex-deep");
     Command live({"live", config.path(), "--ready-file", ready.path(), "--until-end", "--json"}, "refused-live");
     REQUIRE(live.wait_for_file(ready.path()));
-    Command sim({"sim", "--venue", "iex-deep", "--multicast", net.a, "--seconds", "2", "--rate", "4000", "--loss", "0.02",
-                 "--lose-on-all", "--serve", "snap=" + net.glimpse, "--token", "right", "--linger", "4"},
+    Command sim({"sim", "--venue", "iex-deep", "--multicast", net.a, "--seconds", "2", "--rate", "4000", "--loss",
+                 "0.02", "--lose-on-all", "--serve", "snap=" + net.glimpse, "--token", "right", "--linger", "4"},
                 "refused-sim");
     const Outcome outcome = live.wait();
     INFO(outcome.err);
@@ -183,7 +183,9 @@ TEST_CASE("recovery live: servers that refuse are named once, the books flow on 
     CHECK(seen["balance"] == 0);
     CHECK(gaps_ended(seen, "given_up") > 1);
     std::uint64_t missing = 0;
-    for (const Json& gap : seen["gaps"]) missing += gap["last"].get<std::uint64_t>() - gap["first"].get<std::uint64_t>() + 1;
+    for (const Json& gap : seen["gaps"]) {
+        missing += gap["last"].get<std::uint64_t>() - gap["first"].get<std::uint64_t>() + 1;
+    }
     CHECK(seen["lines"][0]["lost"] == missing);
     REQUIRE(sim.wait().code == 0);
 }
@@ -208,7 +210,7 @@ TEST_CASE("recovery live: a SoupBinTCP server that refuses the login is named") 
               std::string::npos);
         const Json seen = Json::parse(outcome.out);
         INFO(seen["server_problems"]);
-        const auto is_login = [](const Json& trouble) { return trouble["problem"] == "login" && trouble["times"] == 1; };
+        const auto is_login = [](const Json& t) { return t["problem"] == "login" && t["times"] == 1; };
         CHECK(std::any_of(seen["server_problems"].begin(), seen["server_problems"].end(), is_login));
         sim.signal(SIGTERM);
         static_cast<void>(sim.wait());

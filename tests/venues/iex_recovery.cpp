@@ -189,8 +189,9 @@ TEST_CASE("SNAP: orders are handed over in the order of their times, as many at 
 
 TEST_CASE("SNAP: why a server refuses is told") {
     using P = ServerProblem;
-    for (const auto& [code, problem] : {std::pair{"41", P::token}, std::pair{"43", P::session}, std::pair{"53", P::session},
-                                        std::pair{"52", P::not_yet}, std::pair{"55", P::cut}}) {
+    for (const auto& [code, problem] :
+         {std::pair{"41", P::token}, std::pair{"43", P::session}, std::pair{"53", P::session},
+          std::pair{"52", P::not_yet}, std::pair{"55", P::cut}}) {
         auto client = connected_client();
         Snapshot snapshot;
         CHECK(feed(client, from_hex("0200 65 " + std::string(code)), snapshot) == State::failed);

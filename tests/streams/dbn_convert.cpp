@@ -69,6 +69,21 @@ TEST_CASE("dbn: an MBO file made of a capture gives the capture's books", "[dbn]
     CHECK(replay_json(again)["digest"] == expected["digest"]);
 }
 
+TEST_CASE("dbn: an MBO file of best prices, of levels or of IEX's orders gives the capture's books", "[dbn]") {
+    for (const std::string venue : {"iex-tops", "iex-deep", "iex-deepplus"}) {
+        INFO(venue);
+        const TempFile capture("iex-books.pcapng");
+        run({"sim", "--venue", venue, "--capture", capture.path(), "--seconds", "1", "--seed", "8"});
+        const Json expected = replay_json(capture);
+        const TempFile file("iex-books.dbn");
+        convert(capture.path(), file, "mbo");
+        const Json found = replay_json(file);
+        CHECK(found["digest"] == expected["digest"]);
+        CHECK(found["quality"] == expected["quality"]);
+        CHECK(found["faults"] == expected["faults"]);
+    }
+}
+
 TEST_CASE("dbn: each instrument's last record of a packet says that it is the last",
           "[dbn]") {
     const TempFile capture("last.pcapng");

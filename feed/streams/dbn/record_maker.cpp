@@ -39,6 +39,16 @@ constexpr std::int64_t kDisplayFactor = 100'000 * std::int64_t{1'000'000'000};
         delta, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()));
 }
 
+// What kind of book a record is about, which a reader of orders has to know.
+[[nodiscard]] unsigned depth_flag(const OrderBook& book) {
+    switch (book.depth()) {
+        case BookDepth::orders: return 0;
+        case BookDepth::levels: return flags::kLevel;
+        case BookDepth::top: return flags::kTopOfBook;
+    }
+    return 0;
+}
+
 [[nodiscard]] Level level_of(const OrderBook& book, std::uint32_t depth) {
     const millrace::Level bid = book.level(Side::bid, depth);
     const millrace::Level ask = book.level(Side::ask, depth);
@@ -100,7 +110,7 @@ void RecordMaker::first_sight(const OrderBook& book, const EventHeader& header) 
     if (!wants(Schema::mbo)) return;
     Mbo record = start<Mbo>(book, header, Rtype::mbo);
     record.price.set(kUndefPrice);
-    record.flags.set(flags::kBadReceiveTime);
+    record.flags.set(flags::kBadReceiveTime | depth_flag(book));
     record.action.set('R');
     record.side.set('N');
     record.ts_in_delta.set(0);
@@ -152,10 +162,7 @@ void RecordMaker::put_mbo(const OrderBook& book, const EventHeader& header, char
     record.size.set(size);
     record.action.set(action);
     record.side.set(side);
-    if (book.depth() != BookDepth::orders && action != 'T' && action != 'R') {
-        record.flags.set(record.flags.value() |
-                         (book.depth() == BookDepth::top ? flags::kTopOfBook : flags::kLevel));
-    }
+    if (action != 'T') record.flags.set(record.flags.value() | depth_flag(book));
     put(record, book, header);
 }
 

@@ -83,7 +83,8 @@ struct QualityConfig {
     // messages only for a second is in a stream that began anew under the same session.
     bool doubt_outliers = false;
 
-    // What a live feed wants. A replay doubts as much (Replayer::session_config), and takes captures as they are.
+    // What a live feed wants. A replay doubts and compares as much (Replayer::session_config); silence in a capture
+    // is none of the books'.
     [[nodiscard]] static QualityConfig live() {
         QualityConfig config;
         config.quiet_ns = 3'000'000'000;

@@ -36,11 +36,15 @@ SessionConfig Replayer::session_config(SessionConfig config) {
     config.lines = kLinesMax;
     // What a live feed does not believe, a replay of its recording does not believe either.
     config.quality.doubt_outliers = true;
+    std::size_t named_lines = 0;
     for (const auto& reader : readers_) {
         for (std::uint32_t i = 0; !reader->interface_name(i).empty(); ++i) {
+            ++named_lines;
             if (reader->interface_name(i) == kRecoveryLineName) recovery_line_ = static_cast<LineId>(kLinesMax);
         }
     }
+    // Lines that differ make books suspect here too.
+    if (named_lines > 1) config.quality.compare_messages = QualityConfig::live().compare_messages;
     if (recovery_line_) {
         // Nobody is asked, and nobody counted on: the answers stand in the recording, or time runs out.
         config.recovery.retransmit_servers = 1;

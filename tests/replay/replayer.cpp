@@ -143,6 +143,28 @@ TEST_CASE("Replayer: a recording without answers gives a gap up as ever") {
     CHECK(session.book("AAPL")->quality() == Quality::recovering);
 }
 
+TEST_CASE("Replayer: lines of a recording that differ, and a stray packet, are taken as they were live") {
+    const TempFile file("differ.pcapng");
+    {
+        replay::CaptureWriter writer(file.path(), {"A", "B"});
+        REQUIRE(writer.write(0, 1'000, kSource, kGroupA, first_packet()));
+        REQUIRE(writer.write(1, 1'100, kSource, kGroupB, packet(700, {directory(1, "MSFT")}, "STRAY")));
+        REQUIRE(writer.write(1, 1'200, kSource, kGroupB,
+                             packet(1, {directory(1, "AAPL"), add(1, 7, 'B', 101, "AAPL", 1'000)})));
+        REQUIRE(writer.write(0, 1'300, kSource, kGroupA, second_packet()));
+        writer.close();
+    }
+    NullHandler nobody;
+    Replayer replayer(open({&file}), {});
+    ItchSession session(replayer.session_config(small()), nobody);
+    replayer.run(session);
+    CHECK(session.book("AAPL")->quality() == Quality::suspect);
+    CHECK(session.faults()[FaultCounter::lines_differ] == 1);
+    CHECK(session.book("AAPL")->order_count() == 2);
+    CHECK(session.messages()[MessageCounter::stray] == 1);
+    CHECK(session.arbiter().sessions() == 1);
+}
+
 TEST_CASE("Replayer: only the destinations asked for reach the session") {
     const TempFile file("chosen.pcapng");
     write_two_lines(file, {"A", "B"});

@@ -98,9 +98,10 @@ void LineArbiter::open(Doubt& doubt, LineId line, Timestamp received_at, const F
     doubt.count = frame.count;
     doubt.news = news_;
     count_stray(line, frame.count);
-    // Without room for it, it stays where it is counted.
-    const bool has_kept = doubt.packet.kept() && doubt.packet.frame().count != 0;
-    if (!has_kept) static_cast<void>(doubt.packet.keep(line, received_at, frame));
+    // The earliest messages are worth most. Without room for it, it stays where it is counted.
+    const Frame& kept = doubt.packet.frame();
+    const bool worth_more = frame.count != 0 && (kept.count == 0 || frame.first_sequence < kept.first_sequence);
+    if (!doubt.packet.kept() || worth_more) static_cast<void>(doubt.packet.keep(line, received_at, frame));
 }
 
 // Whoever speaks of another session is contradicted by what shows that the present one goes on. One that was left

@@ -150,7 +150,7 @@ class LineArbiter {
 
     // What one packet said alone.
     struct Doubt {
-        DoubtedPacket packet;  // the first one that said so
+        DoubtedPacket packet;  // one that said so
         bool open = false;
         SessionKey session{};
         LineId line = 0;           // of the packet that said so last, ...
@@ -224,7 +224,7 @@ class LineArbiter {
     [[nodiscard]] static bool is_another(const Doubt& doubt, LineId line, const Frame& frame) {
         return line != doubt.line || frame.first_sequence != doubt.first || frame.count != doubt.count;
     }
-    // From now on this packet is the one to be borne out; the first of several that has messages is kept.
+    // From now on this packet is the one to be borne out; of several the one with the earliest messages is kept.
     void open(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);
     // Whether another packet said the same as this one; else this one is the one to be borne out.
     [[nodiscard]] bool borne_out(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);

@@ -397,7 +397,8 @@ class Simulation {
         if (hasty && comparable) violate("a gap is given up {} ns after it was noticed", now_ - behind_since_);
         if (!behind_ || !session_->arbiter().gap_open()) {
             behind_since_ = now_;
-            behind_packets_ = 0;
+            // With a packet that bears out a session comes the one that was doubted.
+            behind_packets_ = day_seen_ != day_before_ ? 1 : 0;
         }
         behind_ = session_->arbiter().gap_open();
         day_before_ = day_seen_;

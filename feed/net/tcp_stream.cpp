@@ -29,9 +29,12 @@ class UringReader {
     [[nodiscard]] bool made() const { return made_; }
     // Bytes received into `buffer`, 0 at the end of the stream, or a negative errno.
     [[nodiscard]] long receive(int fd, std::span<std::uint8_t> buffer) {
+        if (!prepared_) {
+            io_uring_prep_recv(io_uring_get_sqe(&ring_), fd, buffer.data(), buffer.size(), 0);
+            prepared_ = true;
+        }
+        // What the kernel did not take stays in the ring, and is not to be put there once more.
         if (!armed_) {
-            io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-            io_uring_prep_recv(sqe, fd, buffer.data(), buffer.size(), 0);
             if (const int result = io_uring_submit(&ring_); result < 0) return result;
             armed_ = true;
         }
@@ -40,14 +43,15 @@ class UringReader {
         if (io_uring_peek_cqe(&ring_, &cqe) != 0) return -EAGAIN;
         const long result = cqe->res;
         io_uring_cqe_seen(&ring_, cqe);
-        armed_ = false;
+        prepared_ = armed_ = false;
         return result;
     }
 
   private:
     io_uring ring_{};
     bool made_ = false;
-    bool armed_ = false;
+    bool prepared_ = false;  // a receive is in the ring ...
+    bool armed_ = false;     // ... and in the kernel's hands
 };
 
 TcpStream::TcpStream(const GroupConfig& to, Backend backend)

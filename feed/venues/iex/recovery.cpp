@@ -143,7 +143,9 @@ void SnapClient::take_end(std::span<const std::uint8_t> message) {
     if (message.size() < sizeof(SnapEnd) || taken_ != promised_) return fail();
     next_ = overlay<SnapEnd>(message).sequence.value() + 1;
     complete_ = true;
-    std::stable_sort(queue_.begin(), queue_.end(), [](const Add& a, const Add& b) { return a.time < b.time; });
+    // Those of one moment stay in the order in which they came.
+    std::sort(queue_.begin(), queue_.end(),
+              [](const Add& a, const Add& b) { return a.time != b.time ? a.time < b.time : a.at < b.at; });
 }
 
 void SnapClient::hand_over(std::size_t bytes, SnapshotSink& sink) {

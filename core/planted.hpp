@@ -25,7 +25,8 @@ enum class Bug : std::uint8_t {
     halt_ignored, top_change_untold,
     // book builder
     execution_twice, cancel_sets, printable_ignored, unprinted_execution_ignored, trade_side_flipped,
-    any_side_is_ask,
+    any_side_is_ask, half_event_shown, half_event_survives_session, half_event_survives_snapshot,
+    whole_event_stands_behind,
     // book store
     ghost_level_after_reset, replace_keeps_old, replace_on_other_side, level_total_drifts, digest_drifts,
     empty_level_stays, asks_upside_down,

@@ -57,10 +57,11 @@ class BookContext {
                 {previous, removed.price, removed.previous_quantity}, added);
     }
 
-    // A book of levels: what rests at a price now.
-    void level(OrderBook& book, const BookChange& change, bool last_in_event) {
+    // A book of levels: what rests at a price now. The book shows all messages up to `stands_at`, which is behind this
+    // one where a transaction is applied before its steps are told.
+    void level(OrderBook& book, const BookChange& change, bool last_in_event, SequenceNumber stands_at) {
         publish(book, BookAction::level, {{}, change.price, change.quantity},
-                {{}, change.price, change.previous_quantity}, change, last_in_event);
+                {{}, change.price, change.previous_quantity}, change, last_in_event, stands_at);
     }
     // A book that knows the best price only, which may be another one than before.
     void level_moved(OrderBook& book, const BookChange& removed, const BookChange& added, bool last_in_event) {
@@ -290,7 +291,11 @@ class BookContext {
     };
     void publish(OrderBook& book, BookAction action, const Named& now, const Named& before,
                  const BookChange& change, bool last_in_event = true) {
-        if (!planted(Bug::update_without_sequence)) store_.set_sequence(book, header.sequence);
+        publish(book, action, now, before, change, last_in_event, header.sequence);
+    }
+    void publish(OrderBook& book, BookAction action, const Named& now, const Named& before,
+                 const BookChange& change, bool last_in_event, SequenceNumber stands_at) {
+        if (!planted(Bug::update_without_sequence)) store_.set_sequence(book, stands_at);
         if (change.top_changed && last_in_event && watches_crossed_ && is_crossed(book)) {
             fault(book, FaultCounter::crossed);
         }

@@ -154,8 +154,9 @@ concept HasOnOfficialPrice =
     requires(H& h, const OrderBook& b, const OfficialPrice& p) { h.on_official_price(b, p); };
 
 // A transaction that takes several messages is applied when it is complete, and then told of step by step,
-// each callback showing the whole of it. A handler with `static constexpr bool kEachStep = true` is shown
-// every step as it comes; `last_in_event` is false while the book is in transit.
+// each callback showing the whole of it, in a book that stands at the number of its last message. A handler with
+// `static constexpr bool kEachStep = true` is shown every step as it comes; `last_in_event` is false while the
+// book is in transit.
 template <class H>
 concept WantsEachStep = requires { requires H::kEachStep; };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/planted.hpp"
 #include "millrace/feed/venues/iex/notices.hpp"
 
 namespace millrace::venues::iex {
@@ -41,6 +42,7 @@ class LevelBuilder : Notices<Handler> {
     // What was not complete when the stream ended never will be.
     void reset() {
         Base::reset();
+        if (planted(Bug::half_event_survives_session)) return;
         for (std::size_t i = 0; i < pending_.size(); ++i) pending_[i] = {};
         used_ = 0;
         free_ = 0;
@@ -48,6 +50,7 @@ class LevelBuilder : Notices<Handler> {
     // The same for books that are made anew from a snapshot: `made_anew(book)` tells which.
     template <class MadeAnew>
     void forget_incomplete(MadeAnew&& made_anew) {
+        if (planted(Bug::half_event_survives_snapshot)) return;
         for (const OrderBook& book : context_.store().books()) {
             Queue& queue = pending_[value(book.instrument())];
             if (queue.first == 0 || !made_anew(book)) continue;
@@ -92,7 +95,8 @@ class LevelBuilder : Notices<Handler> {
             const bool complete = (m.second.value() & PriceLevel::kComplete) != 0;
             BookChange change{side, false, price_of(m.price), m.size.value(), 0};
             Queue& queue = pending_[value(book.instrument())];
-            if (WantsEachStep<Handler> || (complete && queue.first == 0)) return show_step(book, change, complete);
+            const bool each_step = WantsEachStep<Handler> || planted(Bug::half_event_shown);
+            if (each_step || (complete && queue.first == 0)) return show_step(book, change, complete);
             if (!hold(queue, change)) {
                 // No room to wait for the end: what there is of the transaction is shown as in transit.
                 context_.count(FaultCounter::event_split);
@@ -109,7 +113,7 @@ class LevelBuilder : Notices<Handler> {
     void show_step(OrderBook& book, BookChange& change, bool complete) {
         const BookStatus status = set(book, change);
         if (status != BookStatus::ok) return context_.fault(book, status);
-        context_.level(book, change, complete);
+        context_.level(book, change, complete, context_.header.sequence);
     }
 
     [[nodiscard]] bool hold(Queue& queue, const BookChange& change) {
@@ -128,6 +132,7 @@ class LevelBuilder : Notices<Handler> {
     void show(OrderBook& book, Queue& queue, bool complete) {
         const EventHeader now = context_.header;
         const bool last_in_packet = context_.last_in_packet;
+        const SequenceNumber applied = steps_[queue.last].header.sequence;
         for (std::uint32_t i = queue.first; i != 0; i = steps_[i].next) {
             steps_[i].status = set(book, steps_[i].change);
         }
@@ -139,7 +144,8 @@ class LevelBuilder : Notices<Handler> {
             const bool last = i == queue.last;
             context_.header = step.header;
             context_.last_in_packet = last_in_packet && last;
-            if (step.status == BookStatus::ok) context_.level(book, step.change, complete && last);
+            const SequenceNumber stands_at = planted(Bug::whole_event_stands_behind) ? step.header.sequence : applied;
+            if (step.status == BookStatus::ok) context_.level(book, step.change, complete && last, stands_at);
             const std::uint32_t next = step.next;
             step.next = free_;
             free_ = i;

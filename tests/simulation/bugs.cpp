@@ -90,6 +90,14 @@ constexpr BugInfo kBugs[] = {
     {Bug::trade_side_flipped, "trade_side_flipped", "a trade names the other side"},
     {Bug::any_side_is_ask, "any_side_is_ask",
      "an order of a side that does not exist is taken as an ask"},
+    {Bug::half_event_shown, "half_event_shown",
+     "a transaction of several messages is shown before it is complete", "iex-deep"},
+    {Bug::half_event_survives_session, "half_event_survives_session",
+     "what a session left incomplete is completed in the next one", "iex-deep"},
+    {Bug::half_event_survives_snapshot, "half_event_survives_snapshot",
+     "what was incomplete before a snapshot is completed after it", "iex-deep"},
+    {Bug::whole_event_stands_behind, "whole_event_stands_behind",
+     "a book that shows a whole transaction says that it stands at its first message", "iex-deep"},
     {Bug::ghost_level_after_reset, "ghost_level_after_reset",
      "a reset leaves the asks of a book"},
     {Bug::replace_keeps_old, "replace_keeps_old", "a replaced order stays in the book"},
@@ -119,13 +127,15 @@ const BugInfo* find_bug(std::string_view name) {
     return found == std::end(kBugs) ? nullptr : found;
 }
 
-std::optional<std::uint64_t> catch_bug(Bug bug, std::uint64_t from, std::uint64_t seeds, std::string* violation) {
-    planted_bug = bug;
+std::optional<std::uint64_t> catch_bug(const BugInfo& info, std::uint64_t from, std::uint64_t seeds,
+                                       std::string* violation) {
+    planted_bug = info.bug;
+    const Run run = run_of(info.venue);
     std::optional<std::uint64_t> caught;
     for (std::uint64_t i = 0; i < seeds && !caught; ++i) {
         Options options;
         options.seed = from + i;
-        const Outcome outcome = run_itch(options);
+        const Outcome outcome = run(options);
         if (outcome.held()) continue;
         caught = options.seed;
         if (violation != nullptr) *violation = outcome.violation;

@@ -15,13 +15,14 @@ struct BugInfo {
     Bug bug;
     std::string_view name;
     std::string_view meaning;
+    std::string_view venue = "nasdaq-itch50";  // of whose feed the simulation can catch it
 };
 [[nodiscard]] std::span<const BugInfo> bugs();
 // Null when there is no such bug.
 [[nodiscard]] const BugInfo* find_bug(std::string_view name);
 
 // The first of `seeds` seeds from `from` on that notices the bug; what it noticed goes to `violation`.
-[[nodiscard]] std::optional<std::uint64_t> catch_bug(Bug bug, std::uint64_t from, std::uint64_t seeds,
+[[nodiscard]] std::optional<std::uint64_t> catch_bug(const BugInfo& info, std::uint64_t from, std::uint64_t seeds,
                                                      std::string* violation = nullptr);
 
 }  // namespace millrace::sim

@@ -20,6 +20,7 @@ BookAction action_of(const Event& event, const Dialect& dialect) {
             return event.quantity == event.before ? BookAction::remove : BookAction::modify;
         case Kind::remove: return BookAction::remove;
         case Kind::replace: return BookAction::replace;
+        case Kind::level: return BookAction::level;
         default: return BookAction::add;
     }
 }
@@ -76,6 +77,10 @@ void Checker::taken(std::uint32_t day, std::uint64_t first, std::uint64_t count)
     });
 }
 
+bool Checker::comparable(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) const {
+    return book.quality() == Quality::live && !excused(symbol, sequence);
+}
+
 bool Checker::excused(std::uint32_t symbol, SequenceNumber sequence) const {
     return std::any_of(wrong_.begin(), wrong_.end(), [&](const Wrong& wrong) {
         const bool concerns = wrong.symbol == symbol || wrong.symbol == kAnySymbol;
@@ -90,7 +95,10 @@ bool Checker::in_order(const OrderBook& book, Seen& seen, const EventHeader& hea
         seen.last_event = 0;
         return false;
     }
-    if (header.sequence < seen.last_event || header.sequence <= given_up_to_) {
+    // A transaction whose end was lost or falsified is told with the next one, in a book that is marked.
+    const bool late = exchange_.dialect().levels && !comparable(book, symbol_of(book), header.sequence);
+    const bool before = header.sequence < seen.last_event || header.sequence <= given_up_to_;
+    if (header.sequence == 0 || (before && !late)) {
         violate("an event of message {} after {}, given up to {}", header.sequence, seen.last_event, given_up_to_);
     }
     if (header.sequence > day_->last_sequence()) violate("an event of message {}, not sent yet", header.sequence);
@@ -122,18 +130,25 @@ void Checker::on_book(const OrderBook& book, const BookUpdate& update) {
         return;
     }
     if (!in_order(book, seen, update)) return;
+    // A book shows the whole of a transaction while the first of its messages is told.
     const Event& event = day_->event(update.sequence);
-    const bool comparable = book.quality() == Quality::live && !excused(symbol, update.sequence);
-    if (!comparable) seen.unbroken = false;
-    if (comparable) {
-        check_update(book, update, event);
-        expect(update.top_changed || same_top(symbol, update.sequence), book, update.sequence, "top_changed");
-        const Truth& before = day_->truth(symbol, update.sequence - 1);
-        expect(!seen.unbroken || seen.last_change == before.sequence, book, update.sequence, "event before it");
-    }
-    expect(book.sequence() == update.sequence, book, update.sequence, "stated sequence number");
+    if (comparable(book, symbol, event.ends)) check_change(book, seen, update, event);
+    else seen.unbroken = false;
+    const bool stated = exchange_.dialect().levels || book.sequence() == update.sequence;
+    expect(stated, book, update.sequence, "stated sequence number");
     seen.last_change = update.sequence;
-    verify(book, symbol, update.sequence);
+    verify(book, symbol, event.ends);
+}
+
+void Checker::check_change(const OrderBook& book, Seen& seen, const BookUpdate& update, const Event& event) {
+    const auto check = [&](bool holds, const char* what) { expect(holds, book, update.sequence, what); };
+    check_update(book, update, event);
+    check(book.sequence() == event.ends, "stated sequence number of a transaction");
+    const bool begins = event.step_before == 0;
+    seen.top_told = update.top_changed || (!begins && seen.top_told);
+    check(!event.complete || seen.top_told || same_top(event.symbol, event.ends), "top_changed");
+    const std::uint64_t before = begins ? day_->truth(event.symbol, update.sequence - 1).sequence : event.step_before;
+    check(!seen.unbroken || seen.last_change == before, "event before it");
 }
 
 bool Checker::same_top(std::uint32_t symbol, SequenceNumber sequence) const {
@@ -155,6 +170,7 @@ void Checker::check_update(const OrderBook& book, const BookUpdate& update, cons
     const auto check = [&](bool holds, const char* what) { expect(holds, book, update.sequence, what); };
     const bool adds = event.kind == Kind::add;
     const bool replaces = event.kind == Kind::replace;
+    const bool states = adds || replaces || event.kind == Kind::level;  // what is there now, not what goes
     check(event.changes_book() && event.symbol == symbol_of(book), "event: no such change");
     check(update.action == action_of(event, exchange_.dialect()), "action");
     check(update.side == (event.bid ? Side::bid : Side::ask), "side");
@@ -162,9 +178,10 @@ void Checker::check_update(const OrderBook& book, const BookUpdate& update, cons
     check(value(update.previous_order) == event.id, "previous order");
     check(value(update.price) == event.price, "price");
     check(value(update.previous_price) == (replaces ? event.old_price : event.price), "previous price");
-    check(update.quantity == (adds || replaces ? event.quantity : event.before - event.quantity), "quantity");
+    check(update.quantity == (states ? event.quantity : event.before - event.quantity), "quantity");
     check(update.previous_quantity == (adds ? 0 : event.before), "previous quantity");
     check(update.exchange_time == event.time, "exchange time");
+    check(update.last_in_event == event.complete, "end of a transaction");
 }
 
 void Checker::on_trade(const OrderBook& book, const Trade& trade) {
@@ -174,18 +191,18 @@ void Checker::on_trade(const OrderBook& book, const Trade& trade) {
     log_.add(trade.match_number ^ trade.quantity << 40);
     for (Consumer& consumer : consumers) consumer.tell();
     if (!in_order(book, notice(book, symbol), trade)) return;
-    if (book.quality() != Quality::live || excused(symbol, trade.sequence)) return;
+    if (!comparable(book, symbol, trade.sequence)) return;
     const Event& event = day_->event(trade.sequence);
-    const bool hidden = event.kind == Kind::hidden_trade;
+    const bool nameless = event.kind == Kind::trade;
     const bool priced = event.kind == Kind::execute_priced;
     const auto check = [&](bool holds, const char* what) { expect(holds, book, trade.sequence, what); };
-    check(hidden || priced || event.kind == Kind::execute, "trade: there was none");
+    check(nameless || priced || event.kind == Kind::execute, "trade: there was none");
     check(trade.match_number == event.match && event.symbol == symbol, "trade: match number");
     check(trade.quantity == event.quantity, "trade: quantity");
     check(value(trade.price) == (priced ? event.print_price : event.price), "trade: price");
     check(trade.side == (event.bid ? Side::bid : Side::ask), "trade: side");
     check(trade.printable == event.printable, "trade: printable");
-    check(hidden || value(trade.order) == event.id, "trade: order");
+    check(nameless || value(trade.order) == event.id, "trade: order");
 }
 
 void Checker::on_status(const OrderBook& book, const TradingStatus& status) {
@@ -193,7 +210,7 @@ void Checker::on_status(const OrderBook& book, const TradingStatus& status) {
     const std::uint32_t symbol = symbol_of(book);
     log_.add(status.sequence << 8 | 0x90 | static_cast<std::uint64_t>(status.state));
     if (!in_order(book, notice(book, symbol), status)) return;
-    if (book.quality() != Quality::live || excused(symbol, status.sequence)) return;
+    if (!comparable(book, symbol, status.sequence)) return;
     expect(status.code == day_->state(symbol, status.sequence), book, status.sequence, "trading state told");
     expect(day_->event(status.sequence).symbol == symbol, book, status.sequence, "book of a trading state");
 }
@@ -237,7 +254,7 @@ void Checker::on_gap(SequenceRange missing) {
 
 void Checker::verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) {
     ++tally_.books_checked;
-    if (book.quality() != Quality::live || excused(symbol, sequence)) {
+    if (!comparable(book, symbol, sequence)) {
         ++tally_.flagged;
         return;
     }
@@ -251,9 +268,12 @@ void Checker::compare(const OrderBook& book, std::uint32_t symbol, SequenceNumbe
     compare_side(book, Side::bid, truth.rows, at);
     compare_side(book, Side::ask, truth.rows, at);
     expect(at == truth.rows.size(), book, sequence, "content: orders are missing");
-    expect(book.order_count() == at, book, sequence, "order count");
-    expect(code_of(book.trading_state(), exchange_.dialect()) == day_->state(symbol, sequence), book, sequence, "trading state");
-    if (!truth.rows.empty()) {
+    const bool orders = !exchange_.dialect().levels;
+    expect(book.depth() == (orders ? BookDepth::orders : BookDepth::levels), book, sequence, "depth");
+    expect(book.order_count() == (orders ? at : 0), book, sequence, "order count");
+    const char state = code_of(book.trading_state(), exchange_.dialect());
+    expect(state == day_->state(symbol, sequence), book, sequence, "trading state");
+    if (orders && !truth.rows.empty()) {
         const Row& row = truth.rows[sequence % truth.rows.size()];
         const auto order = book.find(OrderId{row.id});
         expect(order && value(order->price) == row.price && order->quantity == row.quantity, book, sequence,
@@ -271,6 +291,18 @@ void Checker::compare_side(const OrderBook& book, Side side, const std::vector<R
 }
 
 void Checker::compare_level(const OrderBook& book, Side side, std::uint32_t depth, std::span<const Row> rows) {
+    const bool levels = exchange_.dialect().levels;
+    expect(!rows.empty(), book, book.sequence(), "content: a level too many");
+    if (!levels) compare_queue(book, side, depth, rows);
+    const Level level = book.level(side, depth);
+    std::uint64_t quantity = 0;
+    for (const Row& row : rows) quantity += row.quantity;
+    const std::size_t orders = levels ? 0 : rows.size();
+    expect(value(level.price) == rows[0].price && level.orders == orders && level.quantity == quantity, book,
+           book.sequence(), "total of a level");
+}
+
+void Checker::compare_queue(const OrderBook& book, Side side, std::uint32_t depth, std::span<const Row> rows) {
     std::vector<Row> held;
     for (const Order order : book.orders(side, depth)) {
         held.push_back({value(order.id), static_cast<std::uint32_t>(value(order.price)),
@@ -281,19 +313,16 @@ void Checker::compare_level(const OrderBook& book, Side side, std::uint32_t dept
         std::ranges::sort(held, {}, &Row::id);
         std::ranges::sort(meant, {}, &Row::id);
     }
-    expect(!held.empty() && held == meant, book, book.sequence(), "content");
-    const Level level = book.level(side, depth);
-    std::uint64_t quantity = 0;
-    for (const Row& row : rows) quantity += row.quantity;
-    expect(value(level.price) == rows[0].price && level.orders == rows.size() && level.quantity == quantity, book,
-           book.sequence(), "total of a level");
+    expect(held == meant, book, book.sequence(), "content");
 }
 
-// The rolling digest is the one its orders give.
+// The rolling digest is the one its orders, or its levels, give.
 void Checker::recompute_digest(const OrderBook& book) const {
     Digest digest;
     for (const Side side : {Side::bid, Side::ask}) {
         for (std::uint32_t depth = 0; depth < book.level_count(side); ++depth) {
+            const Level level = book.level(side, depth);
+            if (exchange_.dialect().levels) digest.content += digest::of_level(level.price, level.quantity, side);
             OrderId ahead{};
             bool first = true;
             for (const Order order : book.orders(side, depth)) {

@@ -75,23 +75,28 @@ class Checker {
         std::uint64_t last_change = 0;  // sequence number of the last on_book
         std::uint64_t last_event = 0;   // sequence number of the last callback
         bool unbroken = true;           // live ever since the session began
+        bool top_told = false;          // of the transaction that is being told, the best price changed
     };
 
     [[nodiscard]] std::uint32_t symbol_of(const OrderBook& book) const;
     Seen& notice(const OrderBook& book, std::uint32_t symbol);
     // False for what a snapshot tells, which stands at no number.
     bool in_order(const OrderBook& book, Seen& seen, const EventHeader& header);
-    // Counts the book as flagged, or holds it against its state after `sequence`.
     [[nodiscard]] bool excused(std::uint32_t symbol, SequenceNumber sequence) const;
+    // Whether the book claims to be what it was after message `sequence`, and can be.
+    [[nodiscard]] bool comparable(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence) const;
+    // Counts the book as flagged, or holds it against its state after `sequence`.
     void verify(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare(const OrderBook& book, std::uint32_t symbol, SequenceNumber sequence);
     void compare_side(const OrderBook& book, Side side, const std::vector<Row>& rows, std::size_t& at);
-    // The level's rows from `at` on, in their order, or in any where the book does not know it.
     void compare_level(const OrderBook& book, Side side, std::uint32_t depth, std::span<const Row> rows);
+    // The level's orders, in their order, or in any where the book does not know it.
+    void compare_queue(const OrderBook& book, Side side, std::uint32_t depth, std::span<const Row> rows);
     void recompute_digest(const OrderBook& book) const;
     void expect(bool holds, const OrderBook& book, SequenceNumber sequence, const char* what);
     // Whether the message left the best prices, their totals and numbers of orders as they were.
     [[nodiscard]] bool same_top(std::uint32_t symbol, SequenceNumber sequence) const;
+    void check_change(const OrderBook& book, Seen& seen, const BookUpdate& update, const Event& event);
     void check_update(const OrderBook& book, const BookUpdate& update, const Event& event);
     template <class... Args>
     void say(fmt::format_string<Args...> text, Args&&... args) const {

@@ -26,6 +26,7 @@ void Exchange::open_day(std::int64_t now) {
     days_.emplace_back(static_cast<std::uint32_t>(days_.size() + 1), symbols_);
     books_.assign(symbols_, {});
     orders_.clear();
+    told_.clear();
     last_id_ = rng_.below(1000);
     for (std::uint32_t symbol = 0; symbol < symbols_; ++symbol) {
         Event event = fresh(Kind::directory, now);
@@ -35,7 +36,7 @@ void Exchange::open_day(std::int64_t now) {
     }
 }
 
-void Exchange::say(Event event) { today().record(event); }
+void Exchange::say(const Event& event) { today().record(event); }
 
 std::uint64_t Exchange::new_id() {
     last_id_ += rng_.between(1, 8);
@@ -73,8 +74,68 @@ void Exchange::act(std::int64_t now) {
     event.price = price(event.symbol, event.bid);
     event.quantity = static_cast<std::uint32_t>(rng_.between(1, 10)) * 100;
     insert({event.id, event.symbol, event.price, event.bid}, event.quantity);
+    tell(event);
+}
+
+void Exchange::tell(const Event& event) {
+    if (dialect_.levels) return tell_levels(event);
     say(event);
     record_book(event.symbol);
+}
+
+void Exchange::tell_levels(const Event& order) {
+    const bool executes = order.kind == Kind::execute || order.kind == Kind::execute_priced;
+    if (executes) {
+        Event trade = fresh(Kind::trade, order.time);
+        trade.symbol = order.symbol;
+        trade.bid = true;  // what a handler is told where the venue does not say
+        trade.price = order.kind == Kind::execute ? order.price : order.print_price;
+        trade.quantity = order.quantity;
+        trade.match = order.match;
+        say(trade);
+    }
+    std::vector<Event> changes;
+    const auto look_at = [&](std::uint32_t price) {
+        std::uint32_t& told = told_[{order.symbol, order.bid, price}];
+        Event level = fresh(Kind::level, order.time);
+        level.symbol = order.symbol;
+        level.bid = order.bid;
+        level.price = price;
+        level.quantity = total(order.symbol, order.bid, price);
+        level.before = std::exchange(told, level.quantity);
+        if (level.quantity != level.before) changes.push_back(level);
+    };
+    if (order.kind == Kind::replace) look_at(order.old_price);
+    look_at(order.price);
+    std::vector<std::uint64_t> steps;
+    for (Event& change : changes) {
+        if (!steps.empty()) distract(order.time, order.symbol);
+        change.complete = steps.size() + 1 == changes.size();
+        say(change);
+        steps.push_back(today().last_sequence());
+    }
+    if (steps.empty()) return;
+    today().join(steps);
+    record_book(order.symbol);
+}
+
+// Messages of others may come in the middle of a symbol's transaction.
+void Exchange::distract(std::int64_t now, std::uint32_t busy) {
+    if (rng_.per_mille(500)) return;
+    Event event = fresh(Kind::trade, now);
+    event.symbol = (busy + 1) % symbols_;
+    trade_hidden(event);
+}
+
+std::uint32_t Exchange::total(std::uint32_t symbol, bool bid, std::uint32_t price) const {
+    const auto sum = [&](const auto& levels) {
+        std::uint32_t quantity = 0;
+        const auto level = levels.find(price);
+        if (level == levels.end()) return quantity;
+        for (const Resting& order : level->second) quantity += order.quantity;
+        return quantity;
+    };
+    return bid ? sum(books_[symbol].bids) : sum(books_[symbol].asks);
 }
 
 void Exchange::change_state(Event event) {
@@ -84,7 +145,7 @@ void Exchange::change_state(Event event) {
 }
 
 void Exchange::trade_hidden(Event event) {
-    event.kind = Kind::hidden_trade;
+    event.kind = Kind::trade;
     event.bid = true;
     event.price = (event.symbol + 1) * 1'000'000;
     event.quantity = static_cast<std::uint32_t>(rng_.between(1, 500));
@@ -123,8 +184,7 @@ void Exchange::act_on_order(Event event, Kind kind) {
     } else {
         rest.quantity -= event.quantity;
     }
-    say(event);
-    record_book(event.symbol);
+    tell(event);
 }
 
 Exchange::Resting& Exchange::resting(const Known& order) {
@@ -157,7 +217,8 @@ void Exchange::record_book(std::uint32_t symbol) {
     std::vector<Row> rows;
     const auto copy = [&](const auto& levels, bool bid) {
         for (const auto& [price, queue] : levels) {
-            for (const Resting& order : queue) rows.push_back({order.id, price, order.quantity, bid});
+            if (dialect_.levels) rows.push_back({0, price, total(symbol, bid, price), bid});
+            else for (const Resting& order : queue) rows.push_back({order.id, price, order.quantity, bid});
         }
     };
     copy(books_[symbol].bids, true);

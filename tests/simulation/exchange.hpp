@@ -6,14 +6,18 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <span>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tests/simulation/rng.hpp"
 
 namespace millrace::sim {
 
+// `level`: the total at a price is another one; `trade`: one that names no order and changes no book.
 enum class Kind : std::uint8_t {
-    directory, trading, add, execute, execute_priced, cancel, remove, replace, hidden_trade, notice
+    directory, trading, add, execute, execute_priced, cancel, remove, replace, level, trade, notice
 };
 
 // In what venues differ as far as the market itself goes.
@@ -21,6 +25,9 @@ struct Dialect {
     // What changes an order says what it is now: a replaced order keeps its id, and a cancel modifies.
     bool modifies = false;
     bool prints_all = false;    // there is no trade that is not to be printed
+    // Orders are not told of, but trades, and totals by price. What one order's event does to a book is a
+    // transaction of as many messages as there are prices concerned.
+    bool levels = false;
     char taking_orders = 'Q';   // the trading state in which orders are taken and none trade
 };
 
@@ -35,15 +42,19 @@ struct Event {
     std::uint64_t new_id = 0;        // replace
     std::uint32_t price = 0;         // of the order; for execute_priced see print_price
     std::uint32_t print_price = 0;
-    std::uint32_t quantity = 0;      // added, taken off, or traded
-    std::uint32_t before = 0;        // what the order (replace: the old one) held before
+    std::uint32_t quantity = 0;      // added, taken off, or traded; of a level what it holds now
+    std::uint32_t before = 0;        // what the order (replace: the old one) or level held before
     std::uint32_t old_price = 0;     // replace: of the order that left
     std::uint64_t match = 0;
     std::int64_t time = 0;           // ns since midnight
+    bool complete = true;            // it ends its transaction
+    std::uint64_t step_before = 0;   // number of the message before it of its transaction; 0: it is the first
+    std::uint64_t ends = 0;          // number of the message that ends its transaction
 
-    [[nodiscard]] bool changes_book() const { return kind >= Kind::add && kind <= Kind::replace; }
+    [[nodiscard]] bool changes_book() const { return kind >= Kind::add && kind <= Kind::level; }
 };
 
+// An order at rest, or of a book of levels what rests at a price, without an id.
 struct Row {
     std::uint64_t id;
     std::uint32_t price;
@@ -52,7 +63,8 @@ struct Row {
     friend bool operator==(const Row&, const Row&) = default;
 };
 
-// A book just after a message: bids from the best, then asks from the best, each level in queue order.
+// A book just after a message that ends a transaction: bids from the best, then asks from the best, each level in
+// queue order.
 struct Truth {
     std::uint64_t sequence = 0;  // 0: before any message
     std::vector<Row> rows;
@@ -87,7 +99,27 @@ class Day {
     // Where message `sequence` lies in the stream of messages and their lengths.
     [[nodiscard]] std::uint64_t offset(std::uint64_t sequence) const { return offsets_[sequence - 1]; }
 
-    void record(const Event& event) { events_.push_back(event); }
+    // The last message up to this one behind which no transaction is half told.
+    [[nodiscard]] std::uint64_t settled(std::uint64_t sequence) const {
+        std::uint64_t settled = sequence;
+        for (std::uint64_t at = sequence; at > 0; --at) {
+            if (event(at).ends > sequence) settled = at - 1;
+        }
+        return settled;
+    }
+
+    void record(const Event& event) {
+        events_.push_back(event);
+        events_.back().ends = last_sequence();
+    }
+    // These messages are one transaction.
+    void join(std::span<const std::uint64_t> steps) {
+        std::uint64_t before = 0;
+        for (const std::uint64_t step : steps) {
+            events_[step - 1].step_before = std::exchange(before, step);
+            events_[step - 1].ends = steps.back();
+        }
+    }
     // How long each message is on the wire, in order.
     void record_size(std::size_t bytes) { offsets_.push_back(offsets_.back() + 2 + bytes); }
     void record_book(std::uint32_t symbol, std::vector<Row> rows) {
@@ -139,10 +171,15 @@ class Exchange {
         bool bid;
     };
 
-    void say(Event event);
+    void say(const Event& event);
+    // Says what the order's event, which has been carried out, did to its book.
+    void tell(const Event& event);
+    void tell_levels(const Event& order);
+    void distract(std::int64_t now, std::uint32_t busy);
     void act_on_order(Event event, Kind kind);
     void change_state(Event event);
     void trade_hidden(Event event);
+    [[nodiscard]] std::uint32_t total(std::uint32_t symbol, bool bid, std::uint32_t price) const;
     [[nodiscard]] Event fresh(Kind kind, std::int64_t now) const;
     [[nodiscard]] std::uint64_t new_id();
     [[nodiscard]] std::uint32_t price(std::uint32_t symbol, bool bid);
@@ -160,6 +197,7 @@ class Exchange {
     std::deque<Day> days_;
     std::vector<Book> books_;
     std::vector<Known> orders_;  // all that rest
+    std::map<std::tuple<std::uint32_t, bool, std::uint32_t>, std::uint32_t> told_;  // totals, by symbol, side and price
 };
 
 }  // namespace millrace::sim

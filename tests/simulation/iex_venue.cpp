@@ -7,9 +7,12 @@ namespace millrace::sim {
 
 namespace {
 
-constexpr std::uint64_t kProtocol = 0x8005;
 constexpr std::int64_t kEpoch = 1'700'000'000'000'000'000;
-constexpr std::string_view kBookTypes = "aMRL";
+constexpr std::uint16_t kDeep = 0x8004;
+constexpr std::string_view kBookTypes = "aMRL85";  // of either feed
+// Where fields of levels' messages lie.
+constexpr std::size_t kLevelSize = 18;
+constexpr std::size_t kLevelPrice = 22;
 // Where fields of orders' messages lie.
 constexpr std::size_t kSymbol = 10;
 constexpr std::size_t kId = 18;
@@ -29,17 +32,20 @@ void put_text(Bytes& out, std::string text, std::size_t width) {
     return value;
 }
 void set(Bytes& bytes, std::size_t at, std::uint64_t value, int width) {
-    for (int i = 0; i < width; ++i) bytes[at + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(value >> (8 * i));
-}
-void put_stream(Bytes& out, std::uint32_t day) {
-    put(out, kProtocol, 2);
-    put(out, 1, 4);  // channel
-    put(out, day, 4);
+    for (int i = 0; i < width; ++i, value >>= 8) bytes[at + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(value);
 }
 
 }  // namespace
 
-void IexVenue::encode(const Event& e, std::uint32_t, std::uint32_t, Bytes& out) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::put_stream(Bytes& out, std::uint32_t day) {
+    put(out, Protocol, 2);
+    put(out, 1, 4);  // channel
+    put(out, day, 4);
+}
+
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::encode(const Event& e, std::uint32_t, std::uint32_t, Bytes& out) {
     const auto begin = [&](char type, char second) {
         out.push_back(static_cast<std::uint8_t>(type));
         out.push_back(static_cast<std::uint8_t>(second));
@@ -87,7 +93,12 @@ void IexVenue::encode(const Event& e, std::uint32_t, std::uint32_t, Bytes& out) 
             begin('M', '\0');
             order(e.quantity, e.price);
             break;
-        case Kind::hidden_trade:
+        case Kind::level:
+            begin(e.bid ? '8' : '5', e.complete ? '\1' : '\0');
+            put(out, e.quantity, 4);
+            put(out, e.price, 8);
+            break;
+        case Kind::trade:
             begin('T', '\0');
             put(out, e.quantity, 4);
             put(out, e.price, 8);
@@ -97,7 +108,8 @@ void IexVenue::encode(const Event& e, std::uint32_t, std::uint32_t, Bytes& out) 
     }
 }
 
-void IexVenue::begin_packet(const Place& place, Bytes& out) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::begin_packet(const Place& place, Bytes& out) {
     out.clear();
     put(out, 1, 2);  // version, reserved
     put_stream(out, place.day);
@@ -107,14 +119,16 @@ void IexVenue::begin_packet(const Place& place, Bytes& out) {
     put(out, static_cast<std::uint64_t>(kEpoch + place.time), 8);
 }
 
-void IexVenue::append(Bytes& packet, std::span<const std::uint8_t> message) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::append(Bytes& packet, std::span<const std::uint8_t> message) {
     put(packet, message.size(), 2);
     packet.insert(packet.end(), message.begin(), message.end());
     set(packet, 12, packet.size() - kHeader, 2);
     set(packet, 14, get(packet, 14, 2) + 1, 2);
 }
 
-SessionKey IexVenue::session_key(std::uint32_t day) {
+template <std::uint16_t Protocol>
+SessionKey IexFeed<Protocol>::session_key(std::uint32_t day) {
     Bytes bytes;
     put_stream(bytes, day);
     SessionKey key;
@@ -122,20 +136,23 @@ SessionKey IexVenue::session_key(std::uint32_t day) {
     return key;
 }
 
-std::uint32_t IexVenue::day_of(const SessionKey& key) {
+template <std::uint16_t Protocol>
+std::uint32_t IexFeed<Protocol>::day_of(const SessionKey& key) {
     std::uint32_t day = 0;
     for (std::size_t i = 10; i-- > 6;) day = day << 8 | static_cast<std::uint8_t>(key.text[i]);
     return day;
 }
 
-std::optional<std::uint32_t> IexVenue::snapshot_day(std::span<const std::uint8_t> request, std::uint32_t) {
+template <std::uint16_t Protocol>
+std::optional<std::uint32_t> IexFeed<Protocol>::snapshot_day(std::span<const std::uint8_t> request, std::uint32_t) {
     if (request.size() != 59 || get(request, 0, 2) != 57 || request[2] != 'r' || get(request, 43, 4) != 1) {
         return std::nullopt;
     }
     return static_cast<std::uint32_t>(get(request, 47, 4));
 }
 
-void IexVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out) {
     Bytes data;
     std::uint64_t said = 0;
     const auto say = [&](const Event& event) {
@@ -164,12 +181,12 @@ void IexVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t sy
         event.kind = Kind::trading;
         event.state = day.state(event.symbol, sequence);
         if (event.state != ' ') say(event);
-        event.kind = Kind::add;
+        event.kind = Protocol == kDeep ? Kind::level : Kind::add;
         std::vector<std::pair<Row, std::int64_t>> rows;  // with the times of their places
         for (const Row& row : day.truth(event.symbol, sequence).rows) {
             rows.emplace_back(row, 1 + static_cast<std::int64_t>(rows.size()));
         }
-        std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first.id < b.first.id; });
+        if (Protocol != kDeep) std::ranges::sort(rows, {}, [](const auto& row) { return row.first.id; });
         for (const auto& [row, time] : rows) {
             event.id = row.id;
             event.bid = row.bid;
@@ -188,12 +205,14 @@ void IexVenue::snapshot(const Day& day, std::uint64_t sequence, std::uint32_t sy
     put(out, sequence, 8);
 }
 
-void IexVenue::refuse(Bytes& out) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::refuse(Bytes& out) {
     put(out, 2, 2);
     put_text(out, "eR", 2);
 }
 
-std::size_t IexVenue::pick(const Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+std::size_t IexFeed<Protocol>::pick(const Bytes& packet, Rng& rng) {
     std::size_t found = 0;
     std::uint64_t seen = 0;
     for (std::size_t at = kHeader; at + 2 < packet.size(); at += 2 + get(packet, at, 2)) {
@@ -203,13 +222,15 @@ std::size_t IexVenue::pick(const Bytes& packet, Rng& rng) {
     return found;
 }
 
-std::uint32_t IexVenue::index_of(const Bytes& packet, std::size_t message) {
+template <std::uint16_t Protocol>
+std::uint32_t IexFeed<Protocol>::index_of(const Bytes& packet, std::size_t message) {
     std::uint32_t index = 0;
     for (std::size_t at = kHeader; at + 2 != message; ++index) at += 2 + get(packet, at, 2);
     return index;
 }
 
-void IexVenue::break_framing(Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::break_framing(Bytes& packet, Rng& rng) {
     switch (rng.below(3)) {
         case 0: packet.resize(rng.below(kHeader)); break;             // no whole header
         case 1: packet.resize(packet.size() - 1); break;              // the last byte is cut
@@ -217,7 +238,8 @@ void IexVenue::break_framing(Bytes& packet, Rng& rng) {
     }
 }
 
-bool IexVenue::break_length(Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+bool IexFeed<Protocol>::break_length(Bytes& packet, Rng& rng) {
     const std::size_t at = pick(packet, rng);
     if (at == 0) return false;
     const std::size_t length = get(packet, at - 2, 2);
@@ -229,19 +251,22 @@ bool IexVenue::break_length(Bytes& packet, Rng& rng) {
     return true;
 }
 
-void IexVenue::break_header(Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+void IexFeed<Protocol>::break_header(Bytes& packet, Rng& rng) {
     // Several bytes, so that no two packets of a seed happen to agree; the number stays positive.
     for (std::size_t i = 24 + 3; i < 24 + 7; ++i) packet[i] ^= static_cast<std::uint8_t>(1 + rng.below(127));
 }
 
-std::optional<std::uint32_t> IexVenue::break_type(Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+std::optional<std::uint32_t> IexFeed<Protocol>::break_type(Bytes& packet, Rng& rng) {
     const std::size_t at = pick(packet, rng);
     if (at == 0) return std::nullopt;
     packet[at] = static_cast<std::uint8_t>(0x80 | rng.below(0x80));
     return index_of(packet, at);
 }
 
-std::optional<std::uint32_t> IexVenue::falsify(Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+std::optional<std::uint32_t> IexFeed<Protocol>::falsify(Bytes& packet, Rng& rng) {
     const std::size_t at = pick(packet, rng);
     if (at == 0) return std::nullopt;
     const bool first_way = rng.per_mille(500);
@@ -253,16 +278,24 @@ std::optional<std::uint32_t> IexVenue::falsify(Bytes& packet, Rng& rng) {
             else packet[at + kPrice] ^= 0x01;
             break;
         case 'L': packet[at + kSize] ^= 0x01; break;  // a share more or less
+        case '8':
+        case '5':
+            // Another total, another price, or the end of the transaction in another place.
+            if (rng.per_mille(300)) packet[at + 1] ^= 0x01;
+            else packet[at + (first_way ? kLevelSize + 1 : kLevelPrice)] ^= 0x01;
+            break;
         default: return std::nullopt;
     }
     return index_of(packet, at);
 }
 
-bool IexVenue::break_range(Bytes& packet, Rng& rng) {
+template <std::uint16_t Protocol>
+bool IexFeed<Protocol>::break_range(Bytes& packet, Rng& rng) {
     const std::size_t at = pick(packet, rng);
     if (at == 0) return false;
     const bool adds = packet[at] == 'a';
-    switch (rng.below(3)) {
+    // A level may hold anything, or nothing.
+    switch (Protocol == kDeep ? 2 : rng.below(3)) {
         case 0:
             if (adds) packet[at + 1] = static_cast<std::uint8_t>('C' + rng.below(16));  // no such side
             else packet[at + kId + 7] ^= 0x40;                                         // no such order
@@ -277,5 +310,8 @@ bool IexVenue::break_range(Bytes& packet, Rng& rng) {
             return true;
     }
 }
+
+template struct IexFeed<0x8004>;
+template struct IexFeed<0x8005>;
 
 }  // namespace millrace::sim

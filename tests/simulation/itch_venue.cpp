@@ -14,7 +14,7 @@ std::uint64_t locate(const Event& event, std::uint32_t day, std::uint32_t symbol
 }  // namespace
 
 void ItchVenue::encode(const Event& e, std::uint32_t day, std::uint32_t symbols, Bytes& out) {
-    constexpr std::string_view kTypes = "RHAECXDUPS";
+    constexpr std::string_view kTypes = "RHAECXDU-PS";  // by kind; there are no levels
     char type = kTypes[static_cast<std::size_t>(e.kind)];
     if (type == 'A' && e.id % 16 == 3) type = 'F';
     out.push_back(static_cast<std::uint8_t>(type));
@@ -63,7 +63,8 @@ void ItchVenue::encode(const Event& e, std::uint32_t day, std::uint32_t symbols,
             put(out, e.quantity, 4);
             put(out, e.price, 4);
             break;
-        case Kind::hidden_trade:
+        case Kind::level: break;
+        case Kind::trade:
             put(out, 0, 8);
             put_text(out, "B", 1);
             put(out, e.quantity, 4);

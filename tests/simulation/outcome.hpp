@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "tests/simulation/checker.hpp"
 #include "tests/simulation/faults.hpp"
@@ -26,12 +28,20 @@ struct Outcome {
     [[nodiscard]] bool held() const { return violation.empty(); }
 };
 
-// One seed of Nasdaq's feed, and of IEX's DEEP+.
-[[nodiscard]] Outcome run_itch(const Options& options);
-[[nodiscard]] Outcome run_iex(const Options& options);
+// Runs one seed.
+using Run = Outcome (*)(const Options& options);
+
+// Whose feeds can be simulated; Nasdaq's first.
+struct SimulatedVenue {
+    std::string_view name;
+    Run run;
+};
+[[nodiscard]] std::span<const SimulatedVenue> simulated_venues();
+// Null where there is none of this name.
+[[nodiscard]] Run run_of(std::string_view venue);
 
 // The same failure with fewer messages and fewer kinds of faults. `options` must fail.
-[[nodiscard]] Options shrink(Options options, Outcome (*run)(const Options&));
+[[nodiscard]] Options shrink(Options options, Run run);
 
 // Every kind of fault that is allowed, by name; "all" or "none".
 [[nodiscard]] std::string text_of(FaultMask faults);

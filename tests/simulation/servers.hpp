@@ -139,8 +139,9 @@ class Servers {
         const auto asked_for = Venue::snapshot_day(c.client->output(), day.number());
         if (!asked_for) violate("a request that asks for no snapshot");
         c.client->sent(c.client->output().size(), now);
+        const std::uint64_t taken_at = day.settled(stale ? last - std::min(age, last) : last);
         if (refused || *asked_for != day.number()) Venue::refuse(c.stream);
-        else Venue::snapshot(day, stale ? last - std::min(age, last) : last, exchange_.symbols(), c.stream);
+        else Venue::snapshot(day, taken_at, exchange_.symbols(), c.stream);
         c.cut_at = cut ? rng_.below(c.stream.size()) : c.stream.size();
         connection_.emplace(std::move(c));
     }

@@ -1,15 +1,34 @@
 #include "tests/simulation/simulation.hpp"
 
+#include <array>
+
 #include "tests/simulation/iex_venue.hpp"
 #include "tests/simulation/itch_venue.hpp"
 
 namespace millrace::sim {
 
-Outcome run_itch(const Options& options) { return Simulation<ItchVenue>(options).run(); }
+namespace {
 
-Outcome run_iex(const Options& options) { return Simulation<IexVenue>(options).run(); }
+template <class Venue>
+Outcome run(const Options& options) {
+    return Simulation<Venue>(options).run();
+}
 
-Options shrink(Options options, Outcome (*run)(const Options&)) {
+template <class... Venues>
+constexpr std::array<SimulatedVenue, sizeof...(Venues)> kList{{{Venues::Production::kId, run<Venues>}...}};
+
+}  // namespace
+
+std::span<const SimulatedVenue> simulated_venues() { return kList<ItchVenue, IexDeepVenue, IexDeepPlusVenue>; }
+
+Run run_of(std::string_view venue) {
+    for (const SimulatedVenue& each : simulated_venues()) {
+        if (each.name == venue) return each.run;
+    }
+    return nullptr;
+}
+
+Options shrink(Options options, Run run) {
     const auto fails = [&](const Options& tried) { return !run(tried).held(); };
     options.batches_max = run(options).batches;
     for (std::size_t i = 0; i < kFaults; ++i) {

@@ -37,8 +37,8 @@ class Simulation {
             safety();
             liveness();
             finish();
-        } catch (const Violation& violation) {
-            outcome_.violation = violation.what();
+        } catch (const std::exception& problem) {  // a Violation, or what the code under test threw
+            outcome_.violation = problem.what();
         }
         outcome_.tally = checker_.tally();
         outcome_.log_hash = checker_.log().hash();

@@ -20,12 +20,12 @@ constexpr std::uint64_t kSeeds = 5000;
 #endif
 constexpr std::uint64_t kBugSeeds = 5000;  // few of which are needed
 
-void check_seeds(const char* venue, Outcome (*run)(const Options&), std::uint64_t seeds) {
+void check_seeds(const SimulatedVenue& venue, std::uint64_t seeds) {
     FaultCounts faults{};
     std::uint64_t exact = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-        const Outcome outcome = run({seed});
-        INFO("./tools/simulate --venue " << venue << " --seeds 1 --from " << seed << ": " << outcome.violation);
+        const Outcome outcome = venue.run({seed});
+        INFO("./tools/simulate --venue " << venue.name << " --seeds 1 --from " << seed << ": " << outcome.violation);
         REQUIRE(outcome.held());
         exact += outcome.tally.exact;
         for (std::size_t i = 0; i < kFaults; ++i) faults[i] += outcome.faults[i];
@@ -40,17 +40,17 @@ void check_seeds(const char* venue, Outcome (*run)(const Options&), std::uint64_
 }  // namespace
 
 TEST_CASE("Simulation: no seed finds a book that is silently wrong", "[simulation]") {
-    check_seeds("nasdaq-itch50", run_itch, kSeeds);
+    check_seeds(simulated_venues().front(), kSeeds);
 }
 
 TEST_CASE("Simulation: nor does one of another venue's feed", "[simulation]") {
-    check_seeds("iex-deepplus", run_iex, kSeeds / 2);
+    for (const SimulatedVenue& venue : simulated_venues().subspan(1)) check_seeds(venue, kSeeds / 2);
 }
 
 TEST_CASE("Simulation: every planted bug is caught within the run's seeds", "[simulation]") {
     for (const BugInfo& info : bugs()) {
         INFO(info.name << ": " << info.meaning);
-        CHECK(catch_bug(info.bug, 1, kBugSeeds));
+        CHECK(catch_bug(info, 1, kBugSeeds));
     }
 }
 
@@ -70,21 +70,36 @@ TEST_CASE("Simulation: a level's total that has lost touch with its orders makes
 
 TEST_CASE("Simulation: a seed is the same run on every compiler") {
     // Of all that a consumer is told. A change of the simulation, or of what is told, changes them.
-    constexpr std::pair<std::uint64_t, std::uint64_t> kHashes[] = {
-        {1, 0xff774dc9407cd7db},    {2, 0xf3fad245abd5f493},
-        {3, 0xa0861f722f26cb77},    {30, 0x770abec59fb56964},
-        {531, 0x27111a39c5173133},  {2522, 0x881177ae4c637a93},
-        {2848, 0xaf500364d31cca2a}, {0xffff'ffff'ffff'ffff, 0xef26257cbb61d800},
+    struct Stored {
+        std::string_view venue;
+        std::uint64_t seed;
+        std::uint64_t hash;
     };
-    for (const auto& [seed, hash] : kHashes) {
-        INFO("seed " << seed);
-        CHECK(fmt::format("{:016x}", run_itch({seed}).log_hash) == fmt::format("{:016x}", hash));
+    constexpr Stored kHashes[] = {
+        {"nasdaq-itch50", 1, 0xff774dc9407cd7db},
+        {"nasdaq-itch50", 2, 0xf3fad245abd5f493},
+        {"nasdaq-itch50", 3, 0xa0861f722f26cb77},
+        {"nasdaq-itch50", 30, 0x770abec59fb56964},
+        {"nasdaq-itch50", 531, 0x27111a39c5173133},
+        {"nasdaq-itch50", 2522, 0x881177ae4c637a93},
+        {"nasdaq-itch50", 2848, 0xaf500364d31cca2a},
+        {"nasdaq-itch50", 0xffff'ffff'ffff'ffff, 0xef26257cbb61d800},
+        {"iex-deep", 1, 0x611d6f9b84067ea8},
+        {"iex-deep", 2, 0x770ef374417b2f1e},
+        {"iex-deepplus", 1, 0x2b7318d85591114c},
+        {"iex-deepplus", 2, 0x25aff467a665897d},
+    };
+    for (const auto& [venue, seed, hash] : kHashes) {
+        INFO(venue << ", seed " << seed);
+        CHECK(fmt::format("{:016x}", run_of(venue)({seed}).log_hash) == fmt::format("{:016x}", hash));
     }
 }
 
 TEST_CASE("Simulation: a seed is the same run every time", "[simulation]") {
-    const Outcome once = run_itch({7});
-    const Outcome again = run_itch({7});
-    CHECK(once.log_hash == again.log_hash);
-    CHECK(once.log_hash != run_itch({8}).log_hash);
+    for (const SimulatedVenue& venue : simulated_venues()) {
+        const Outcome once = venue.run({7});
+        const Outcome again = venue.run({7});
+        CHECK(once.log_hash == again.log_hash);
+        CHECK(once.log_hash != venue.run({8}).log_hash);
+    }
 }

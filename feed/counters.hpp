@@ -39,9 +39,9 @@ class CounterBlock {
 // ---- by line, on the decoding side ----
 
 enum class LineCounter : std::uint8_t {
-    arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, stray
+    arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, only, stray
 };
-inline constexpr std::array<CounterInfo, 9> kLineCounters{{
+inline constexpr std::array<CounterInfo, 10> kLineCounters{{
     {"arbitrated", "packets", "well-formed packets handed to the arbiter"},
     {"malformed", "packets", "packets whose framing does not hold together"},
     {"bytes", "bytes", "payload of all packets of this line"},
@@ -50,6 +50,7 @@ inline constexpr std::array<CounterInfo, 9> kLineCounters{{
     {"lost", "messages", "sequence numbers that this line skipped and never brought later"},
     {"duplicate", "messages", "messages that had been delivered before this copy came"},
     {"first", "messages", "messages that this line brought first"},
+    {"only", "messages", "messages that this line brought and every other one skipped"},
     {"stray", "messages", "messages of packets of another session, or far ahead, that nothing bore out"},
 }};
 using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;

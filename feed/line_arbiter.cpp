@@ -30,6 +30,7 @@ void LineLoss::skip(SequenceNumber first, SequenceNumber end) {
         --count_;
     }
     holes_[count_++] = {first, end - 1};
+    last_hole_ = std::max(last_hole_, end - 1);
 }
 
 namespace {
@@ -66,10 +67,42 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
     if (first > next) {
         l.loss.skip(next, first);
         l.counters[LineCounter::lost] += first - next;
-    } else if (first < next) {
+        count_others(line, {next, first - 1}, true);
+    } else if (first < std::min(next, end)) {
+        l.loss.holes_in({first, std::min(end, next) - 1}, [&](SequenceRange found) {
+            count_others(line, found, false);
+            l.counters[LineCounter::only] += lost_but_on(line, found);
+        });
         l.counters[LineCounter::lost] -= l.loss.fill(first, std::min(end, next));
     }
     l.loss.advance(end);
+    if (first < end) l.counters[LineCounter::only] += lost_but_on(line, {std::max(first, next), end - 1});
+}
+
+std::uint64_t LineArbiter::lost_but_on(LineId line, SequenceRange range, LineId from) const {
+    if (range.empty()) return 0;
+    while (from < lines_.size() && (from == line || is_recovery_line(from))) ++from;
+    if (from == lines_.size()) return range.size();
+    std::uint64_t messages = 0;
+    lines_[from].loss.holes_in(range, [&](SequenceRange lost) {
+        messages += lost_but_on(line, lost, static_cast<LineId>(from + 1));
+    });
+    return messages;
+}
+
+std::uint64_t LineArbiter::only_on(LineId line, SequenceRange range) const {
+    const SequenceRange seen{range.first, std::min(range.last, lines_[line].loss.next() - 1)};
+    return lost_but_on(line, seen) - lost_but_on(kNoLine, seen);
+}
+
+void LineArbiter::count_others(LineId line, SequenceRange range, bool lost) {
+    for (LineId other = 0; other < lines_.size(); ++other) {
+        if (other == line || is_recovery_line(other)) continue;
+        const std::uint64_t messages = only_on(other, range);
+        std::uint64_t& only = lines_[other].counters[LineCounter::only];
+        // A hole that was forgotten looks like messages that came.
+        only = lost ? only + messages : only - std::min(only, messages);
+    }
 }
 
 bool LineArbiter::begins_anew(LineId line) {

@@ -65,6 +65,15 @@ class LineLoss {
     // Returns how many of the messages [first, end) fill holes of this line.
     std::uint64_t fill(SequenceNumber first, SequenceNumber end);
     void skip(SequenceNumber first, SequenceNumber end);
+    // Calls `each(SequenceRange)` with the holes, as far as they lie in the range.
+    template <class Each>
+    void holes_in(SequenceRange range, Each&& each) const {
+        if (range.first > last_hole_) return;
+        for (std::size_t i = 0; i < count_; ++i) {
+            const SequenceRange part{std::max(holes_[i].first, range.first), std::min(holes_[i].last, range.last)};
+            if (!part.empty()) each(part);
+        }
+    }
     [[nodiscard]] SequenceNumber next() const { return next_; }
     void advance(SequenceNumber next) { next_ = std::max(next_, next); }
     void reset() { *this = {}; }
@@ -73,6 +82,7 @@ class LineLoss {
     static constexpr std::size_t kHolesMax = 64;  // when more are open the oldest counts as lost for good
 
     SequenceNumber next_ = 1;
+    SequenceNumber last_hole_ = 0;  // no hole lies behind it
     std::size_t count_ = 0;
     std::array<SequenceRange, kHolesMax> holes_{};
 };
@@ -174,6 +184,12 @@ class LineArbiter {
     template <ArbiterSink Sink>
     void end_stream(Sink& sink);
     void count_on_line(LineId line, SequenceNumber first, SequenceNumber end);
+    // Of these messages, how many all lines have lost but this one (or all, where it is kNoLine), from line `from` on.
+    [[nodiscard]] std::uint64_t lost_but_on(LineId line, SequenceRange range, LineId from = 0) const;
+    // Of these messages, how many this line has brought, and every other one has lost.
+    [[nodiscard]] std::uint64_t only_on(LineId line, SequenceRange range) const;
+    // Says of messages that `line` has just lost that others alone have brought them, or takes it back.
+    void count_others(LineId line, SequenceRange range, bool lost);
     template <ArbiterSink Sink>
     void deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
                  std::span<const std::uint8_t> blocks, std::uint64_t stream_offset, Sink& sink);
@@ -266,6 +282,7 @@ class LineArbiter {
         return held_.empty() ? std::numeric_limits<SequenceNumber>::max() : held_.front().first;
     }
 
+    static constexpr LineId kNoLine = kLinesMax + 1;
     // A packet so far ahead of all others is not believed alone.
     static constexpr std::uint64_t kFarAhead = 1 << 12;
     // Sessions that are spoken of at once, beside the present one.

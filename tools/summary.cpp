@@ -35,6 +35,7 @@ Json json_of(const LineSummary& line) {
             {"duplicate", line.counters[LineCounter::duplicate]},
             {"malformed", line.counters[LineCounter::malformed]},
             {"first", line.counters[LineCounter::first]},
+            {"only", line.counters[LineCounter::only]},
             {"stray", line.counters[LineCounter::stray]},
             {"ahead_ns_mean", samples == 0 ? 0 : lead.sum_ns / samples},
             {"ahead_ns_max", lead.max_ns},

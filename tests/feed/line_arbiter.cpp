@@ -394,6 +394,25 @@ TEST_CASE("LineArbiter: by how much a line is ahead is sampled") {
     CHECK(feed.arbiter.lead(1).samples == 0);
 }
 
+TEST_CASE("LineArbiter: what one line alone brought is counted when all others have passed it") {
+    SessionConfig config = Feed::small();
+    config.lines = 3;
+    Feed feed(config);
+    const auto only = [&](LineId line) { return feed.count(line, LineCounter::only); };
+    feed.packet(0, 1, 4);
+    feed.packet(1, 3, 2);
+    CHECK(only(0) == 0);  // the third may still bring the first two
+    feed.packet(2, 2, 3);
+    CHECK(only(0) == 1);
+    feed.packet(1, 1, 1);  // late, and no less seen
+    CHECK(only(0) == 0);
+    feed.packet(0, 7, 1);
+    feed.packet(1, 7, 1);
+    feed.packet(2, 5, 2);
+    CHECK(only(2) == 2);
+    CHECK(only(1) == 0);
+}
+
 TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what no line brought") {
     const std::uint64_t seed = std::random_device{}();
     CAPTURE(seed);
@@ -403,6 +422,7 @@ TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what n
         config.reorder_window_packets = 64;
         Feed feed(config);
         std::set<SequenceNumber> sent;
+        std::set<SequenceNumber> by_line[2];
         struct Sent {
             std::uint64_t due;
             LineId line;
@@ -423,7 +443,7 @@ TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what n
         std::stable_sort(packets.begin(), packets.end(), [](const Sent& a, const Sent& b) { return a.due < b.due; });
         for (const Sent& p : packets) {
             feed.packet(p.line, p.first, p.count);
-            for (std::uint32_t i = 0; i < p.count; ++i) sent.insert(p.first + i);
+            for (std::uint32_t i = 0; i < p.count; ++i) sent.insert(p.first + i), by_line[p.line].insert(p.first + i);
         }
         feed.finish();
         CHECK(feed.sink.delivered == std::vector<SequenceNumber>(sent.begin(), sent.end()));
@@ -431,5 +451,11 @@ TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what n
         std::uint64_t lost = 0;
         for (const SequenceRange& range : feed.sink.given_up) lost += range.size();
         CHECK(lost + sent.size() == *sent.rbegin());
+        for (const LineId line : {LineId{0}, LineId{1}}) {
+            const std::set<SequenceNumber>& other = by_line[1 - line];
+            const auto passed = [&](SequenceNumber n) { return n < *other.rbegin() && other.count(n) == 0; };
+            CHECK(feed.count(line, LineCounter::only) ==
+                  static_cast<std::uint64_t>(std::count_if(by_line[line].begin(), by_line[line].end(), passed)));
+        }
     }
 }

@@ -116,7 +116,7 @@ std::vector<std::string> lossy(const Net& net, std::vector<std::string> servers)
 
 }  // namespace
 
-TEST_CASE("recovery live: what neither line brings is retransmitted") {
+TEST_CASE("recovery live: what neither line brings is retransmitted", "[live]") {
     const Net net;
     for (const std::string receive : {"mode = \"threads\"\n", "mode = \"run_to_completion\"\n"}) {
         const Day day = run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b),
@@ -133,7 +133,7 @@ TEST_CASE("recovery live: what neither line brings is retransmitted") {
     }
 }
 
-TEST_CASE("recovery live: where nothing is retransmitted a snapshot is joined") {
+TEST_CASE("recovery live: where nothing is retransmitted a snapshot is joined", "[live]") {
     const Net net;
     const Day day = run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b),
                                     "glimpse = [\"" + net.glimpse + "\"]\n"),
@@ -142,7 +142,7 @@ TEST_CASE("recovery live: where nothing is retransmitted a snapshot is joined") 
     CHECK(gaps_ended(day.seen, "given_up") == 0);
 }
 
-TEST_CASE("recovery live: who joins late takes a snapshot, with a login") {
+TEST_CASE("recovery live: who joins late takes a snapshot, with a login", "[live]") {
     const Net net;
     const Day day = run(config_text(multicast_line("A", net.a) + multicast_line("B", net.b),
                                     "retransmit = [\"" + net.retransmit + "\"]\nglimpse = [\"" + net.glimpse +
@@ -153,7 +153,7 @@ TEST_CASE("recovery live: who joins late takes a snapshot, with a login") {
     CHECK(day.seen["recovery"]["snapshots_joined"] >= 1);
 }
 
-TEST_CASE("recovery live: servers that refuse are named once, the books flow on flagged, and the end is found") {
+TEST_CASE("recovery live: servers that refuse are named once, the books flow on flagged, and the end is found", "[live]") {
     const Net net;
     const TempFile config("refused.toml");
     const TempFile ready("refused.ready");
@@ -190,7 +190,7 @@ TEST_CASE("recovery live: servers that refuse are named once, the books flow on 
     REQUIRE(sim.wait().code == 0);
 }
 
-TEST_CASE("recovery live: a SoupBinTCP server that refuses the login is named") {
+TEST_CASE("recovery live: a SoupBinTCP server that refuses the login is named", "[live]") {
     const Net net;
     for (const std::string mode : {"threads", "run_to_completion"}) {
         const TempFile config("refused-soup.toml");
@@ -217,7 +217,7 @@ TEST_CASE("recovery live: a SoupBinTCP server that refuses the login is named") 
     }
 }
 
-TEST_CASE("recovery live: a feed by SoupBinTCP, on io_uring and without") {
+TEST_CASE("recovery live: a feed by SoupBinTCP, on io_uring and without", "[live]") {
     for (const std::string backend : {"io_uring", "recvmmsg"}) {
         const Net net;
         const Day day = run(config_text("[[feed.line]]\nname = \"T\"\nsoup = \"" + net.soup + "\"\n", "",
@@ -238,7 +238,7 @@ Day run_iex(const Net& net, const std::string& venue, const std::string& keys, c
 
 }  // namespace
 
-TEST_CASE("recovery live: IEX fills gaps by UDP") {
+TEST_CASE("recovery live: IEX fills gaps by UDP", "[live]") {
     const Net net;
     for (const std::string venue : {"iex-tops", "iex-deep"}) {
         const Day day = run_iex(net, venue, "retransmit = [\"" + net.retransmit + "\"]\n",
@@ -248,7 +248,7 @@ TEST_CASE("recovery live: IEX fills gaps by UDP") {
     }
 }
 
-TEST_CASE("recovery live: IEX fills gaps by TCP, where UDP is silent") {
+TEST_CASE("recovery live: IEX fills gaps by TCP, where UDP is silent", "[live]") {
     const Net net;
     const Day day = run_iex(net, "iex-deepplus",
                             "retransmit = [\"" + net.retransmit + "\"]\nretransmit_tcp = [\"" + net.retransmit_tcp +
@@ -259,7 +259,7 @@ TEST_CASE("recovery live: IEX fills gaps by TCP, where UDP is silent") {
     CHECK(day.seen["recovery"]["unanswered"] > 0);
 }
 
-TEST_CASE("recovery live: IEX's snapshots are joined where nothing is sent again, by who joins late too") {
+TEST_CASE("recovery live: IEX's snapshots are joined where nothing is sent again, by who joins late too", "[live]") {
     const Net net;
     for (const std::string venue : {"iex-deep", "iex-deepplus"}) {
         for (const bool late : {false, true}) {

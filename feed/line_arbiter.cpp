@@ -62,6 +62,7 @@ LineArbiter::LineArbiter(const SessionConfig& config)
 void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumber end) {
     if (is_recovery_line(line)) return;
     Line& l = lines_[line];
+    if (!l.seen) begin_to_count(l);
     const SequenceNumber next = l.loss.next();
     if (end >= next) l.behind_at = l.behind_ns = 0;
     if (first > next) {
@@ -79,9 +80,17 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
     if (first < end) l.counters[LineCounter::only] += lost_but_on(line, {std::max(first, next), end - 1});
 }
 
+void LineArbiter::begin_to_count(Line& line) {
+    line.seen = true;
+    ++lines_seen_;
+    // It may still bring what others alone have brought so far; what it has skipped is counted with its first packet.
+    for (Line& each : lines_) each.counters[LineCounter::only] = 0;
+}
+
 std::uint64_t LineArbiter::lost_but_on(LineId line, SequenceRange range, LineId from) const {
     if (range.empty()) return 0;
-    while (from < lines_.size() && (from == line || is_recovery_line(from))) ++from;
+    if (lines_seen_ < 2) return 0;
+    while (from < lines_.size() && (from == line || is_recovery_line(from) || !lines_[from].seen)) ++from;
     if (from == lines_.size()) return range.size();
     std::uint64_t messages = 0;
     lines_[from].loss.holes_in(range, [&](SequenceRange lost) {

@@ -156,6 +156,7 @@ class LineArbiter {
         LineLead lead;
         Timestamp behind_at = 0;   // when it last brought what lies behind its own end, and nothing since; 0: it has
         Nanoseconds behind_ns = 0;  // for how long it has done so
+        bool seen = false;          // it has brought something, ever
     };
 
     // What one packet said alone.
@@ -184,7 +185,10 @@ class LineArbiter {
     template <ArbiterSink Sink>
     void end_stream(Sink& sink);
     void count_on_line(LineId line, SequenceNumber first, SequenceNumber end);
-    // Of these messages, how many all lines have lost but this one (or all, where it is kNoLine), from line `from` on.
+    // The first packet of a line, of which nothing was known: a session may have room for more lines than there are.
+    void begin_to_count(Line& line);
+    // Of these messages, how many all lines that were seen have lost but this one (or all, where it is kNoLine), from
+    // line `from` on; none as long as there is one line.
     [[nodiscard]] std::uint64_t lost_but_on(LineId line, SequenceRange range, LineId from = 0) const;
     // Of these messages, how many this line has brought, and every other one has lost.
     [[nodiscard]] std::uint64_t only_on(LineId line, SequenceRange range) const;
@@ -315,6 +319,7 @@ class LineArbiter {
     std::array<Doubt, kDoubts> doubts_about_sessions_;
     std::size_t next_doubt_ = 0;       // to be taken for another session
     Doubt doubt_about_jump_;
+    std::size_t lines_seen_ = 0;
     std::uint64_t sessions_ = 0;
     std::uint64_t restarts_ = 0;
 

@@ -401,8 +401,8 @@ TEST_CASE("LineArbiter: what one line alone brought is counted when all others h
     const auto only = [&](LineId line) { return feed.count(line, LineCounter::only); };
     feed.packet(0, 1, 4);
     feed.packet(1, 3, 2);
-    CHECK(only(0) == 0);  // the third may still bring the first two
-    feed.packet(2, 2, 3);
+    CHECK(only(0) == 2);
+    feed.packet(2, 2, 3);  // a third line, of which nothing was known
     CHECK(only(0) == 1);
     feed.packet(1, 1, 1);  // late, and no less seen
     CHECK(only(0) == 0);
@@ -411,6 +411,17 @@ TEST_CASE("LineArbiter: what one line alone brought is counted when all others h
     feed.packet(2, 5, 2);
     CHECK(only(2) == 2);
     CHECK(only(1) == 0);
+}
+
+TEST_CASE("LineArbiter: room for lines that there are not changes no count") {
+    SessionConfig config = Feed::small();
+    config.lines = 3;
+    Feed feed(config);
+    feed.packet(0, 1, 4);
+    CHECK(feed.count(0, LineCounter::only) == 0);
+    feed.packet(1, 3, 2);
+    CHECK(feed.count(0, LineCounter::only) == 2);
+    CHECK(feed.count(1, LineCounter::only) == 0);
 }
 
 TEST_CASE("LineArbiter: random loss, duplication and reordering lose only what no line brought") {

@@ -95,8 +95,10 @@ bool Checker::in_order(const OrderBook& book, Seen& seen, const EventHeader& hea
         seen.last_event = 0;
         return false;
     }
-    // A transaction whose end was lost or falsified is told with the next one, in a book that is marked.
-    const bool late = exchange_.dialect().levels && !comparable(book, symbol_of(book), header.sequence);
+    // A transaction whose end was lost or falsified is told with the next one, in a book that is marked, or stands
+    // behind the falsified message.
+    const SequenceNumber stands_at = std::max(header.sequence, book.sequence());
+    const bool late = exchange_.dialect().levels && !comparable(book, symbol_of(book), stands_at);
     const bool before = header.sequence < seen.last_event || header.sequence <= given_up_to_;
     if (header.sequence == 0 || (before && !late)) {
         violate("an event of message {} after {}, given up to {}", header.sequence, seen.last_event, given_up_to_);

@@ -76,18 +76,18 @@ TEST_CASE("Simulation: a seed is the same run on every compiler") {
         std::uint64_t hash;
     };
     constexpr Stored kHashes[] = {
-        {"nasdaq-itch50", 1, 0xff774dc9407cd7db},
-        {"nasdaq-itch50", 2, 0xf3fad245abd5f493},
-        {"nasdaq-itch50", 3, 0xa0861f722f26cb77},
-        {"nasdaq-itch50", 30, 0x770abec59fb56964},
-        {"nasdaq-itch50", 531, 0x27111a39c5173133},
-        {"nasdaq-itch50", 2522, 0x881177ae4c637a93},
-        {"nasdaq-itch50", 2848, 0xaf500364d31cca2a},
-        {"nasdaq-itch50", 0xffff'ffff'ffff'ffff, 0xef26257cbb61d800},
-        {"iex-deep", 1, 0x611d6f9b84067ea8},
-        {"iex-deep", 2, 0x770ef374417b2f1e},
-        {"iex-deepplus", 1, 0x2b7318d85591114c},
-        {"iex-deepplus", 2, 0x25aff467a665897d},
+        {"nasdaq-itch50", 1, 0x9b75c1fabc840f0c},
+        {"nasdaq-itch50", 2, 0xf37c52a78067e933},
+        {"nasdaq-itch50", 3, 0xb7f7dade47b08444},
+        {"nasdaq-itch50", 30, 0x3c63a206aacd021b},
+        {"nasdaq-itch50", 531, 0x51db67dfa737504a},
+        {"nasdaq-itch50", 2522, 0x3403595380f2fefe},
+        {"nasdaq-itch50", 2848, 0xc74908390dd84486},
+        {"nasdaq-itch50", 0xffff'ffff'ffff'ffff, 0xa28ba12e39ded664},
+        {"iex-deep", 1, 0xc6624348dc6c266},
+        {"iex-deep", 2, 0xfb1d195d457dfb8c},
+        {"iex-deepplus", 1, 0x3c46f7e419a68850},
+        {"iex-deepplus", 2, 0x2365c9ee220c9203},
     };
     for (const auto& [venue, seed, hash] : kHashes) {
         INFO(venue << ", seed " << seed);

@@ -99,9 +99,13 @@ class LineArbiter {
     template <ArbiterSink Sink>
     void on_time(Timestamp now, Sink& sink);
 
-    // Nothing more will come: gives up what is missing and delivers what is held.
+    // Nothing more will come: gives up what is missing and delivers what is held. Of a packet that is all there is of a
+    // stream nothing is left to doubt: it came late.
     template <ArbiterSink Sink>
     void finish(Sink& sink) {
+        if (known_end() == 1 && doubt_about_jump_.open) {
+            use_kept(doubt_about_jump_, [&](LineId of, Timestamp at, const Frame& kept) { take(of, at, kept, sink); });
+        }
         give_up_all(GapEnd::open, sink);
     }
 

@@ -348,6 +348,15 @@ TEST_CASE("LineArbiter: one packet alone does not put the stream far ahead") {
     CHECK(feed.arbiter.gap_open());
 }
 
+TEST_CASE("LineArbiter: a packet that is all there is of a stream is delivered at the end") {
+    Feed feed;
+    feed.packet(0, 5'000'004, 2);
+    CHECK(feed.sink.delivered.empty());
+    feed.arbiter.finish(feed.sink);
+    CHECK(feed.sink.delivered == numbers(5'000'004, 5'000'005));
+    CHECK(feed.count(0, LineCounter::stray) == 0);
+}
+
 TEST_CASE("LineArbiter: a line that begins anew under the same session is followed after a second") {
     constexpr Timestamp kTenth = 100'000'000;
     Feed feed;

@@ -1,5 +1,7 @@
 #include "tests/failures/inject.hpp"
 
+#include "tests/support/other_allocator.hpp"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <ifaddrs.h>
@@ -99,6 +101,8 @@ using namespace millrace::test;
 
 // ---- allocations ----
 
+#ifndef MILLRACE_OTHER_ALLOCATOR  // all tests here are tagged [no-sanitizer]
+
 void* operator new(std::size_t bytes) {
     void* at = strikes(Failing::allocation) ? nullptr : std::malloc(bytes);
     if (at == nullptr) throw std::bad_alloc();
@@ -119,6 +123,7 @@ void operator delete(void* at) noexcept {
 void operator delete(void* at, std::size_t) noexcept { operator delete(at); }
 void operator delete(void* at, std::align_val_t) noexcept { operator delete(at); }
 void operator delete(void* at, std::size_t, std::align_val_t) noexcept { operator delete(at); }
+#endif
 
 // ---- system calls ----
 

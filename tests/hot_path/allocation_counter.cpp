@@ -5,14 +5,8 @@
 #include <cstddef>
 #include <cstdlib>
 
-// A sanitizer brings an allocator of its own. What needs the counter is tagged [no-sanitizer].
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MILLRACE_OTHER_ALLOCATOR
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MILLRACE_OTHER_ALLOCATOR
-#endif
-#endif
+// What needs the counter is tagged [no-sanitizer].
+#include "tests/support/other_allocator.hpp"
 
 namespace {
 

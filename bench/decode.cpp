@@ -2,6 +2,7 @@
 // framing alone. A worse figure means that fields cost more than the bytes they lie in.
 #include "bench/claims.hpp"
 #include "bench/simulated_day.hpp"
+#include "bench/sum_fields.hpp"
 #include "millrace/feed/framing/moldudp64.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/messages.hpp"
 
@@ -31,33 +32,6 @@ void walk_framing(benchmark::State& state) {
         benchmark::DoNotOptimize(types);
         if (messages != day.messages()) state.SkipWithError("messages are missing");
     }
-}
-
-// Reads every field of a message, as a handler that asks for all of them would.
-template <class M>
-[[nodiscard]] std::uint64_t sum_fields(std::span<const std::uint8_t> bytes) {
-    const M& m = wire::view<M>(bytes);
-    return std::apply(
-        [&](const auto&... fields) {
-            const auto number = [](const auto& field) {
-                using T = std::remove_cvref_t<decltype(field)>;
-                if constexpr (T::kKind == wire::FieldKind::reserved) return std::uint64_t{0};
-                else if constexpr (requires { field.value().size(); }) {
-                    std::uint64_t text = 0;
-                    std::memcpy(&text, field.raw.data(), std::min(sizeof(text), field.raw.size()));
-                    return text;
-                } else return static_cast<std::uint64_t>(field.value());
-            };
-            return (number(m.*fields.member) + ...);
-        },
-        M::fields());
-}
-
-template <class M>
-[[nodiscard]] bool sum_if(std::span<const std::uint8_t> bytes, std::uint64_t& sum) {
-    if (static_cast<char>(bytes[0]) != M::kType || bytes.size() < sizeof(M)) return false;
-    sum += sum_fields<M>(bytes);
-    return true;
 }
 
 // The frequent types are asked for first, as a handler would write its switch.

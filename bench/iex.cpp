@@ -1,10 +1,12 @@
-// IEX: what decoding and books cost a message, beside walking IEX-TP framing alone. A worse figure means that
-// looking symbols up, or the levels and queues behind them, became dearer than the bytes are.
+// IEX: what decoding every field costs a message, and what books do, beside walking IEX-TP framing alone. A worse
+// figure means that fields cost more than the bytes they lie in, or that looking symbols up, or the levels and queues
+// behind them, became dearer than the bytes are.
 #include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "bench/claims.hpp"
+#include "bench/sum_fields.hpp"
 #include "millrace/feed/session.hpp"
 #include "millrace/feed/venues/iex/venue.hpp"
 #include "millrace/replay/simulator/exchange.hpp"
@@ -31,6 +33,8 @@ class Day {
         }
     }
     [[nodiscard]] std::uint64_t messages() const { return messages_; }
+    // Of all fields of all messages, read by the tables of fields and not by the structs.
+    [[nodiscard]] std::uint64_t sum_of_fields() const { return sum_of_fields_; }
 
   private:
     Day() {
@@ -41,18 +45,35 @@ class Day {
         config.market.messages = wanted == nullptr ? 2'000'000 : std::strtoull(wanted, nullptr, 10);
         config.market.peak_orders = 150'000;
         config.lines.resize(1);
-        replay::Exchange exchange(config, [&](const replay::SimulatedPacket& packet) {
-            bytes_.insert(bytes_.end(), packet.bytes.begin(), packet.bytes.end());
-            ends_.push_back(bytes_.size());
-        });
+        replay::Exchange exchange(
+            config,
+            [&](const replay::SimulatedPacket& packet) {
+                bytes_.insert(bytes_.end(), packet.bytes.begin(), packet.bytes.end());
+                ends_.push_back(bytes_.size());
+            },
+            [&](replay::Exchange::Message message) { sum_of_fields_ += sum_by_table(message); });
         while (exchange.step()) {
         }
         messages_ = exchange.next_sequence() - 1;
     }
 
+    [[nodiscard]] static std::uint64_t sum_by_table(std::span<const std::uint8_t> message) {
+        std::uint64_t sum = 0;
+        for (const wire::FieldLayout& field : Venue::layout(message)->fields) {
+            if (field.kind == wire::FieldKind::reserved) continue;
+            std::uint64_t number = 0;  // IEX is little-endian, as is text read as a number
+            for (std::size_t i = 0; i < std::min<std::size_t>(field.size, sizeof(number)); ++i) {
+                number |= std::uint64_t{message[field.offset + i]} << (8 * i);
+            }
+            sum += number;
+        }
+        return sum;
+    }
+
     std::vector<std::uint8_t> bytes_;
     std::vector<std::size_t> ends_;
     std::uint64_t messages_ = 0;
+    std::uint64_t sum_of_fields_ = 0;
 };
 
 // Not inlined, so that callgrind can be told to count here and nowhere else.
@@ -78,6 +99,36 @@ void walk_framing(benchmark::State& state) {
         report(state, watch.ns() / static_cast<double>(day.messages()));
         benchmark::DoNotOptimize(types);
         if (messages != day.messages()) state.SkipWithError("messages are missing");
+    }
+}
+
+// As a handler would write its switch, for any venue: the types in the order of their list.
+template <class... M>
+void sum_message(std::span<const std::uint8_t> bytes, std::uint64_t& sum, std::type_identity<std::tuple<M...>>) {
+    static_cast<void>((sum_if<M>(bytes, sum) || ...));
+}
+
+template <class Venue>
+[[gnu::noinline]] std::uint64_t measured_decode(const Day<Venue>& day) {
+    std::uint64_t sum = 0;
+    day.for_each_packet([&](std::span<const std::uint8_t> packet) {
+        const Frame frame = Venue::Framing::parse(packet);
+        typename Venue::Framing::Walker walker(frame.blocks);
+        for (std::uint32_t i = 0; i < frame.count; ++i) {
+            sum_message(walker.next(), sum, std::type_identity<typename Venue::Messages>{});
+        }
+    });
+    return sum;
+}
+
+template <class Venue>
+void decode(benchmark::State& state) {
+    const auto& day = Day<Venue>::get();
+    for (auto _ : state) {
+        const Stopwatch watch;
+        const std::uint64_t sum = measured_decode<Venue>(day);
+        report(state, watch.ns() / static_cast<double>(day.messages()));
+        if (sum != day.sum_of_fields()) state.SkipWithError("a field was decoded wrong");
     }
 }
 
@@ -108,8 +159,15 @@ template <class Venue>
 Claim claim(std::string name, double goal) {
     return {std::move(name), "ns a message", goal, books<Venue>, walk_framing<Venue>};
 }
+template <class Venue>
+Claim decode_claim(std::string name) {
+    return {std::move(name), "ns a message", 4, decode<Venue>, walk_framing<Venue>};
+}
 
 // Goals with room above what was measured (docs/measurements.md).
+const Registered kTopsDecoded{decode_claim<venues::IexTops>("iex-tops: decode beside framing")};
+const Registered kDeepDecoded{decode_claim<venues::IexDeep>("iex-deep: decode beside framing")};
+const Registered kDeepPlusDecoded{decode_claim<venues::IexDeepPlus>("iex-deepplus: decode beside framing")};
 const Registered kTops{claim<venues::IexTops>("iex-tops: books beside framing", 40)};
 const Registered kDeep{claim<venues::IexDeep>("iex-deep: books beside framing", 40)};
 const Registered kDeepPlus{claim<venues::IexDeepPlus>("iex-deepplus: books beside framing", 60)};

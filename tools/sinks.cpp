@@ -53,6 +53,7 @@ SinkSummary summarise(const std::string& name, const streams::StreamSink& sink) 
                       {"conflated", stats.conflated},
                       {"unsent", stats.unsent}};
     summary.counters = {{"batches", stats.batches},
+                        {"spilled", stats.spilled},
                         {"resent", stats.resent},
                         {"connects", stats.connects},
                         {"backlog_bytes_max", stats.backlog_bytes_max}};
@@ -81,8 +82,8 @@ Sinks::Sinks(const SinkOptions& options, const std::string& feed, const dbn::Mak
         std::unique_ptr<streams::Edge> edge = streams::make_edge(url, sink);
         if (sink.when_full == streams::WhenFull::block && !keep_waiting) {
             throw Error(ExitCode::usage,
-                        fmt::format("{}: a live feed waits for nobody; policy is drop_oldest or "
-                                    "conflate",
+                        fmt::format("{}: a live feed waits for nobody; policy is drop_oldest, "
+                                    "conflate or spill",
                                     url.text()));
         }
         names_.push_back(url.text());

@@ -18,16 +18,20 @@ std::uint64_t records_in(std::span<const std::uint8_t> payload) {
 }
 
 bool StreamIntake::take(const streams::Received& received) {
-    missing_before_ = 0;
+    missing_before_ = received.gap ? 1 : 0;
+    began_anew_ = false;
     const std::uint64_t records = records_in(received.payload);
     if (!received.has_envelope) {
         // Of somebody else: nothing can be told of it but whether it is DBN.
         ++(records != 0 ? foreign_ : unreadable_);
         return records != 0;
     }
-    const std::uint64_t missing = checker_.totals().missing;
+    const streams::CheckedTotals before = checker_.totals();
     const streams::Verdict verdict = checker_.on_batch(received.envelope, received.payload, records);
-    missing_before_ = checker_.totals().missing - missing;
+    const streams::CheckedTotals& now = checker_.totals();
+    began_anew_ = now.restarts != before.restarts;
+    // Those that come late are fewer missing, and too late for who goes by their order.
+    missing_before_ = now.missing > before.missing ? now.missing - before.missing : 0;
     if (verdict == streams::Verdict::overlap) missing_before_ = 1;
     return verdict == streams::Verdict::next || verdict == streams::Verdict::gap;
 }
@@ -42,7 +46,13 @@ SourceSummary StreamIntake::summary(const std::string& url) const {
              {"duplicates", totals.duplicates},
              {"damaged", totals.damaged},
              {"foreign", foreign_},
-             {"unreadable", unreadable_}},
+             {"unreadable", unreadable_},
+             {"conflated", totals.conflated},
+             {"left_out", totals.left_out},
+             {"late", totals.late},
+             {"superseded", totals.superseded},
+             {"restarts", totals.restarts},
+             {"open", checker_.open()}},
             totals.missing + totals.damaged + unreadable_};
 }
 

@@ -25,6 +25,8 @@ class StreamIntake {
     // How many records of its stream never came between the last batch used and this one, by the
     // last take(). A batch of which a part came before cannot be told apart, and counts as 1.
     [[nodiscard]] std::uint64_t missing_before() const { return missing_before_; }
+    // The sender of the last batch's stream began anew with it: what came before does not count.
+    [[nodiscard]] bool began_anew() const { return began_anew_; }
 
     [[nodiscard]] std::uint64_t records() const { return checker_.totals().records; }
     [[nodiscard]] SourceSummary summary(const std::string& url) const;
@@ -32,6 +34,7 @@ class StreamIntake {
   private:
     streams::StreamChecker checker_;
     std::uint64_t missing_before_ = 0;
+    bool began_anew_ = false;
     std::uint64_t foreign_ = 0;     // batches without an envelope
     std::uint64_t unreadable_ = 0;  // likewise, and no DBN
 };

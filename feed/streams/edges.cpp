@@ -5,6 +5,7 @@
 #include <array>
 
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/address.hpp"
 #include "millrace/feed/streams/tcp/gateway.hpp"
 #ifdef MILLRACE_HAS_KAFKA
 #include "millrace/feed/streams/kafka/kafka_edge.hpp"
@@ -64,10 +65,13 @@ void take_frame_options(Url& url, SinkConfig& config) {
     if (policy == "block") config.when_full = WhenFull::block;
     else if (policy == "drop_oldest") config.when_full = WhenFull::drop_oldest;
     else if (policy == "conflate") config.when_full = WhenFull::conflate;
+    else if (policy == "spill") config.when_full = WhenFull::spill;
     else if (!policy.empty()) {
         throw Error(ExitCode::usage,
-                    fmt::format("{}: policy is block, drop_oldest or conflate", url.text()));
+                    fmt::format("{}: policy is block, drop_oldest, conflate or spill", url.text()));
     }
+    config.spill_folder = url.take("spill_dir", config.spill_folder);
+    config.spill_bytes = url.take_number("spill_mb", config.spill_bytes >> 20, kBacklogMost) << 20;
     config.batch_records = static_cast<std::uint32_t>(
         url.take_number("batch", config.batch_records, kBatchMost));
     config.linger = static_cast<Nanoseconds>(url.take_number(
@@ -77,6 +81,8 @@ void take_frame_options(Url& url, SinkConfig& config) {
     config.backlog_bytes =
         url.take_number("backlog_mb", config.backlog_bytes >> 20, kBacklogMost) << 20;
     config.feed = url.take("feed", config.feed);
+    // What prints texts as they come would stumble over a mark.
+    config.end_marks = url.take_number("end_marks", config.payload == Payload::dbn ? 1 : 0, 1) != 0;
     if (config.batch_records == 0)
         throw Error(ExitCode::usage, fmt::format("{}: batch is at least 1", url.text()));
 }
@@ -89,6 +95,8 @@ void refuse_rest(const Url& url) {
 }
 
 std::unique_ptr<Edge> make_gateway(Url& url, SinkConfig& config) {
+    if (config.when_full == WhenFull::spill)
+        throw Error(ExitCode::usage, fmt::format("{}: the gateway does not spill", url.text()));
     if (config.payload != Payload::dbn)
         throw Error(ExitCode::usage, fmt::format("{}: the gateway serves DBN alone", url.text()));
     config.payload = Payload::records;
@@ -102,6 +110,8 @@ std::span<const EdgeComponent> edge_components() { return kComponents; }
 
 std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     if (url.scheme == "tcp") config.linger = 0;  // clients are served as records come
+    // What is routed by event is numbered by event, so that who reads some of them sees no hole.
+    config.by_event = Address::names_event(url.path);
     take_frame_options(url, config);
     std::unique_ptr<Edge> edge;
     if (url.scheme == "tcp") edge = make_gateway(url, config);
@@ -109,7 +119,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     else if (url.scheme == "kafka") edge = std::make_unique<KafkaEdge>(url, config);
 #endif
 #ifdef MILLRACE_HAS_REDIS
-    else if (url.scheme == "redis") edge = std::make_unique<RedisEdge>(url, config);
+    else if (url.scheme == "redis") edge = std::make_unique<RedisEdge>(url);
 #endif
     else refuse(url);
     refuse_rest(url);

@@ -50,12 +50,10 @@ bool set_field(Envelope& envelope, std::string_view name, std::string_view text)
         [&](const auto&... fields) {
             const auto one = [&](const auto& field) {
                 auto& member = envelope.*field.member;
-                if constexpr (requires { member.set(number); }) {
-                    using Host = decltype(member.value());
-                    if (field.name != name || number > std::numeric_limits<Host>::max()) return;
-                    member.set(number);
-                    found = true;
-                }
+                using Host = decltype(member.value());
+                if (field.name != name || number > std::numeric_limits<Host>::max()) return;
+                member.set(static_cast<Host>(number));
+                found = true;
             };
             (one(fields), ...);
         },

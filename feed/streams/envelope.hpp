@@ -22,10 +22,12 @@ struct Envelope {
     wire::u64le first_sequence;  // the venue's, of the first record
     wire::u64le last_sequence;
     wire::u32le epoch;  // of the sink: its record numbers begin anew with each
-    wire::u32le records;
+    wire::u32le records;  // 0: an end mark, after which the stream has no more
     wire::u32le crc32c;  // of the payload
     wire::u8 quality;    // the worst of the records' books
-    wire::Reserved<3> reserved;
+    wire::u8 why;            // a WhyLeftOut
+    wire::u16le left_out;    // records just before these that the sender left out: so many, or more
+                             // than can be said here
     static constexpr auto fields() {
         using M = Envelope;
         using wire::field;
@@ -34,13 +36,23 @@ struct Envelope {
             field("first_sequence", &M::first_sequence, 16),
             field("last_sequence", &M::last_sequence, 24), field("epoch", &M::epoch, 32),
             field("records", &M::records, 36), field("crc32c", &M::crc32c, 40),
-            field("quality", &M::quality, 44), field("reserved", &M::reserved, 45));
+            field("quality", &M::quality, 44), field("why", &M::why, 45),
+            field("left_out", &M::left_out, 46));
     }
 };
 static_assert(wire::layout_matches_spec<Envelope>() && sizeof(Envelope) == 48);
 
-// Those that travel by name: all but the reserved one.
-inline constexpr std::size_t kEnvelopeFields = std::tuple_size_v<decltype(Envelope::fields())> - 1;
+// They travel by name too.
+inline constexpr std::size_t kEnvelopeFields = std::tuple_size_v<decltype(Envelope::fields())>;
+
+// `left_out` says so also for more.
+inline constexpr std::uint64_t kLeftOutMost = 65'535;
+enum class WhyLeftOut : std::uint8_t {
+    nothing = 0,
+    conflated = 1,  // newer records say all that they said
+    dropped = 2,
+    both = 3,
+};
 
 // CRC-32C (Castagnoli), as iSCSI and Kafka have it.
 [[nodiscard]] std::uint32_t crc32c(std::span<const std::uint8_t> bytes);
@@ -49,7 +61,7 @@ inline constexpr std::size_t kEnvelopeFields = std::tuple_size_v<decltype(Envelo
 [[nodiscard]] std::uint64_t stream_id(std::string_view feed, std::string_view symbol);
 
 // "name:value" fields of an envelope as text, for headers and the like: decimal numbers.
-// Calls `see(name, text)` for each but the reserved one.
+// Calls `see(name, text)` for each.
 template <class See>
 void for_each_field(const Envelope& envelope, See&& see);
 // Sets the field of that name. False where there is none, or the text is no number that fits.
@@ -68,13 +80,7 @@ template <class See>
 void for_each_field(const Envelope& envelope, See&& see) {
     std::apply(
         [&](const auto&... fields) {
-            const auto one = [&](const auto& field) {
-                const auto& member = envelope.*field.member;
-                if constexpr (requires { member.value(); }) {
-                    see(field.name, detail::Decimal(member.value()).view());
-                }
-            };
-            (one(fields), ...);
+            (see(fields.name, detail::Decimal((envelope.*fields.member).value()).view()), ...);
         },
         Envelope::fields());
 }

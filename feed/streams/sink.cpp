@@ -29,6 +29,19 @@ void add(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
     counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
 }
 
+std::vector<dbn::Schema> events_of(const SinkConfig& config) {
+    std::vector<dbn::Schema> events;
+    for (const dbn::SchemaInfo& info : dbn::schemas())
+        if (config.by_event && config.schemas.has(info.schema)) events.push_back(info.schema);
+    if (events.empty()) events.push_back(config.schemas.schema());
+    return events;
+}
+
+std::uint8_t rtype_of(dbn::Schema schema) {
+    if (schema == dbn::Schema::mixed) return 0;
+    return static_cast<std::uint8_t>(dbn::schemas()[static_cast<std::size_t>(schema)].rtype);
+}
+
 }  // namespace
 
 std::string_view name(EdgeState state) {
@@ -38,14 +51,24 @@ std::string_view name(EdgeState state) {
 }
 
 StreamSink::StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge)
-    : config_(config), edge_(std::move(edge)), ring_(config.ring_records * 2),
-      numbers_(config.instruments), named_(config.instruments), in_(kTakeMost),
-      symbols_(config.instruments), streams_(config.by_symbol ? config.instruments : 1) {
+    : config_(config), edge_(std::move(edge)), events_(events_of(config)),
+      ring_(config.ring_records * 2), named_(config.instruments), in_(kTakeMost),
+      symbols_(config.instruments) {
+    for (std::size_t i = events_.size(); i-- > 0;)
+        event_of_[rtype_of(events_[i])] = static_cast<std::uint8_t>(i);
+    streams_.resize(config_.by_symbol ? config_.instruments * events_.size() : 1);
+    numbers_.resize(streams_.size());
     if (config_.epoch == 0)
         config_.epoch = static_cast<std::uint32_t>(SystemClock::now() / 1'000'000'000);
     if (config_.payload == Payload::json) config_.batch_records = 1;
     out_.reserve(dbn::kRecordMax / Cell::kBytes + 1);
     record_.reserve(dbn::kRecordMax);
+    if (config_.when_full == WhenFull::spill) {
+        const std::filesystem::path folder = config_.spill_folder.empty()
+                                                 ? std::filesystem::temp_directory_path()
+                                                 : std::filesystem::path(config_.spill_folder);
+        spill_ = std::make_unique<Spill>(folder, config_.spill_bytes);
+    }
     jitter_ = static_cast<std::uint64_t>(MonotonicClock::now()) | 1;
     thread_ = start_thread("sink", config_.cpu, [this] { run(); });
 }
@@ -85,7 +108,7 @@ void StreamSink::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
     cell.instrument = instrument;
     cell.quality = static_cast<std::uint8_t>(made.quality);
     cell.sequence = made.sequence;
-    cell.number = ++numbers_[stream_of(instrument)];
+    cell.number = ++numbers_[stream_of(instrument, dbn::RecordView(bytes).rtype())];
     add(made_, 1);
     if (!named_[instrument]) {
         cell.size = 0;
@@ -128,20 +151,26 @@ bool StreamSink::take_cells() {
 void StreamSink::take_symbol(const Cell& cell) {
     Symbol& symbol = symbols_[cell.instrument];
     std::memcpy(&symbol, cell.bytes.data(), sizeof(symbol));
-    streams_[stream_of(cell.instrument)].id =
-        stream_id(config_.feed, config_.by_symbol ? symbol.view() : std::string_view{});
+    for (const dbn::Schema event : events_) {
+        const std::string feed =
+            config_.by_event ? fmt::format("{}/{}", config_.feed, dbn::name(event)) : config_.feed;
+        streams_[stream_of(cell.instrument, rtype_of(event))].id =
+            stream_id(feed, config_.by_symbol ? symbol.view() : std::string_view{});
+    }
     edge_->on_symbol(dbn::RecordMaker::id_of(InstrumentId{cell.instrument}), symbol);
 }
 
 void StreamSink::take_record(const Cell& cell) {
-    const std::uint32_t number = stream_of(cell.instrument);
+    const std::size_t number = stream_of(cell.instrument, dbn::RecordView(record_).rtype());
     Stream& stream = streams_[number];
     Envelope& envelope = stream.open.envelope;
-    // A hole ends the batch, whose records are numbered without one.
-    const bool hole = envelope.records.value() != 0 &&
-                      envelope.first_record.value() + envelope.records.value() != cell.number;
-    if (hole) seal(number);
-    if (envelope.records.value() == 0) begin_batch(stream, cell);
+    // A hole, made by a full ring, ends the batch, whose records are numbered without one.
+    if (cell.number != stream.made + 1) {
+        if (envelope.records.value() != 0) seal(number);
+        stream.why |= static_cast<std::uint8_t>(WhyLeftOut::dropped);
+    }
+    stream.made = cell.number;
+    if (envelope.records.value() == 0) begin_batch(number, cell);
     const std::size_t before = envelope.records.value() == 0 ? 0 : stream.open.payload.size();
     append(stream.open, symbols_[cell.instrument], record_);
     bytes_ += stream.open.payload.size() - before;
@@ -151,7 +180,8 @@ void StreamSink::take_record(const Cell& cell) {
     if (envelope.records.value() >= config_.batch_records) seal(number);
 }
 
-void StreamSink::begin_batch(Stream& stream, const Cell& cell) {
+void StreamSink::begin_batch(std::size_t number, const Cell& cell) {
+    Stream& stream = streams_[number];
     Batch& batch = stream.open;
     batch = {};
     if (!pool_.empty()) {
@@ -160,25 +190,33 @@ void StreamSink::begin_batch(Stream& stream, const Cell& cell) {
         batch.payload.clear();
     }
     if (config_.by_symbol) batch.symbol = symbols_[cell.instrument];
+    const dbn::Schema event = events_[number % events_.size()];
+    batch.event = dbn::name(event);
+    batch.stream = number;
     batch.books_only = config_.by_symbol;
     batch.envelope.stream.set(stream.id);
     batch.envelope.epoch.set(config_.epoch);
     batch.envelope.first_record.set(cell.number);
     batch.envelope.first_sequence.set(cell.sequence);
     stream.opened_at = MonotonicClock::now();
-    open_.push_back(stream_of(cell.instrument));
-    if (config_.payload != Payload::dbn) return;
+    open_.push_back(number);
+    if (config_.payload == Payload::dbn) put_metadata(stream, event, cell.instrument);
+}
+
+// Of the present record's day.
+void StreamSink::put_metadata(Stream& stream, dbn::Schema event, std::uint32_t instrument) {
+    Batch& batch = stream.open;
     const auto at = static_cast<Timestamp>(dbn::RecordView(record_).header().ts_event.value());
     const std::uint32_t date = dbn::utc_date(at);
     if (stream.date != date) {
         stream.date = date;
         dbn::Metadata metadata;
         metadata.dataset = config_.dataset;
-        metadata.schema = static_cast<std::uint16_t>(config_.schemas.schema());
+        metadata.schema = static_cast<std::uint16_t>(event);
         metadata.stype_in = static_cast<std::uint8_t>(dbn::SymbolType::raw_symbol);
         const std::string symbol(batch.symbol.view());
         const std::string id =
-            std::to_string(dbn::RecordMaker::id_of(InstrumentId{cell.instrument}));
+            std::to_string(dbn::RecordMaker::id_of(InstrumentId{instrument}));
         metadata.symbols = {symbol};
         metadata.mappings = {{symbol, {{date, dbn::next_date(date), id}}}};
         stream.metadata = dbn::encode(metadata);
@@ -204,7 +242,7 @@ void StreamSink::append(Batch& batch, const Symbol& symbol, std::span<const std:
     batch.payload.insert(batch.payload.end(), text.begin(), text.end());
 }
 
-void StreamSink::seal(std::uint32_t stream) {
+void StreamSink::seal(std::size_t stream) {
     Batch& batch = streams_[stream].open;
     batch.id = next_id_++;
     const auto now_ms = static_cast<std::uint64_t>(SystemClock::now() / 1'000'000);
@@ -212,7 +250,10 @@ void StreamSink::seal(std::uint32_t stream) {
     batch.sealed_ms = sealed_ms_;
     batch.envelope.crc32c.set(crc32c(batch.payload));
     bytes_ += sizeof(Batch);
-    backlog_.push_back(std::move(batch));
+    const bool to_disk =
+        spill_ != nullptr && (!spill_->empty() || bytes_ > config_.backlog_bytes);
+    if (to_disk) put_on_disk(batch);
+    else backlog_.push_back(std::move(batch));
     batch = {};
     open_.erase(std::find(open_.begin(), open_.end(), stream));
     add(batches_, 1);
@@ -223,6 +264,29 @@ void StreamSink::seal_due(Timestamp now, bool all) {
         const Stream& stream = streams_[open_[i]];
         if (all || now - stream.opened_at >= config_.linger) seal(open_[i]);
         else ++i;
+    }
+}
+
+void StreamSink::put_on_disk(Batch& batch) {
+    if (!spill_->put(batch)) {
+        problem_ = spill_->problem();
+        return leave_out(batch, WhyLeftOut::dropped);
+    }
+    add(spilled_, batch.envelope.records.value());
+    recycle(batch);
+}
+
+// In order, as room comes free in memory.
+void StreamSink::take_from_disk() {
+    while (spill_ != nullptr && !spill_->empty() && bytes_ < config_.backlog_bytes / 2) {
+        Batch batch;
+        const std::uint64_t damaged = spill_->damaged_records();
+        if (spill_->next(batch) != Spill::Step::batch) {
+            add(dropped_, spill_->damaged_records() - damaged);
+            continue;
+        }
+        bytes_ += batch.payload.size() + sizeof(Batch);
+        backlog_.push_back(std::move(batch));
     }
 }
 
@@ -243,7 +307,8 @@ std::size_t StreamSink::first_unsent() const {
 
 // Keeps what waits below the cap.
 void StreamSink::make_room() {
-    if (bytes_ <= config_.backlog_bytes || config_.when_full == WhenFull::block) return;
+    if (bytes_ <= config_.backlog_bytes || config_.when_full == WhenFull::block || ending_) return;
+    if (config_.when_full == WhenFull::spill) return seal_due(0, true);
     if (config_.when_full == WhenFull::conflate) conflate();
     drop_waiting();
     if (bytes_ <= config_.backlog_bytes || open_.empty()) return;
@@ -251,13 +316,17 @@ void StreamSink::make_room() {
     drop_waiting();
 }
 
+void StreamSink::leave_out(Batch& batch, WhyLeftOut why) {
+    add(why == WhyLeftOut::dropped ? dropped_ : conflated_, batch.envelope.records.value());
+    streams_[batch.stream].why |= static_cast<std::uint8_t>(why);
+    recycle(batch);
+}
+
 void StreamSink::drop_waiting() {
     const auto first = backlog_.begin() + static_cast<std::ptrdiff_t>(first_unsent());
     auto last = first;
-    for (; last != backlog_.end() && bytes_ > config_.backlog_bytes; ++last) {
-        add(dropped_, last->envelope.records.value());
-        recycle(*last);
-    }
+    for (; last != backlog_.end() && bytes_ > config_.backlog_bytes; ++last)
+        leave_out(*last, WhyLeftOut::dropped);
     backlog_.erase(first, last);
 }
 
@@ -268,14 +337,38 @@ void StreamSink::conflate() {
     for (std::size_t i = backlog_.size(); i-- > first;) {
         Batch& batch = backlog_[i];
         if (batch.books_only && !newer.insert(batch.envelope.stream.value()).second) {
-            add(conflated_, batch.envelope.records.value());
-            recycle(batch);
+            leave_out(batch, WhyLeftOut::conflated);
             continue;
         }
         --kept;
         if (&*kept != &batch) *kept = std::move(batch);
     }
     backlog_.erase(backlog_.begin() + static_cast<std::ptrdiff_t>(first), kept);
+}
+
+// When everything else was acknowledged: so that a consumer sees what is missing at the end.
+void StreamSink::put_end_marks() {
+    ending_ = true;
+    if (!config_.end_marks || config_.payload == Payload::records) return;
+    for (std::size_t i = 0; i < streams_.size(); ++i) {
+        Stream& stream = streams_[i];
+        // acquire in run(): the hot thread is done, and its numbers are visible.
+        if (numbers_[i] == 0 || stream.id == 0) continue;
+        if (numbers_[i] != stream.made) stream.why |= static_cast<std::uint8_t>(WhyLeftOut::dropped);
+        Batch mark;
+        mark.id = next_id_++;
+        mark.stream = i;
+        mark.event = dbn::name(events_[i % events_.size()]);
+        if (config_.by_symbol) mark.symbol = symbols_[i / events_.size()];
+        mark.sealed_ms = sealed_ms_;
+        mark.payload = stream.metadata;
+        mark.envelope.stream.set(stream.id);
+        mark.envelope.epoch.set(config_.epoch);
+        mark.envelope.first_record.set(numbers_[i] + 1);
+        mark.envelope.crc32c.set(crc32c(mark.payload));
+        bytes_ += mark.payload.size() + sizeof(Batch);
+        backlog_.push_back(std::move(mark));
+    }
 }
 
 void StreamSink::settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64_t>& counter) {
@@ -320,6 +413,23 @@ void StreamSink::lose_connection(Timestamp now) {
     state_.store(EdgeState::backoff, std::memory_order_relaxed);
 }
 
+// Tells with the batch what was left out before it, which is known only now.
+Edge::Sent StreamSink::give(Batch& batch) {
+    Stream& stream = streams_[batch.stream];
+    Envelope& envelope = batch.envelope;
+    if (!batch.again) {
+        const std::uint64_t left_out = envelope.first_record.value() - stream.told;
+        envelope.left_out.set(static_cast<std::uint16_t>(std::min(left_out, kLeftOutMost)));
+        envelope.why.set(left_out == 0 ? std::uint8_t{0} : stream.why);
+    }
+    const Edge::Sent sent = edge_->send(batch);
+    if (sent == Edge::Sent::full || batch.again) return sent;
+    stream.told = envelope.first_record.value() + envelope.records.value();
+    // Parts of what failed may have arrived.
+    batch.again = sent == Edge::Sent::failed;
+    return sent;
+}
+
 void StreamSink::work_edge(Timestamp now) {
     if (!connected_) {
         if (now < retry_at_) return;
@@ -330,7 +440,7 @@ void StreamSink::work_edge(Timestamp now) {
     }
     bool full = false;
     while (in_flight_ < backlog_.size() && !full) {
-        const Edge::Sent sent = edge_->send(backlog_[in_flight_]);
+        const Edge::Sent sent = give(backlog_[in_flight_]);
         if (sent == Edge::Sent::failed) return lose_connection(now);
         full = sent == Edge::Sent::full;
         if (!full) ++in_flight_;
@@ -360,11 +470,16 @@ void StreamSink::run() {
         seal_due(now, stopping && !took);
         make_room();
         work_edge(now);
+        take_from_disk();
         update_gauges();
         if (stopping) {
             const bool patient = patient_.load(std::memory_order_relaxed);
             if (give_up_at == 0 || patient) give_up_at = now + config_.stop_within;
-            if ((!took && take && open_.empty() && backlog_.empty()) || now > give_up_at) break;
+            const bool done = !took && take && open_.empty() && backlog_.empty() &&
+                              (spill_ == nullptr || spill_->empty());
+            // Marks are not worth waiting for a server that has gone.
+            if ((done && ending_) || ((done || ending_) && !connected_) || now > give_up_at) break;
+            if (done) put_end_marks();
         }
         if (took) continue;
         if (!connected_ || !edge_->poll(1, acks_, problem_)) {
@@ -379,6 +494,7 @@ void StreamSink::run() {
     for (const Batch& batch : backlog_) {
         if (!batch.done) add(unsent_, batch.envelope.records.value());
     }
+    if (spill_ != nullptr) add(unsent_, spill_->records());
     if (connected_) edge_->disconnect();
     state_.store(EdgeState::stopped, std::memory_order_relaxed);
 }
@@ -393,6 +509,7 @@ SinkStats StreamSink::stats() const {
     stats.dropped = read(dropped_);
     stats.conflated = read(conflated_);
     stats.unsent = read(unsent_);
+    stats.spilled = read(spilled_);
     stats.batches = read(batches_);
     stats.resent = read(resent_);
     stats.connects = read(connects_);

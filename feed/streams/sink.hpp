@@ -17,8 +17,9 @@
 #include <vector>
 
 #include "millrace/core/spsc_ring.hpp"
+#include "millrace/feed/streams/batch.hpp"
 #include "millrace/feed/streams/dbn/record_maker.hpp"
-#include "millrace/feed/streams/envelope.hpp"
+#include "millrace/feed/streams/spill.hpp"
 
 namespace millrace::streams {
 
@@ -34,6 +35,7 @@ enum class WhenFull : std::uint8_t {
     block,        // the feed waits: for replay only
     drop_oldest,  // what waits longest is left out
     conflate,  // of the book records that wait, only the newest of each symbol stay; trades stay
+    spill,     // what finds no room in memory waits on disk; what finds none there is left out
 };
 
 struct SinkConfig {
@@ -43,11 +45,15 @@ struct SinkConfig {
     Payload payload = Payload::dbn;
     WhenFull when_full = WhenFull::drop_oldest;
     bool by_symbol = true;  // a stream for each symbol; else one of the whole feed
+    bool by_event = false;  // with by_symbol: a stream for each kind of a symbol's records
     std::uint32_t instruments = 10'000;
     std::size_t ring_records = 1 << 16;
     std::size_t backlog_bytes = std::size_t{64}
                                 << 20;  // cap of what waits, with what is in flight
+    std::string spill_folder;  // with `spill`; empty: the system's folder of temporary files
+    std::uint64_t spill_bytes = std::uint64_t{1} << 30;  // cap of what waits there
     std::uint32_t batch_records = 256;
+    bool end_marks = true;  // each stream ends with a batch without records
     Nanoseconds linger = 5'000'000;            // how long a batch waits for more records
     Nanoseconds stop_within = 30'000'000'000;  // how long stop() waits for acknowledgements
     std::uint32_t epoch = 0;                   // 0: the second of the start
@@ -56,17 +62,6 @@ struct SinkConfig {
     // while it waits for acknowledgements, for however long. After false what finds no room is
     // counted, and stop_within begins.
     std::function<bool()> keep_waiting;
-};
-
-struct Batch {
-    std::uint64_t id = 0;
-    Envelope envelope{};
-    Symbol symbol;  // empty where the stream is of the whole feed
-    bool books_only = false;  // MBP records and nothing else: newer ones say all that these say
-    bool done = false;   // acknowledged or refused
-    bool again = false;  // was sent over an earlier connection, and may have arrived
-    std::uint64_t sealed_ms = 0;  // by the system's clock, never less than of the batch before
-    std::vector<std::uint8_t> payload;
 };
 
 // What an edge counts beyond the frame's ledger.
@@ -117,6 +112,7 @@ struct SinkStats {
     std::uint64_t batches = 0;  // sealed
     std::uint64_t resent = 0;   // batches to be sent again after a connection was lost
     std::uint64_t connects = 0;
+    std::uint64_t spilled = 0;  // records that have waited on disk
     std::uint64_t backlog_bytes = 0;
     std::uint64_t backlog_bytes_max = 0;
 
@@ -164,13 +160,16 @@ class StreamSink {
         std::uint64_t id = 0;
         Batch open;
         Timestamp opened_at = 0;
+        std::uint64_t made = 0;  // the number of the last record that came
+        std::uint64_t told = 1;  // the number behind the last record that was given to the edge
+        std::uint8_t why = 0;    // what was left out of it so far: a WhyLeftOut
         std::uint32_t date = 0;  // that the metadata names
         std::vector<std::uint8_t> metadata;
     };
 
-    // The number of the stream that an instrument's records are in.
-    [[nodiscard]] std::uint32_t stream_of(std::uint32_t instrument) const {
-        return config_.by_symbol ? instrument : 0;
+    // The number of the stream that an instrument's records of that type are in.
+    [[nodiscard]] std::size_t stream_of(std::uint32_t instrument, std::uint8_t rtype) const {
+        return config_.by_symbol ? instrument * events_.size() + event_of_[rtype] : 0;
     }
     [[nodiscard]] bool push(const Cell* cells, std::size_t count);
     void run();
@@ -178,12 +177,18 @@ class StreamSink {
     void take_symbol(const Cell& cell);
     void take_record(const Cell& cell);
     void append(Batch& batch, const Symbol& symbol, std::span<const std::uint8_t> record);
-    void begin_batch(Stream& stream, const Cell& cell);
-    void seal(std::uint32_t stream);
+    void begin_batch(std::size_t number, const Cell& cell);
+    void put_metadata(Stream& stream, dbn::Schema event, std::uint32_t instrument);
+    void seal(std::size_t stream);
     void seal_due(Timestamp now, bool all);
     void make_room();
     void conflate();
     void drop_waiting();
+    void leave_out(Batch& batch, WhyLeftOut why);
+    void put_on_disk(Batch& batch);
+    void take_from_disk();
+    void put_end_marks();
+    [[nodiscard]] Edge::Sent give(Batch& batch);
     [[nodiscard]] std::size_t first_unsent() const;
     void recycle(Batch& batch);
     void work_edge(Timestamp now);
@@ -194,8 +199,10 @@ class StreamSink {
 
     SinkConfig config_;
     std::unique_ptr<Edge> edge_;
+    std::vector<dbn::Schema> events_;             // of which an instrument has a stream each
+    std::array<std::uint8_t, 256> event_of_{};  // by rtype
     SpscRing<Cell> ring_;
-    std::vector<std::uint64_t> numbers_;  // hot thread: records made of each stream
+    std::vector<std::uint64_t> numbers_;  // hot thread, until stop(): records made of each stream
     std::vector<bool> named_;             // hot thread: whose symbol went into the ring
     std::vector<Cell> out_;               // hot thread: of the present record
     bool waits_ = true;                   // hot thread: until keep_waiting() said no
@@ -207,10 +214,12 @@ class StreamSink {
     std::vector<std::uint8_t> record_;  // being put together
     std::vector<Symbol> symbols_;  // by instrument
     std::vector<Stream> streams_;
-    std::vector<std::uint32_t> open_;  // streams with an open batch
+    std::vector<std::size_t> open_;    // streams with an open batch
     std::deque<Batch> backlog_;        // in flight, then waiting
     std::size_t in_flight_ = 0;        // how many of the backlog were given to the edge
     std::size_t bytes_ = 0;            // of the backlog and the open batches
+    std::unique_ptr<Spill> spill_;     // null but with that policy
+    bool ending_ = false;              // the end marks are in the backlog
     std::uint64_t next_id_ = 1;
     std::uint64_t sealed_ms_ = 0;
     std::vector<std::vector<std::uint8_t>> pool_;
@@ -228,6 +237,7 @@ class StreamSink {
     std::atomic<std::uint64_t> dropped_{0};
     std::atomic<std::uint64_t> conflated_{0};
     std::atomic<std::uint64_t> unsent_{0};
+    std::atomic<std::uint64_t> spilled_{0};
     std::atomic<std::uint64_t> batches_{0};
     std::atomic<std::uint64_t> resent_{0};
     std::atomic<std::uint64_t> connects_{0};

@@ -5,7 +5,9 @@
 #include <deque>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "millrace/feed/streams/envelope.hpp"
 
@@ -15,6 +17,13 @@ struct Received {
     Envelope envelope{};
     bool has_envelope = false;              // of ours; others' messages may have none
     std::span<const std::uint8_t> payload;  // valid until the next call
+    bool gap = false;  // without an envelope: the source knows that something may be missing before
+};
+
+// What a source counts itself.
+struct SourceCounter {
+    std::string_view name;
+    std::uint64_t count = 0;
 };
 
 // Used by one thread.
@@ -38,6 +47,9 @@ class Source {
     [[nodiscard]] virtual std::uint64_t lag() const { return 0; }
     // Whether it reads from where the streams began, so that each is to begin with record 1.
     [[nodiscard]] virtual bool from_start() const { return true; }
+
+    // What the source itself has counted.
+    [[nodiscard]] virtual std::vector<SourceCounter> counters() const { return {}; }
 
     // ---- for who reads ahead of what it has processed ----
 

@@ -60,22 +60,27 @@ class Checker:
 
     def __init__(self, *, from_start: bool = True) -> None:
         self._core = _core.Checker(from_start)
+        self._from_start = from_start
         self._worst = 0
         self._holes: list[Hole] = []
 
     def add(self, envelope: Mapping[str, Any], payload: bytes | None = None) -> str:
-        """What a batch is: ``next``, ``gap``, ``duplicate``, ``overlap`` or ``damaged``.
+        """What a batch is: ``next``, ``gap``, ``late``, ``duplicate``, ``overlap``, ``superseded``,
+        ``end`` or ``damaged``.
 
-        ``next`` is what was to come; before a ``gap`` records are missing; a ``duplicate`` came
-        before, of an ``overlap`` a part did. Values may be numbers or decimal text. Without the
-        payload its checksum is not looked at.
+        ``next`` is what was to come; before a ``gap`` records are missing, and a ``late`` one
+        brings such; a ``duplicate`` came before, of an ``overlap`` a part did; a ``superseded`` one
+        is of a sender that has begun anew since; an ``end`` mark has no records. Values may be
+        numbers or decimal text. Without the payload its checksum is not looked at.
         """
         numbers = {name: _number(envelope, name, most) for name, most in _LIMITS.items()}
         crc = 0 if payload is None else _number(envelope, "crc32c", 2**32)
         stream, epoch = numbers["stream"], numbers["epoch"]
         last = self._core.last_record(stream, epoch)
         verdict = self._core.add(**numbers, crc32c=crc, payload=payload)
-        if verdict == "gap":
+        known = last > 0 or self._from_start
+        behind = verdict == "end" and known and last + 1 < numbers["first_record"]
+        if verdict == "gap" or behind:
             self._holes.append(Hole(stream, epoch, last + 1, numbers["first_record"] - 1))
         if "quality" in envelope:
             self._worst = max(self._worst, _number(envelope, "quality", len(_QUALITIES)))

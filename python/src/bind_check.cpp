@@ -21,8 +21,8 @@ std::span<const std::uint8_t> bytes_of(const nb::bytes& bytes) {
 std::string_view add(StreamChecker& self, std::uint64_t stream, std::uint32_t epoch,
                      std::uint64_t first_record, std::uint32_t records, std::uint32_t crc32c,
                      const nb::object& payload) {
-    constexpr std::array<std::string_view, 5> kNames{"next", "gap", "duplicate", "overlap",
-                                                     "damaged"};
+    constexpr std::array<std::string_view, 8> kNames{
+        "next", "gap", "late", "duplicate", "overlap", "superseded", "end", "damaged"};
     streams::Envelope envelope{};
     envelope.stream.set(stream);
     envelope.epoch.set(epoch);

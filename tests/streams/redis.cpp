@@ -44,6 +44,13 @@ TEST_CASE("redis: a replay's stream gives the books of the capture", "[redis][se
     CHECK(digest_of(read) == digest);
     CHECK(read.out.find("\"missing\":0,\"duplicates\":0,\"damaged\":0") != std::string::npos);
     CHECK(run_command({"replay", server.url("md"), capture.path()}).code == 2);
+    // A second run into the same key begins anew, and is not applied on top of the first.
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // epochs count seconds
+    static_cast<void>(
+        digest_of(run_command({"replay", capture.path(), "--json", "--sink", server.url("md")})));
+    const Outcome twice = run_command({"replay", server.url("md"), "--json"});
+    CHECK(digest_of(twice) == digest);
+    CHECK(twice.out.find("\"restarts\":0") == std::string::npos);
 }
 
 TEST_CASE("redis: a stream for each symbol, and a cap on each", "[redis][server]") {
@@ -227,6 +234,28 @@ TEST_CASE("redis: programs of redis-py read it as they are; a change to the stre
         const bool good = change == "decode" || change == "repeat";
         CHECK((run_command({"replay", server.url(change)}).code == 0) == good);
     }
+}
+
+TEST_CASE("redis: last values have a key each, and payloads are published if so wished",
+          "[redis][server]") {
+    const RedisServer server;
+    TcpClient listener(static_cast<std::uint16_t>(std::stoi(server.port())));
+    listener.send("SUBSCRIBE ch:AAAA\r\n");
+    REQUIRE(listener.receive().find("subscribe") != std::string::npos);
+    TestSink sink(server.url("md?last=md:last:{event}:{symbol}&publish=ch:{symbol}"), blocking());
+    sink.send(999);
+    sink->stop();
+    CHECK(sink->stats().acknowledged == 999);
+    CHECK(sink.counter("others_failed") == 0);
+    const std::string value = server.ask("GET md:last:mbo:BBBB");
+    const std::string dbn = value.substr(value.find("\r\n") + 2);  // behind the length
+    replay::DbnFileReader reader({reinterpret_cast<const std::uint8_t*>(dbn.data()), dbn.size() - 2}, "value");
+    CHECK(reader.metadata().symbols == std::vector<std::string>{"BBBB"});
+    dbn::RecordView record;
+    REQUIRE(reader.next(record));
+    CHECK(record.as<dbn::Mbo>()->sequence.value() == 999);
+    CHECK_FALSE(reader.next(record));
+    CHECK(listener.receive().find("message") != std::string::npos);
 }
 
 TEST_CASE("redis: a password comes by environment, and is not told", "[redis][server]") {

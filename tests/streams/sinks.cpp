@@ -1,7 +1,10 @@
 // The frame of all sinks: batches, envelopes, policies and the ledger, with an edge in memory; and
 // the checker that a consumer runs.
+#include <sys/resource.h>
+
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -283,8 +286,6 @@ TEST_CASE("StreamSink drop_oldest: the cap holds, and the checker misses exactly
         const std::lock_guard lock(other.mutex);
         other.takes = true;
     }
-    // So that what was dropped last shows as a hole before something.
-    for (std::uint64_t i = 20'001; i <= 20'002; ++i) send(sink, kMbo, i % 2, i);
     sink.stop();
     const SinkStats stats = sink.stats();
     CHECK(stats.balance() == 0);
@@ -294,6 +295,82 @@ TEST_CASE("StreamSink drop_oldest: the cap holds, and the checker misses exactly
     CHECK(totals.records == stats.acknowledged);
     CHECK(totals.missing == stats.dropped + stats.ring_full);
     CHECK(totals.missing > 15'000);
+    CHECK(totals.left_out == totals.missing);  // told with the batches and the end marks
+    CHECK(totals.completeness() == Completeness::counted);
+    CHECK(totals.ends == 2);
+}
+
+TEST_CASE("StreamSink spill: what finds no room in memory waits on disk, and comes in order",
+          "[streams]") {
+    OtherSide other;
+    other.takes = false;
+    SinkConfig config = config_of(WhenFull::spill);
+    config.backlog_bytes = 64 << 10;
+    config.stop_within = 60'000'000'000;
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    // More than one file of the spill.
+    for (std::uint64_t i = 1; i <= 400'000; ++i) {
+        if (i % 10'000 == 0) REQUIRE(wait_until([&] { return sink.stats().spilled + 20'000 > i; }));
+        send(sink, kMbo, i % 2, i);
+    }
+    REQUIRE(wait_until([&] { return sink.stats().spilled > 390'000; }));
+    {
+        const std::lock_guard lock(other.mutex);
+        other.takes = true;
+    }
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.acknowledged == 400'000);
+    CHECK(stats.backlog_bytes_max < (64 << 10) + 600 * 1'000);
+    CHECK(check(other).completeness() == Completeness::complete);
+    CHECK(check(other).records == 400'000);
+}
+
+TEST_CASE("StreamSink spill: what finds no room on disk either is left out, and counted",
+          "[streams]") {
+    OtherSide other;
+    other.takes = false;
+    SinkConfig config = config_of(WhenFull::spill);
+    config.backlog_bytes = 64 << 10;
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto limit_files = [&](rlim_t bytes) {
+        const rlimit now{bytes, before.rlim_max};
+        REQUIRE(setrlimit(RLIMIT_FSIZE, &now) == 0);
+    };
+    const bool full_disk = GENERATE(false, true);
+    if (!full_disk) config.spill_bytes = 1 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    if (full_disk) limit_files(1 << 20);
+    for (std::uint64_t i = 1; i <= 50'000; ++i) send(sink, kMbo, i % 2, i);
+    const bool lost = wait_until([&] { return sink.stats().dropped > 20'000; });
+    limit_files(before.rlim_cur);
+    signal(SIGXFSZ, SIG_DFL);
+    REQUIRE(lost);
+    {
+        const std::lock_guard lock(other.mutex);
+        other.takes = true;
+    }
+    sink.stop();
+    const SinkStats stats = sink.stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.spilled > 5'000);
+    CHECK(stats.unsent == 0);
+    const CheckedTotals totals = check(other);
+    CHECK(totals.records == stats.acknowledged);
+    CHECK(totals.left_out == stats.dropped + stats.ring_full);
+    CHECK(totals.completeness() == Completeness::counted);
+    CHECK_FALSE(sink.problem().empty());
+}
+
+TEST_CASE("StreamSink spill: a folder that is not there is told of", "[streams]") {
+    OtherSide other;
+    SinkConfig config = config_of(WhenFull::spill);
+    config.spill_folder = "/no/such/folder";
+    CHECK_THROWS_WITH(StreamSink(config, std::make_unique<MemoryEdge>(other)),
+                      Catch::Contains("/no/such/folder"));
 }
 
 TEST_CASE("StreamSink conflate: of the books only the newest remain, and all the trades",
@@ -330,6 +407,8 @@ TEST_CASE("StreamSink conflate: of the books only the newest remain, and all the
     }
     CHECK(trades == 20);
     CHECK(last == 2'000);
+    CHECK(check(other).conflated == stats.conflated);
+    CHECK(check(other).completeness() == Completeness::conflated);
 }
 
 TEST_CASE("StreamChecker: finds a batch removed, repeated or altered", "[streams]") {
@@ -371,6 +450,88 @@ TEST_CASE("StreamChecker: one that joins later takes what comes first for the be
     CHECK(next(113) == Verdict::gap);
     CHECK(late.totals().missing == 4);
     CHECK(next(0) == Verdict::damaged);
+}
+
+TEST_CASE("StreamChecker: the end of a stream is known, also when its last records were lost",
+          "[streams]") {
+    OtherSide other;
+    StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, i % 2, i);
+    sink.stop();
+    REQUIRE(other.arrived.size() > 4);
+    REQUIRE(other.arrived.back().first.records.value() == 0);
+    CHECK(check(other).completeness() == Completeness::complete);
+    // The last batch before the two end marks.
+    const auto lost = other.arrived.end() - 3;
+    const std::uint64_t records = lost->first.records.value();
+    other.arrived.erase(lost);
+    CHECK(check(other).missing == records);
+    CHECK(check(other).lost() == records);
+    CHECK(check(other).completeness() == Completeness::broken);
+    StreamChecker checker;
+    other.arrived.pop_back();
+    for (const auto& [envelope, payload] : other.arrived)
+        checker.on_batch(envelope, payload, records_in(payload));
+    CHECK(checker.open() == 1);
+}
+
+TEST_CASE("StreamChecker: records that come after later ones fill their hole", "[streams]") {
+    OtherSide other;
+    StreamSink sink(config_of(WhenFull::block), std::make_unique<MemoryEdge>(other));
+    for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
+    sink.stop();
+    std::swap(other.arrived[3], other.arrived[5]);
+    const CheckedTotals totals = check(other);
+    CHECK(totals.missing == 0);
+    CHECK(totals.late == 20);
+    CHECK(totals.records == 100);
+    CHECK(totals.duplicates == 0);
+    CHECK(totals.completeness() == Completeness::complete);
+}
+
+TEST_CASE("StreamChecker: a sender that began anew supersedes what it sent before", "[streams]") {
+    OtherSide first;
+    OtherSide second;
+    SinkConfig config = config_of(WhenFull::block);
+    for (OtherSide* other : {&first, &second}) {
+        StreamSink sink(config, std::make_unique<MemoryEdge>(*other));
+        for (std::uint64_t i = 1; i <= 100; ++i) send(sink, kMbo, 0, i);
+        sink.stop();
+        ++config.epoch;
+    }
+    OtherSide both;
+    both.arrived = first.arrived;
+    both.arrived.insert(both.arrived.end(), second.arrived.begin(), second.arrived.end());
+    both.arrived.push_back(first.arrived.front());
+    const CheckedTotals totals = check(both);
+    CHECK(totals.records == 200);
+    CHECK(totals.restarts == 1);
+    CHECK(totals.superseded == 10);
+    CHECK(totals.missing == 0);
+}
+
+TEST_CASE("streams: what is routed by event is numbered by event", "[streams]") {
+    OtherSide other;
+    SinkConfig config = config_of(WhenFull::block);
+    config.schemas = {dbn::Schema::mbo, dbn::Schema::trades};
+    config.by_event = true;
+    StreamSink sink(config, std::make_unique<MemoryEdge>(other));
+    const auto trade = dbn::make<dbn::Trade>(dbn::Rtype::mbp_0);
+    for (std::uint64_t i = 1; i <= 300; ++i)
+        i % 3 == 0 ? send(sink, trade, 0, i) : send(sink, kMbo, 0, i);
+    sink.stop();
+    std::map<std::uint16_t, StreamChecker> by_schema;
+    for (const auto& [envelope, payload] : other.arrived) {
+        const replay::DbnFileReader reader(payload, "payload");
+        by_schema[reader.metadata().schema].on_batch(envelope, payload, records_in(payload));
+    }
+    REQUIRE(by_schema.size() == 2);
+    const auto of = [&](dbn::Schema schema) {
+        return by_schema[static_cast<std::uint16_t>(schema)].totals();
+    };
+    CHECK(of(dbn::Schema::mbo).records == 200);
+    CHECK(of(dbn::Schema::trades).records == 100);
+    CHECK(of(dbn::Schema::mbo).missing + of(dbn::Schema::trades).missing == 0);
 }
 
 TEST_CASE("streams: URLs, and what is wrong with them", "[streams]") {

@@ -60,10 +60,14 @@ bool KafkaEdge::connect(std::string& problem) {
     lost_ = false;
     if (client_ == nullptr) client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
     rd_kafka_poll(client_.get(), 0);
-    rd_kafka_topic_t* topic = rd_kafka_topic_new(client_.get(), topic_.c_str(), nullptr);
+    // Of several topics none is known before its first batch; the servers are, then.
+    rd_kafka_topic_t* topic =
+        topic_.is_fixed() ? rd_kafka_topic_new(client_.get(), topic_.of({}, {}).c_str(), nullptr)
+                          : nullptr;
     const rd_kafka_metadata_t* metadata = nullptr;
     const auto code = rd_kafka_metadata(client_.get(), 0, topic, &metadata, kConnectMs);
-    const auto of_topic = code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1
+    const bool of_one = topic != nullptr && code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1;
+    const auto of_topic = of_one
                               ? metadata->topics[0].err
                               : code;
     if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
@@ -88,7 +92,8 @@ Edge::Sent KafkaEdge::send(const Batch& batch) {
         of(RD_KAFKA_VTYPE_TOPIC), of(RD_KAFKA_VTYPE_KEY), of(RD_KAFKA_VTYPE_VALUE),
         of(RD_KAFKA_VTYPE_OPAQUE), of(RD_KAFKA_VTYPE_HEADERS)};
     const std::string_view key = batch.symbol.view();
-    arguments[0].u.cstr = topic_.c_str();
+    const std::string topic = topic_.of(batch.event, key);
+    arguments[0].u.cstr = topic.c_str();
     // librdkafka copies the key and only reads the payload, which stays where it is until the
     // delivery report.
     arguments[1].u.mem = {const_cast<char*>(key.data()), key.size()};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/feed/streams/address.hpp"
 #include "millrace/feed/streams/kafka/settings.hpp"
 #include "millrace/feed/streams/sink.hpp"
 
@@ -28,7 +29,7 @@ class KafkaEdge final : public Edge {
     [[nodiscard]] Sent refused(rd_kafka_resp_err_t code, const Batch& batch);
 
     std::string where_;  // for messages
-    std::string topic_;
+    Address topic_;
     std::size_t bytes_max_;  // with librdkafka at most: what it has cannot be taken back
     KafkaSettings settings_;
     KafkaClient client_;

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/dbn/codec.hpp"
 
 namespace millrace::streams {
 
@@ -19,11 +22,36 @@ constexpr std::size_t kBytesOut = std::size_t{8} << 20;
 // What Redis answers to an entry whose id is not above the last one's.
 constexpr std::string_view kNotAbove = "ERR The ID specified in XADD is equal or smaller";
 
+std::string_view text_of(std::span<const std::uint8_t> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// A complete DBN stream of a batch's last record; or its last line.
+std::string last_record(std::span<const std::uint8_t> payload) {
+    const std::string_view text = text_of(payload);
+    constexpr std::size_t kPrelude = 8;  // of DBN's metadata, of which it tells the length
+    if (text.substr(0, 3) != "DBN" || text.size() < kPrelude) {
+        const std::string_view lines = text.substr(0, text.find_last_not_of('\n') + 1);
+        return std::string(lines.substr(lines.rfind('\n') + 1));
+    }
+    wire::u32le length;
+    std::memcpy(&length, payload.data() + kPrelude / 2, sizeof(length));
+    const auto metadata = payload.first(kPrelude + length.value());
+    std::span<const std::uint8_t> last;
+    dbn::RecordView record;
+    for (auto rest = payload.subspan(metadata.size());
+         dbn::next_record(rest, record) == dbn::Step::record;
+         rest = rest.subspan(record.bytes().size()))
+        last = record.bytes();
+    return std::string(text_of(metadata)).append(text_of(last));
+}
+
 }  // namespace
 
-RedisEdge::RedisEdge(Url& url, const SinkConfig& config)
+RedisEdge::RedisEdge(Url& url)
     : connection_(first_host(url, kDefaultPort)), where_(url.text()), key_(url.path),
-      feed_(config.feed), maxlen_(std::to_string(url.take_number("maxlen", 1'000'000, kEntriesMax))),
+      last_(url.take("last", "")), channel_(url.take("publish", "")),
+      maxlen_(std::to_string(url.take_number("maxlen", 1'000'000, kEntriesMax))),
       window_(url.take_number("window", 1'024, kWindowMax)),
       timeout_(static_cast<Nanoseconds>(url.take_number("timeout_ms", 5'000, kTimeoutMax)) *
                1'000'000) {
@@ -40,21 +68,12 @@ bool RedisEdge::connect(std::string& problem) {
     return connection_.open(problem);
 }
 
-std::string RedisEdge::key_of(const Symbol& symbol) const {
-    constexpr std::string_view kPlace = "{symbol}";
-    const std::size_t at = key_.find(kPlace);
-    if (at == std::string::npos) return key_;
-    return key_.substr(0, at) + std::string(symbol.view()) + key_.substr(at + kPlace.size());
-}
-
 Edge::Sent RedisEdge::send(const Batch& batch) {
     if (expected_.size() >= window_ || bytes_ > kBytesOut) return Sent::full;
     // Before this the server owed nothing, so that its silence counts from now.
     if (expected_.empty()) heard_at_ = MonotonicClock::now();
-    Expected entry{batch.id, batch.again, false, key_of(batch.symbol),
+    Expected entry{batch.id, Asked::add, batch.again, key_.of(batch.event, batch.symbol.view()),
                    fmt::format("{}-{}", batch.sealed_ms, batch.id), batch.payload.size()};
-    const std::string_view data(reinterpret_cast<const char*>(batch.payload.data()),
-                                batch.payload.size());
     std::vector<std::pair<std::string_view, std::string>> fields;
     for_each_field(batch.envelope, [&](std::string_view name, std::string_view text) {
         fields.emplace_back(name, text);
@@ -63,23 +82,43 @@ Edge::Sent RedisEdge::send(const Batch& batch) {
     if (maxlen_ != "0") command.insert(command.end(), {"MAXLEN", "~", maxlen_});
     command.insert(command.end(), {entry.id, "symbol", batch.symbol.view()});
     for (const auto& [name, text] : fields) command.insert(command.end(), {name, text});
-    command.insert(command.end(), {"data", data});
+    command.insert(command.end(), {"data", text_of(batch.payload)});
     connection_.append(command);
     bytes_ += entry.bytes;
     expected_.push_back(std::move(entry));
+    const bool some = batch.envelope.records.value() != 0;
+    if (some && !last_.empty()) set_last_value(batch);
+    if (some && !channel_.empty()) publish(batch);
     return Sent::accepted;
+}
+
+void RedisEdge::set_last_value(const Batch& batch) {
+    const std::string key = last_.of(batch.event, batch.symbol.view());
+    const std::string value = last_record(batch.payload);
+    connection_.append({"SET", key, value});
+    expected_.push_back({batch.id, Asked::other, false, {}, {}, 0});
+}
+
+void RedisEdge::publish(const Batch& batch) {
+    const std::string channel = channel_.of(batch.event, batch.symbol.view());
+    connection_.append({"PUBLISH", channel, text_of(batch.payload)});
+    expected_.push_back({batch.id, Asked::other, false, {}, {}, 0});
 }
 
 void RedisEdge::look_for(const Expected& entry) {
     connection_.append({"XRANGE", entry.key, entry.id, entry.id});
-    expected_.push_back({entry.batch, true, true, {}, {}, entry.bytes});
+    expected_.push_back({entry.batch, Asked::look, true, {}, {}, entry.bytes});
 }
 
 // False when the connection is of no use any more.
 bool RedisEdge::take(const redisReply& reply, Acks& acks, std::string& problem) {
     const Expected entry = std::move(expected_.front());
     expected_.pop_front();
-    if (entry.look && reply.type == REDIS_REPLY_ARRAY) {
+    if (entry.asked == Asked::other) {
+        others_failed_ += is_error(reply) ? 1U : 0U;
+        return true;
+    }
+    if (entry.asked == Asked::look && reply.type == REDIS_REPLY_ARRAY) {
         bytes_ -= entry.bytes;
         // Not there, and later ones are: its place is taken for good.
         if (reply.elements == 0) acks.refused.push_back(entry.batch);
@@ -121,6 +160,8 @@ void RedisEdge::disconnect() {
     bytes_ = 0;
 }
 
-std::vector<EdgeCounter> RedisEdge::counters() const { return {{"duplicates", duplicates_}}; }
+std::vector<EdgeCounter> RedisEdge::counters() const {
+    return {{"duplicates", duplicates_}, {"others_failed", others_failed_}};
+}
 
 }  // namespace millrace::streams

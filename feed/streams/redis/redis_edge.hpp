@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/feed/streams/address.hpp"
 #include "millrace/feed/streams/redis/connection.hpp"
 #include "millrace/feed/streams/sink.hpp"
 
@@ -14,8 +15,9 @@ namespace millrace::streams {
 
 class RedisEdge final : public Edge {
   public:
-    // Takes its options from the URL: `maxlen`, `window`, `timeout_ms`. Throws Error(usage).
-    RedisEdge(Url& url, const SinkConfig& config);
+    // Takes its options from the URL: `maxlen`, `window`, `timeout_ms`, `last`, `publish`. Throws
+    // Error(usage).
+    explicit RedisEdge(Url& url);
 
     [[nodiscard]] bool connect(std::string& problem) override;
     [[nodiscard]] Sent send(const Batch& batch) override;
@@ -24,23 +26,30 @@ class RedisEdge final : public Edge {
     [[nodiscard]] std::vector<EdgeCounter> counters() const override;
 
   private:
+    enum class Asked : std::uint8_t {
+        add,    // to take a batch
+        look,   // whether it has it from an earlier connection
+        other,  // what is worth no second attempt
+    };
     // An answer that will come.
     struct Expected {
         std::uint64_t batch = 0;
+        Asked asked = Asked::add;
         bool again = false;  // the batch may have arrived over an earlier connection
-        bool look = false;   // the answer to whether it did
         std::string key;
         std::string id;
         std::size_t bytes = 0;
     };
-    [[nodiscard]] std::string key_of(const Symbol& symbol) const;
     [[nodiscard]] bool take(const redisReply& reply, Acks& acks, std::string& problem);
     void look_for(const Expected& entry);
+    void set_last_value(const Batch& batch);
+    void publish(const Batch& batch);
 
     RedisConnection connection_;
     std::string where_;  // for messages
-    std::string key_;    // "{symbol}" in it stands for the batch's
-    std::string feed_;
+    Address key_;
+    Address last_;     // keys of last values; empty: none are set
+    Address channel_;  // to publish to; empty: nothing is published
     std::string maxlen_;
     std::size_t window_;
     Nanoseconds timeout_;
@@ -48,6 +57,7 @@ class RedisEdge final : public Edge {
     std::size_t bytes_ = 0;  // of what is expected to be acknowledged
     Timestamp heard_at_ = 0;
     std::uint64_t duplicates_ = 0;
+    std::uint64_t others_failed_ = 0;
 };
 
 }  // namespace millrace::streams

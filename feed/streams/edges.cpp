@@ -6,6 +6,8 @@
 
 #include "millrace/core/error.hpp"
 #include "millrace/feed/streams/address.hpp"
+#include "millrace/feed/streams/framed/file_edge.hpp"
+#include "millrace/feed/streams/framed/framed_source.hpp"
 #include "millrace/feed/streams/tcp/gateway.hpp"
 #ifdef MILLRACE_HAS_KAFKA
 #include "millrace/feed/streams/kafka/kafka_edge.hpp"
@@ -31,10 +33,12 @@ constexpr bool kRedis = true;
 constexpr bool kRedis = false;
 #endif
 
-constexpr std::array<EdgeComponent, 5> kComponents{{
+constexpr std::array<EdgeComponent, 7> kComponents{{
     {"dbn", "DBN files, out and in", true, ""},
     {"csv", "CSV files, out and in", true, ""},
     {"tcp", "a DBN gateway, out", true, ""},
+    {"raw", "framed TCP, in", true, ""},
+    {"file", "files of batches and growing files, out and in", true, ""},
     {"redis", "Redis Streams, out and in", kRedis, "hiredis"},
     {"kafka", "Kafka, out and in", kKafka, "librdkafka"},
 }};
@@ -115,6 +119,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     take_frame_options(url, config);
     std::unique_ptr<Edge> edge;
     if (url.scheme == "tcp") edge = make_gateway(url, config);
+    else if (url.scheme == "file") edge = std::make_unique<FileEdge>(url);
 #ifdef MILLRACE_HAS_KAFKA
     else if (url.scheme == "kafka") edge = std::make_unique<KafkaEdge>(url, config);
 #endif
@@ -128,6 +133,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
 
 std::unique_ptr<Source> make_source(Url url) {
     std::unique_ptr<Source> source;
+    if (url.scheme == "raw" || url.scheme == "file") source = std::make_unique<FramedSource>(url);
 #ifdef MILLRACE_HAS_KAFKA
     if (url.scheme == "kafka") source = std::make_unique<KafkaSource>(url);
 #endif

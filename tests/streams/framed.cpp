@@ -1,0 +1,249 @@
+// Messages out of runs of bytes: raw TCP in every framing, files that grow, and the command that
+// checks what a file or broker holds.
+#include <deque>
+#include <fstream>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "millrace/feed/streams/framed/framing.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/command.hpp"
+#include "tests/support/network.hpp"
+#include "tests/support/server.hpp"
+#include "tests/support/sink_test.hpp"
+
+using namespace millrace;
+using namespace millrace::streams;
+using namespace millrace::test;
+
+namespace {
+
+std::string contents(const std::filesystem::path& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return text.str();
+}
+void write_file(const std::filesystem::path& path, std::string_view text, bool append = false) {
+    std::ofstream(path, std::ios::binary | (append ? std::ios::app : std::ios::trunc)) << text;
+}
+
+// A file of batches, as file:// writes it, of so many records.
+void make_batches(const std::filesystem::path& path, std::uint64_t records) {
+    TestSink sink("file://" + path.string(), blocking());
+    sink.send(records);
+    sink->stop();
+    REQUIRE(sink->stats().acknowledged == records);
+}
+
+// Where each message of such a file begins, and its end.
+std::vector<std::size_t> bounds(std::string_view bytes) {
+    std::vector<std::size_t> at{0};
+    while (at.back() < bytes.size()) {
+        wire::u32le length;
+        std::memcpy(&length, bytes.data() + at.back(), sizeof(length));
+        at.push_back(at.back() + sizeof(length) + length.value());
+    }
+    return at;
+}
+
+// A server that gives each connection, in turn, what `answer` says of its greeting, and closes it.
+class PushServer {
+  public:
+    using Answer = std::function<std::string(int connection, const std::string& hello)>;
+
+    PushServer(Answer answer, bool greeted) : answer_(std::move(answer)), greeted_(greeted), port_(free_port()) {
+        listener_ = net::listen_at({"127.0.0.1", port_}, SOCK_STREAM);
+        thread_ = std::thread([this] { run(); });
+    }
+    ~PushServer() {
+        stop_ = true;
+        thread_.join();
+    }
+    PushServer(const PushServer&) = delete;
+    PushServer& operator=(const PushServer&) = delete;
+    [[nodiscard]] std::string url(const std::string& options) const {
+        return "raw://127.0.0.1:" + std::to_string(port_) + "?" + options;
+    }
+
+  private:
+    void run() {
+        for (int connection = 0; !stop_;) {
+            pollfd wait{listener_.fd(), POLLIN, 0};
+            if (poll(&wait, 1, 10) != 1) continue;
+            const net::Socket client(accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+            std::string hello(256, '\0');
+            const auto n = greeted_ ? recv(client.fd(), hello.data(), hello.size(), 0) : 0;
+            hello.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+            const std::string bytes = answer_(connection++, hello);
+            for (std::size_t sent = 0; sent < bytes.size();) {
+                const auto m = send(client.fd(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+                if (m <= 0) break;
+                sent += static_cast<std::size_t>(m);
+            }
+        }
+    }
+    Answer answer_;
+    bool greeted_;
+    std::uint16_t port_;
+    net::Socket listener_;
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
+};
+
+std::string mbo_records(std::uint64_t first, std::uint64_t count) {
+    std::string bytes;
+    for (std::uint64_t i = first; i < first + count; ++i) {
+        auto record = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+        record.instrument_id.set(1);
+        record.sequence.set(static_cast<std::uint32_t>(i));
+        const auto view = wire::bytes_of(record);
+        bytes.append(reinterpret_cast<const char*>(view.data()), view.size());
+    }
+    return bytes;
+}
+
+// The sequences of the MBO records that a source gives, until its end or so many.
+std::vector<std::uint32_t> sequences(Source& source, std::size_t most, bool& gap) {
+    std::vector<std::uint32_t> all;
+    Received received;
+    for (int idle = 0; all.size() < most && idle < 100;) {
+        const Source::Next next = source.next(100, received);
+        INFO(source.problem());
+        REQUIRE(next != Source::Next::failed);
+        if (next == Source::Next::end) break;
+        if (next == Source::Next::none) ++idle;
+        if (next != Source::Next::batch) continue;
+        gap = gap || received.gap;
+        replay::DbnFileReader reader(received.payload, "payload");
+        dbn::RecordView record;
+        while (reader.next(record)) all.push_back(record.as<dbn::Mbo>()->sequence.value());
+    }
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("Framing: messages come out whole wherever the bytes are cut", "[streams][tcp]") {
+    struct Case {
+        Framing framing;
+        std::string bytes;
+    };
+    Framing big;
+    big.width = 2;
+    big.big_endian = true;
+    Framing fixed;
+    fixed.kind = Framing::Kind::fixed;
+    fixed.size = 3;
+    Framing lines;
+    lines.kind = Framing::Kind::delimiter;
+    using namespace std::string_literals;
+    for (const Case& each : {Case{{}, "\x03\0\0\0abc\0\0\0\0\x02\0\0\0de"s},
+                             Case{big, "\0\x03" "abc\0\0\0\x02" "de"s}, Case{lines, "abc\n\nde\n"s}}) {
+        std::vector<std::string> found;
+        std::string buffer;
+        for (const char c : each.bytes) {
+            buffer += c;
+            std::span<const std::uint8_t> frame;
+            std::size_t taken = 0;
+            const std::span<const std::uint8_t> seen(reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size());
+            if (each.framing.next(seen, frame, taken) != Framing::Step::frame) continue;
+            found.emplace_back(frame.begin(), frame.end());
+            buffer.erase(0, taken);
+        }
+        CHECK(found == std::vector<std::string>{"abc", "", "de"});
+        CHECK(buffer.empty());
+    }
+    std::span<const std::uint8_t> frame;
+    std::size_t taken = 0;
+    const std::string six = "abcdef";
+    const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(six.data()), six.size());
+    CHECK(fixed.next(bytes, frame, taken) == Framing::Step::frame);
+    CHECK(taken == 3);
+    CHECK(Framing{}.next(bytes, frame, taken) == Framing::Step::malformed);  // "abcd" as a length
+}
+
+TEST_CASE("raw: a connection cut in the middle of a message is taken up where it broke", "[streams][tcp]") {
+    const TempFile file("raw.batches");
+    std::filesystem::remove(file.path());
+    make_batches(file.path(), 2'000);
+    const std::string bytes = contents(file.path());
+    const std::vector<std::size_t> at = bounds(bytes);
+    const PushServer server(
+        [&](int connection, const std::string& hello) {
+            REQUIRE(hello.rfind("from ", 0) == 0);
+            const std::string rest = bytes.substr(at.at(std::stoul(hello.substr(5))));
+            return connection < 9 ? rest.substr(0, 1'000 + 777 * static_cast<std::size_t>(connection)) : rest;
+        },
+        true);
+    StreamChecker checker;
+    const auto source = make_source(parse_url(server.url("hello=from%20{frames}%0A&follow=1")));
+    while (checker.open() != 0 || checker.streams() < 2) read_into(checker, *source, 1);
+    CHECK(checker.totals().records == 2'000);
+    CHECK(checker.totals().missing == 0);
+    CHECK(checker.totals().duplicates == 0);
+}
+
+TEST_CASE("raw: records of a fixed size; what may be missing after a break is told", "[streams][tcp]") {
+    const PushServer server(
+        [&](int connection, const std::string&) {
+            // The first connection ends within a record.
+            return connection == 0 ? mbo_records(1, 10).substr(0, 9 * sizeof(dbn::Mbo) + 5)
+                                   : mbo_records(11, 10);
+        },
+        false);
+    const auto source =
+        make_source(parse_url(server.url("framing=fixed&size=" + std::to_string(sizeof(dbn::Mbo)) + "&follow=1")));
+    bool gap = false;
+    const std::vector<std::uint32_t> before = sequences(*source, 9, gap);
+    CHECK(before.size() == 9);
+    CHECK_FALSE(gap);
+    const std::vector<std::uint32_t> after = sequences(*source, 10, gap);
+    CHECK(after.front() == 11);
+    CHECK(after.size() == 10);
+    CHECK(gap);
+}
+
+TEST_CASE("raw: rows of CSV, each until its line end", "[streams][tcp][csv]") {
+    const PushServer server(
+        [&](int, const std::string&) {
+            return std::string("ts_event,sequence,symbol\r\n1700000000000000000,1,AAAA\r\n"
+                               "nonsense,2,AAAA\r\n1700000000000000000,3,BBBB\r\n");
+        },
+        false);
+    const auto source = make_source(parse_url(server.url("framing=delimiter&schema=mbo")));
+    bool gap = false;
+    CHECK(sequences(*source, 10, gap) == std::vector<std::uint32_t>{1, 3});
+    CHECK(source->counters().front().count == 1);
+    const auto strict = make_source(parse_url(server.url("framing=delimiter&schema=mbo&bad_rows=stop")));
+    Received received;
+    Source::Next next = Source::Next::none;
+    for (int i = 0; i < 100 && next != Source::Next::failed; ++i) next = strict->next(100, received);
+    CHECK(next == Source::Next::failed);
+    CHECK(strict->problem().find("row 3") != std::string::npos);
+}
+
+TEST_CASE("raw: nobody there is told after so many attempts", "[streams][tcp]") {
+    const auto source = make_source(parse_url("raw://127.0.0.1:" + std::to_string(free_port()) + "?attempts=3"));
+    Received received;
+    Source::Next next = Source::Next::none;
+    for (int i = 0; i < 200 && next != Source::Next::failed; ++i) next = source->next(100, received);
+    CHECK(next == Source::Next::failed);
+    CHECK(source->problem().find("refused") != std::string::npos);
+}
+
+TEST_CASE("csv: a file that grows is followed, row by row, and into the one that takes its place",
+          "[streams][csv]") {
+    const TempFolder folder("growing");
+    const std::filesystem::path path = folder.path() / "rows.csv";
+    write_file(path, "ts_event,sequence,symbol\n1700000000000000000,1,AAAA\n17000000");
+    const auto source = make_source(
+        parse_url("file://" + path.string() + "?framing=delimiter&schema=mbo&follow=1"));
+    bool gap = false;
+    CHECK(sequences(*source, 1, gap) == std::vector<std::uint32_t>{1});
+    write_file(path, "00000000000,2,AAAA\n", true);
+    CHECK(sequences(*source, 1, gap) == std::vector<std::uint32_t>{2});
+    std::filesystem::rename(path, folder.path() / "rows.csv.1");
+    write_file(path, "1700000000000000000,3,AAAA\n");
+    CHECK(sequences(*source, 1, gap) == std::vector<std::uint32_t>{3});
+}

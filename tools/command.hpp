@@ -15,6 +15,7 @@ void add_live(CLI::App& app, Run& run);
 void add_replay(CLI::App& app, Run& run);
 void add_convert(CLI::App& app, Run& run);
 void add_dump(CLI::App& app, Run& run);
+void add_check(CLI::App& app, Run& run);
 void add_sim(CLI::App& app, Run& run);
 void add_qualify(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);

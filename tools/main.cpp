@@ -61,6 +61,7 @@ int run_command(int argc, char** argv) {
     add_replay(app, run);
     add_convert(app, run);
     add_dump(app, run);
+    add_check(app, run);
     add_sim(app, run);
     add_qualify(app, run);
     add_doctor(app, run);

@@ -247,3 +247,48 @@ TEST_CASE("csv: a file that grows is followed, row by row, and into the one that
     write_file(path, "1700000000000000000,3,AAAA\n");
     CHECK(sequences(*source, 1, gap) == std::vector<std::uint32_t>{3});
 }
+
+TEST_CASE("check: a file of batches is complete, or what is wrong with it is told", "[streams][check]") {
+    const TempFile file("check.batches");
+    std::filesystem::remove(file.path());
+    make_batches(file.path(), 1'000);
+    const std::string bytes = contents(file.path());
+    const std::vector<std::size_t> at = bounds(bytes);
+    const auto check = [&](const std::string& with, int code, const std::string& says) {
+        write_file(file.path(), with);
+        const Outcome outcome = run_command({"check", file.path().string(), "--json", "--ended"});
+        INFO(outcome.out << outcome.err);
+        CHECK(outcome.code == code);
+        CHECK((outcome.out + outcome.err).find(says) != std::string::npos);
+    };
+    check(bytes, 0, "\"verdict\":\"complete\"");
+    const std::string third = bytes.substr(at[2], at[3] - at[2]);
+    check(bytes.substr(0, at[2]) + bytes.substr(at[3]), 1, "\"lost\":20");
+    check(bytes.substr(0, at[3]) + third + bytes.substr(at[3]), 0, "\"duplicates\":20");
+    std::string altered = bytes;
+    altered[at[3] - 1] = static_cast<char>(altered[at[3] - 1] ^ 1);
+    check(altered, 1, "\"damaged\":1");
+    // The last batch, and with it the end of its stream.
+    check(bytes.substr(0, at[at.size() - 2]), 1, "1 streams have no end mark");
+    check(bytes.substr(0, bytes.size() - 1), 11, "ends in the middle of a message");
+    check("", 1, "nothing there to check");
+    CHECK(run_command({"check", "no-such-file"}).code == 4);
+}
+
+TEST_CASE("check: what a sender conflated or left out is told apart from what was lost", "[streams][check]") {
+    const TempFile file("counted.batches");
+    std::filesystem::remove(file.path());
+    // Faster than the sink's thread takes them out of the ring.
+    TestSink sink("file://" + file.path().string() + "?policy=drop_oldest");
+    sink.send(500'000);
+    sink->stop();
+    const SinkStats stats = sink->stats();
+    CHECK(stats.balance() == 0);
+    REQUIRE(stats.ring_full > 0);
+    const Outcome outcome = run_command({"check", file.path().string(), "--json", "--ended"});
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK(outcome.out.find("\"left_out\":" + std::to_string(stats.ring_full + stats.dropped)) != std::string::npos);
+    CHECK(outcome.out.find("\"lost\":0") != std::string::npos);
+    CHECK(outcome.out.find("\"verdict\":\"counted\"") != std::string::npos);
+}

@@ -12,6 +12,12 @@
 
 namespace millrace {
 
+// Where the feed's records go (docs/streams.md).
+struct SinksConfig {
+    std::vector<std::string> urls;
+    std::vector<std::string> schemas{"mbo"};
+};
+
 struct FeedConfig {
     FeedConfig() { session.quality = QualityConfig::live(); }
 
@@ -21,6 +27,7 @@ struct FeedConfig {
     ReceiveConfig receive;
     ThreadsConfig threads;
     RecoveryServers recovery;
+    SinksConfig sinks;
     SessionConfig session;  // its lines and datagram size follow from the above
 };
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "millrace/feed/streams/dbn/layouts.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 
 namespace millrace::detail {
@@ -385,6 +386,38 @@ void add_quality_keys(std::vector<ConfigKey>& keys) {
                     quality(&Q::compare_messages)));
 }
 
+// A list of texts each of which `fits`.
+template <class Get, class Fits>
+ConfigKey texts_key(std::string_view name, std::string allowed, std::string_view meaning, Get get,
+                    Fits fits) {
+    ConfigKey key{"feed.sinks", name, "list of text", std::move(allowed), meaning, false, {}, {}};
+    key.set = [=](Target target, const ConfigValue& value) {
+        const bool list = value.type == Type::text_list && !value.texts.empty();
+        if (!list || !std::all_of(value.texts.begin(), value.texts.end(), fits)) return false;
+        get(target) = value.texts;
+        return true;
+    };
+    key.show = [=](Target target) {
+        std::string text;
+        for (const std::string& each : get(target))
+            text += (text.empty() ? "" : ", ") + in_quotes(each);
+        return "[" + text + "]";
+    };
+    return key;
+}
+
+void add_sink_keys(std::vector<ConfigKey>& keys) {
+    keys.push_back(texts_key(
+        "urls", "as \"redis://127.0.0.1:6379/md\"",
+        "One for each sink; --sink on the command line takes the place of all of them.",
+        [](Target t) -> auto& { return t.feed.sinks.urls; },
+        [](const std::string& url) { return url.find("://") != std::string::npos; }));
+    keys.push_back(texts_key(
+        "schemas", "DBN's names, as \"mbo\", \"trades\", \"mbp-10\"", "What all of them get.",
+        [](Target t) -> auto& { return t.feed.sinks.schemas; },
+        [](const std::string& schema) { return dbn::schema_named(schema) != nullptr; }));
+}
+
 std::vector<ConfigKey> make_keys() {
     std::vector<ConfigKey> keys;
     keys.push_back(text_key("feed", "name",
@@ -418,10 +451,11 @@ std::vector<ConfigKey> make_keys() {
     add_limit_keys(keys);
     add_recovery_keys(keys);
     add_quality_keys(keys);
+    add_sink_keys(keys);
     return keys;
 }
 
-constexpr std::array<ConfigTable, 8> kTables{{
+constexpr std::array<ConfigTable, 9> kTables{{
     {"feed", "[[feed]]",
      "A feed: one numbered stream of messages, on one or more lines. One table for each."},
     {"feed.line", "[[feed.line]]",
@@ -435,6 +469,8 @@ constexpr std::array<ConfigTable, 8> kTables{{
     {"feed.recovery", "[feed.recovery]",
      "Who is asked for messages that no line brought, and how hard (docs/recovery.md)."},
     {"feed.quality", "[feed.quality]", "When a book is no longer trusted, and what then."},
+    {"feed.sinks", "[feed.sinks]",
+     "Where the feed's records go, normalised; options stand in the URLs (docs/streams.md)."},
 }};
 
 }  // namespace

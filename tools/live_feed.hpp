@@ -54,9 +54,12 @@ template <class Venue>
 class LiveVenueFeed final : public LiveFeed {
   public:
     LiveVenueFeed(const FeedConfig& config, std::filesystem::path record_to,
-                  const SinkOptions& sinks = {})
+                  const SinkOptions& flags = {})
         : config_(config), record_to_(std::move(record_to)), handler_(config.session.limits.books),
           feed_(config, handler_) {
+        const SinkOptions sinks = flags.urls.empty()
+                                      ? SinkOptions{config.sinks.urls, config.sinks.schemas}
+                                      : flags;
         if (sinks.urls.empty()) return;
         const dbn::MakerConfig maker = maker_config(
             std::string(Venue::kId), schema_set(sinks.schemas), config.session.limits.books);

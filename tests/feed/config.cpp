@@ -187,6 +187,15 @@ TEST_CASE("config: a wrong type or value names line, key and what is allowed") {
          "\"nasdaq-itch50\", ");
 }
 
+TEST_CASE("config: sinks are named by URLs, and get DBN's schemas") {
+    says(minimal("[feed.sinks]\nurls = [\"redis\"]\n"), "f.toml:11: feed.sinks.urls: this is not allowed");
+    says(minimal("[feed.sinks]\nschemas = [\"mbo\", \"quotes\"]\n"), "feed.sinks.schemas");
+    const Config config = parse_config(
+        minimal("[feed.sinks]\nurls = [\"redis://h:1/k\", \"tcp://h:2\"]\nschemas = [\"trades\"]\n"), "f.toml");
+    CHECK(config.feeds.at(0).sinks.urls == std::vector<std::string>{"redis://h:1/k", "tcp://h:2"});
+    CHECK(config.feeds.at(0).sinks.schemas == std::vector<std::string>{"trades"});
+}
+
 TEST_CASE("config: groups are numeric addresses with a port") {
     for (const char* group :
          {"239.255.0.1", "239.255.0.1:", "239.255.0.1:0", "239.255.0.1:70000", "a.b.c.d:1", ":1",

@@ -311,6 +311,28 @@ TEST_CASE("tcp: the official client reads a replay, record for record", "[tcp]")
     }
 }
 
+TEST_CASE("tcp: a reader of asyncio gets every record", "[tcp]") {
+    const std::string python = venv_python("databento_dbn");
+    if (python.empty()) {
+        WARN("skipped: no Python with databento_dbn (./tools/test makes it)");
+        return;
+    }
+    Served served("clients=1");
+    for (std::uint32_t i = 0; i < 2'000; ++i)
+        served.send(dbn::make<dbn::Mbo>(dbn::Rtype::mbo), i % 2);
+    Outcome read;
+    std::thread reader([&] {
+        read = run_program({python, std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/asyncio_reader.py",
+                            std::to_string(served.port), "TEST.SET"});
+    });
+    wait_until([&] { return served.sink->stats().acknowledged == 2'000; });
+    served.sink->stop();
+    reader.join();
+    INFO(read.out << read.err);
+    CHECK(read.code == 0);
+    CHECK(std::count(read.out.begin(), read.out.end(), '\n') == 2'000);
+}
+
 TEST_CASE("tcp: a gateway's URL, and what is wrong with it", "[tcp]") {
     for (const std::string wrong : {"tcp://127.0.0.1:1?payload=json", "tcp://localhost:13000",
                                     "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1?client=1",

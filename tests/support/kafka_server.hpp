@@ -11,10 +11,12 @@ namespace millrace::test {
 
 class KafkaServer {
   public:
-    KafkaServer()
+    // `advertised` is the port that clients are told to use; 0: the server's own.
+    explicit KafkaServer(std::uint16_t advertised = 0)
         : folder_("kafka"), port_(free_port()),
           process_({std::string(MILLRACE_SOURCE_DIR) + "/tests/support/kafka/serve",
-                    folder_.path().string(), std::to_string(port_), std::to_string(free_port())},
+                    folder_.path().string(), std::to_string(port_), std::to_string(free_port()),
+                    std::to_string(advertised == 0 ? port_ : advertised)},
                    folder_.path() / "log") {
         wait();
     }

@@ -17,11 +17,12 @@ namespace millrace::test {
 class TestSink {
   public:
     explicit TestSink(const std::string& url, streams::SinkConfig config = {}) {
-        config.dataset = "TEST.SET";
-        config.schemas = {dbn::Schema::mbo};
-        config.instruments = 8;
-        config.ring_records = 1 << 12;
+        fill(config);
         auto edge = streams::make_edge(streams::parse_url(url), config);
+        sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
+    }
+    TestSink(std::unique_ptr<streams::Edge> edge, streams::SinkConfig config) {
+        fill(config);
         sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
     }
     void send(std::uint64_t records) {
@@ -50,6 +51,13 @@ class TestSink {
     }
 
   private:
+    static void fill(streams::SinkConfig& config) {
+        config.dataset = "TEST.SET";
+        config.schemas = {dbn::Schema::mbo};
+        config.instruments = 8;
+        config.ring_records = 1 << 12;
+    }
+
     std::unique_ptr<streams::StreamSink> sink_;
     std::uint64_t made_ = 0;
 };

@@ -228,10 +228,10 @@ TEST_CASE("kafka: a group goes on where it was, and shares its partitions", "[ka
     std::array<std::unique_ptr<Source>, 2> members{make_source(parse_url(url + "&follow=1")),
                                                    make_source(parse_url(url + "&follow=1"))};
     Received received;
-    for (int idle = 0; idle < 30;) {
+    for (int idle = 0; idle < 300;) {
         ++idle;
         for (const auto& member : members) {
-            const Source::Next next = member->next(100, received);
+            const Source::Next next = member->next(10, received);
             REQUIRE(next != Source::Next::failed);
             if (next != Source::Next::batch) continue;
             idle = 0;

@@ -138,6 +138,7 @@ void LineArbiter::open(Doubt& doubt, LineId line, Timestamp received_at, const F
     doubt.line = line;
     doubt.first = frame.first_sequence;
     doubt.count = frame.count;
+    doubt.sent_at = frame.sent_at;
     doubt.news = news_;
     count_stray(line, frame.count);
     // The earliest messages are worth most. Without room for it, it stays where it is counted.

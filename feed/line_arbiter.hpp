@@ -142,6 +142,8 @@ class LineArbiter {
     [[nodiscard]] std::uint64_t sessions() const { return sessions_; }
     [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts() + restarts_; }
     [[nodiscard]] bool ended() const { return ended_; }
+    // Packets of the feed's lines that showed the present session to be what they carry: no copies of others.
+    [[nodiscard]] std::uint64_t signs() const { return signs_; }
     [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
     [[nodiscard]] std::uint64_t messages_duplicate() const { return messages_duplicate_; }
     // Of packets that nothing has borne out so far.
@@ -170,7 +172,8 @@ class LineArbiter {
         SessionKey session{};
         LineId line = 0;           // of the packet that said so last, ...
         SequenceNumber first = 0;  // ... and what it began with, ...
-        std::uint32_t count = 0;   // ... and how many messages it had
+        std::uint32_t count = 0;   // ... and how many messages it had, ...
+        Timestamp sent_at = 0;     // ... and when it was sent, where packets say so
         std::uint64_t news = 0;    // news_ at that time
         Timestamp since = 0;       // for so long without a contradiction
     };
@@ -246,7 +249,8 @@ class LineArbiter {
     [[nodiscard]] bool begins_anew(LineId line);
     // Whether this is another packet than the one before, and no copy of it that came on the same line.
     [[nodiscard]] static bool is_another(const Doubt& doubt, LineId line, const Frame& frame) {
-        return line != doubt.line || frame.first_sequence != doubt.first || frame.count != doubt.count;
+        return line != doubt.line || frame.first_sequence != doubt.first || frame.count != doubt.count ||
+               frame.sent_at != doubt.sent_at;
     }
     // From now on this packet is the one to be borne out; of several the one with the earliest messages is kept.
     void open(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);
@@ -320,6 +324,7 @@ class LineArbiter {
 
     SequenceNumber previous_end_ = 0;  // known_end() when the previous session was left
     std::uint64_t news_ = 0;           // packets that showed the present session to go on
+    std::uint64_t signs_ = 0;          // the same of the feed's own lines, and heartbeats
     std::array<Doubt, kDoubts> doubts_about_sessions_;
     std::size_t next_doubt_ = 0;       // to be taken for another session
     Doubt doubt_about_jump_;
@@ -350,14 +355,11 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     if (!in_session_ || frame.session != session_) {
         // What was asked for again may come when nobody wants it any more.
         if (is_recovery_line(line) || is_straggler(frame)) return drop_duplicates(line, frame.count);
-        if (doubts_ && in_session_ && !ended_) {
-            Doubt& doubt = doubt_about(frame.session);
-            if (!borne_out(doubt, line, received_at, frame)) return;
-            enter_session(frame, sink);
-            use_kept(doubt, admit_kept);
-        } else {
-            enter_session(frame, sink);
-        }
+        Doubt* doubt = doubts_ && in_session_ ? &doubt_about(frame.session) : nullptr;
+        // The end of the present session bears out the next one as well.
+        if (doubt != nullptr && !ended_ && !borne_out(*doubt, line, received_at, frame)) return;
+        enter_session(frame, sink);
+        if (doubt != nullptr) use_kept(*doubt, admit_kept);
     } else if (doubts_ && frame.first_sequence > 1 && begins_stream(line, frame)) {
         Doubt& doubt = doubt_about(frame.session);
         if (!borne_out(doubt, line, received_at, frame)) return;
@@ -369,6 +371,8 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
 template <ArbiterSink Sink>
 void LineArbiter::admit(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
+    // Nothing is asked for again that nobody knows of: this was, of a stream that has ended.
+    if (is_recovery_line(line) && frame.first_sequence >= known_end()) return drop_duplicates(line, frame.count);
     if (doubts_ && is_far_ahead(frame)) {
         if (!believe_jump(line, received_at, frame)) return;
         use_kept(doubt_about_jump_, [&](LineId of, Timestamp at, const Frame& kept) { take(of, at, kept, sink); });
@@ -380,12 +384,16 @@ template <ArbiterSink Sink>
 void LineArbiter::take(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     const SequenceNumber first = frame.first_sequence;
     const SequenceNumber end = first + frame.count;
-    if (doubts_ && frame.sent_at == 0 && end < lines_[line].loss.next() && begins_anew(line)) {
+    const bool behind = frame.sent_at == 0 && end < lines_[line].loss.next();
+    if (doubts_ && behind && begins_anew(line) && !planted(Bug::restart_unnoticed)) {
         ++restarts_;
         end_stream(sink);
         for (Line& l : lines_) l.loss.reset();
     }
-    if (end > known_end()) ++news_;
+    const bool news = end > known_end();
+    const bool heartbeat = frame.count == 0 && end == known_end();
+    news_ += news ? 1U : 0U;
+    signs_ += (news || heartbeat) && !is_recovery_line(line) ? 1U : 0U;
     expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
     count_on_line(line, first, end);
     known_end_ = std::max(known_end_, first);
@@ -409,7 +417,7 @@ void LineArbiter::take(LineId line, Timestamp received_at, const Frame& frame, S
         drop_duplicates(line, frame.count);
     } else {
         deliver(line, received_at, first, end, frame.blocks, frame.stream_offset, sink);
-        if (gap_ != nullptr || !held_.empty()) drain(sink);
+        if (known_end_ > next_ || !held_.empty()) drain(sink);
     }
 }
 

@@ -31,7 +31,7 @@ class LineStreams {
         Line& l = lines_[line];
         const bool begins = goes_back && sent_at > l.sent_at;
         const bool behind = l.stream != stream_;
-        if (behind && !begins && sent_at < began_at_) return StreamStep::old;
+        if (!begins && sent_at < began_at_) return StreamStep::old;
         if (!behind && !begins) {
             l.sent_at = std::max(l.sent_at, sent_at);
             return StreamStep::same;
@@ -53,6 +53,7 @@ class LineStreams {
 
     void enter_session() {
         stream_ = 0;
+        began_at_ = 0;
         lines_ = {};
     }
 

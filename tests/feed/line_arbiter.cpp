@@ -243,6 +243,29 @@ TEST_CASE("LineArbiter: the end of a session that was announced needs no second 
     CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2});
 }
 
+TEST_CASE("LineArbiter: what is known to be missing behind a gap that was filled is a gap of its own") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.heartbeat(0, 5);
+    feed.heartbeat(0, 11);
+    feed.packet(1, 4, 3);
+    CHECK(feed.arbiter.missing() == SequenceRange{7, 10});
+    CHECK(feed.arbiter.gap_open());
+    feed.packet(0, 1, 1, 0, 'T');
+    feed.packet(0, 2, 1, 0, 'T');
+    CHECK(feed.arbiter.messages_lost() == 4);
+}
+
+TEST_CASE("LineArbiter: what came of the next session before the end of this one is delivered all the same") {
+    Feed feed;
+    feed.packet(0, 1, 3);
+    feed.packet(1, 1, 2, 0, 'T');
+    feed.packet(0, 4, 0, 0, 'S', FrameKind::end_of_session);
+    feed.packet(1, 3, 2, 0, 'T');
+    CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2, 3, 4});
+    CHECK(feed.arbiter.messages_stray() == 0);
+}
+
 TEST_CASE("LineArbiter: one packet whose session is damaged, wherever it comes, is all that is lost") {
     for (SequenceNumber damaged = 1; damaged <= 20; ++damaged) {
         CAPTURE(damaged);

@@ -91,6 +91,17 @@ TEST_CASE("LineArbiter: one packet alone does not begin a stream in its middle, 
     CHECK(feed.arbiter().restarts() == 2);
 }
 
+TEST_CASE("LineArbiter: heartbeats of one line, sent one after the other, bear out a stream that has begun anew") {
+    Feed feed(true);
+    feed.packet(0, 1, 20, 100);
+    feed.packet(0, 9, 0, 200);
+    feed.packet(0, 9, 0, 200);
+    CHECK(feed.arbiter().restarts() == 0);
+    feed.packet(0, 9, 0, 300);
+    CHECK(feed.arbiter().restarts() == 1);
+    CHECK(feed.arbiter().missing() == SequenceRange{1, 8});
+}
+
 TEST_CASE("LineArbiter: late and second copies of a line do not begin a stream") {
     Feed feed;
     feed.packet(0, 1, 2, 100);
@@ -117,6 +128,17 @@ TEST_CASE("LineArbiter: what the other line still brings of the old stream is dr
     CHECK(feed.arbiter().restarts() == 1);
     CHECK(feed.sink.given_up.empty());
     CHECK(feed.arbiter().line(1)[LineCounter::first] == 1);
+}
+
+TEST_CASE("LineArbiter: what a line itself still brings of the old stream is dropped") {
+    Feed feed;
+    feed.packet(0, 1, 4, 100);
+    feed.packet(0, 6, 1, 120);
+    feed.packet(0, 1, 2, 200);
+    feed.packet(0, 5, 1, 110);
+    feed.packet(0, 3, 1, 210);
+    CHECK(feed.sink.delivered == Sequence{1, 2, 3, 4, 6, 0, 1, 2, 3});
+    CHECK_FALSE(feed.arbiter().gap_open());
 }
 
 TEST_CASE("LineArbiter: a line that was silent in the old stream joins the new one") {

@@ -86,9 +86,9 @@ using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;
 
 enum class FaultCounter : std::uint8_t {
     unknown_order, foreign_order, duplicate_order, bad_quantity, orders_full, levels_full, books_full,
-    unknown_instrument, stream_offset, event_split, lines_differ, crossed, level_total
+    unknown_instrument, renamed_instrument, stream_offset, event_split, lines_differ, crossed, level_total
 };
-inline constexpr std::array<CounterInfo, 13> kFaultCounters{{
+inline constexpr std::array<CounterInfo, 14> kFaultCounters{{
     {"unknown_order", "messages", "about an order that does not rest in any book"},
     {"foreign_order", "messages", "about an order that rests in another book"},
     {"duplicate_order", "messages", "adding an order that rests already"},
@@ -97,6 +97,7 @@ inline constexpr std::array<CounterInfo, 13> kFaultCounters{{
     {"levels_full", "messages", "refused because limits.levels is reached"},
     {"books_full", "instruments", "without a book because limits.instruments is reached"},
     {"unknown_instrument", "messages", "about an instrument the directory has not named"},
+    {"renamed_instrument", "messages", "that give an instrument's number to another one"},
     {"stream_offset", "packets", "whose byte offset does not go on where their sequence number does"},
     {"event_split", "messages", "of a transaction shown in parts, because too many were incomplete at once"},
     {"lines_differ", "messages", "of which two copies are not the same"},

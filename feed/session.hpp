@@ -212,6 +212,12 @@ class Session {
     }
     void ask_again(Timestamp now, std::optional<RecoveryRequest>& request);
     void join_snapshot();
+    // A snapshot that names no session (GLIMPSE) may be of one that the lines have not brought yet. No packet is
+    // later than the reorder window: what comes of the present session after that was sent after the snapshot was made.
+    void watch_snapshot(Timestamp now);
+    [[nodiscard]] bool is_of_another_session() const {
+        return recovery_means<Venue>().glimpse && arbiter_.signs() < signs_to_join_;
+    }
     void apply_log();
     // The log cannot wait for the snapshot that was to contain it: it is shown on the books as they are, or, where
     // these are being made, given up.
@@ -231,6 +237,11 @@ class Session {
     [[nodiscard]] const OrderBook* book_named_by(std::span<const std::uint8_t> message) const {
         if constexpr (requires { builder_.book_named_by(message); }) return builder_.book_named_by(message);
         else return nullptr;
+    }
+    // Whether it contradicts what the feed has said of which instrument is which.
+    [[nodiscard]] bool renames(std::span<const std::uint8_t> message) const {
+        if constexpr (requires { builder_.renames(message); }) return builder_.renames(message);
+        else return false;
     }
 
     // Compares a copy of a message with the first one, or remembers it as that.
@@ -349,7 +360,9 @@ class Session {
     SequenceNumber differ_to_ = 0;       // the last message of which two copies are not the same
     SequenceNumber repair_from_ = 0;     // a snapshot has to hold everything before this one
     SequenceNumber logged_to_ = 0;       // the last message that was logged
-    SequenceNumber join_at_ = 0;         // the snapshot that is complete holds everything before this one
+    SequenceNumber join_at_ = 0;         // the snapshot that is complete holds everything before this one, ...
+    std::optional<Timestamp> complete_at_;  // ... and when next_request first saw it, ...
+    std::uint64_t signs_to_join_ = 0;    // ... and LineArbiter::signs() that it waits for
     std::uint64_t first_gap_ = 0;        // of the gap log, that the repair makes good
     std::uint64_t suspects_repaired_ = 0;
     LineWatch watch_;

@@ -24,6 +24,7 @@ std::optional<RecoveryRequest> Session<Venue, Handler>::next_request(Timestamp n
     if (!arbiter_.overdue()) recovery_.gap_ended();
     watch_.look(now, [&](LineId line) { return arbiter_.line(line)[LineCounter::arbitrated]; });
     tell();
+    watch_snapshot(now);
     if (join_at_ != 0) join_snapshot();
     repair_suspects();
     if (!request) ask_again(now, request);
@@ -189,6 +190,11 @@ template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::on_snapshot_message(std::uint32_t id, std::span<const std::uint8_t> message) {
     if (!recovery_.snapshot_loads(id)) return;
     recovery_.snapshot_progressed();
+    if (repair_ == Repair::some && renames(message)) {
+        // Messages went to another book than they were about: no snapshot of some of them makes that good.
+        context_.fault(FaultCounter::renamed_instrument);
+        return repair_more(arbiter_.next_expected());
+    }
     const OrderBook* book = book_named_by(message);
     if (repair_ == Repair::some && (book == nullptr || !context_.in_repair(*book))) return;
     context_.header = {};
@@ -206,6 +212,8 @@ void Session<Venue, Handler>::on_snapshot_end(std::uint32_t id, SequenceNumber n
     const bool too_old = next < repair_from_ && !planted(Bug::stale_snapshot_accepted);
     if (too_old) return recovery_.snapshot_failed(RecoveryCounter::snapshots_too_old, false);
     join_at_ = next;
+    complete_at_.reset();
+    signs_to_join_ = std::numeric_limits<std::uint64_t>::max();
     recovery_.snapshot_waits();
     join_snapshot();
 }
@@ -216,10 +224,19 @@ void Session<Venue, Handler>::on_snapshot_failed(std::uint32_t id, ServerProblem
     recovery_.snapshot_failed(RecoveryCounter::snapshots_refused, why != ServerProblem::not_yet);
 }
 
+template <class Venue, BookHandler Handler>
+void Session<Venue, Handler>::watch_snapshot(Timestamp now) {
+    if (join_at_ == 0) return;
+    if (!complete_at_) complete_at_ = now;
+    const bool waits = signs_to_join_ == std::numeric_limits<std::uint64_t>::max();
+    if (waits && now - *complete_at_ > config_.reorder_window_ns) signs_to_join_ = arbiter_.signs() + 1;
+}
+
 // A snapshot may be ahead of the lines: it is joined when these have come as far.
 template <class Venue, BookHandler Handler>
 void Session<Venue, Handler>::join_snapshot() {
     if (arbiter_.next_expected() < join_at_ && !planted(Bug::snapshot_joined_early)) return;
+    if (is_of_another_session()) return;
     if (repair_ == Repair::all && join_at_ > repair_from_) handler_.on_gap({repair_from_, join_at_ - 1});
     context_.note_snapshot(join_at_);
     const SequenceNumber covered = join_at_ + (planted(Bug::join_skips_one) ? 1 : 0) -

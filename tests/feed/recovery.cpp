@@ -66,6 +66,7 @@ struct Fixture {
     }
     void answer(const std::vector<std::uint8_t>& packet) { send(packet, 0, session.recovery_line()); }
     [[nodiscard]] std::optional<RecoveryRequest> ask(Timestamp now) {
+        asked_at = now;
         const auto request = session.next_request(now);
         CHECK(balance(session.messages()) == 0);
         return request;
@@ -74,11 +75,18 @@ struct Fixture {
         session.on_snapshot_begin(id);
         for (const Message& m : messages) session.on_snapshot_message(id, m);
         session.on_snapshot_end(id, next);
-        CHECK(balance(session.messages()) == 0);
+        go_on();
+    }
+    // The reorder window goes by, and then the lines show that their session goes on.
+    void go_on() {
+        static_cast<void>(ask(asked_at));
+        static_cast<void>(ask(asked_at + 1'001));
+        send(packet(session.arbiter().known_end(), {}));
     }
     [[nodiscard]] std::uint64_t count(RecoveryCounter counter) const { return session.recovery()[counter]; }
     Recorder recorder;
     Session<NasdaqItch50, Recorder> session;
+    Timestamp asked_at = 0;
 };
 
 Message add_a(std::uint64_t id) { return add(1, id, 'B', 10, "A", 100); }
@@ -254,6 +262,62 @@ TEST_CASE("recovery: a snapshot that claims to be far ahead is not believed for 
     REQUIRE(again);
     f.snapshot(again->id, {directory(1, "A"), add_a(101), add_a(102)}, 5);
     CHECK(f.session.book("A")->quality() == Quality::live);
+}
+
+TEST_CASE("recovery: a snapshot that may be of the next session is joined when the lines show theirs to go on") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A")}), 0);
+    f.send(packet(3, {add_a(101)}), 0);
+    f.send(packet(4, {add_a(102)}), 2000);
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    f.session.on_snapshot_begin(request->id);
+    for (const Message& m : {directory(1, "A"), add_a(77)}) f.session.on_snapshot_message(request->id, m);
+    f.session.on_snapshot_end(request->id, 5);
+    static_cast<void>(f.ask(1));
+    CHECK(f.count(RecoveryCounter::snapshots_joined) == 0);
+    f.send(packet(5, {}), 2000, 1);  // may have been on its way all the time
+    f.send(packet(4, {add_a(102)}), 2000, 1);
+    static_cast<void>(f.ask(1'003));
+    f.send(packet(4, {add_a(102)}), 2000, 1);
+    CHECK(f.count(RecoveryCounter::snapshots_joined) == 0);
+    CHECK(f.session.book("A")->quality() == Quality::recovering);
+
+    SECTION("they do") {
+        f.send(packet(5, {}), 2000, 1);
+        CHECK(f.count(RecoveryCounter::snapshots_joined) == 1);
+        CHECK(f.session.book("A")->quality() == Quality::live);
+    }
+    SECTION("they do not") {
+        f.send(packet(1, {directory(1, "A")}, "NEXT"), 3000);
+        f.send(packet(2, {add_a(7)}, "NEXT"), 3000);
+        CHECK(f.count(RecoveryCounter::snapshots_joined) == 0);
+        CHECK(f.session.book("A")->order_count() == 1);
+        CHECK(f.session.book("A")->quality() == Quality::live);
+    }
+}
+
+TEST_CASE("recovery: a snapshot that names an instrument otherwise than the lines did is no answer for one book") {
+    Fixture f(recovering(0, 1));
+    f.send(packet(1, {directory(1, "A"), directory(2, "A"), add_a(100)}), 0);  // 2 is B
+    f.send(packet(4, {remove(1, 7)}), 0);
+    CHECK(f.session.book("A")->quality() == Quality::suspect);
+    const auto request = f.ask(0);
+    REQUIRE(request);
+    f.send(packet(5, {add(2, 101, 'B', 10, "B", 100)}), 0);
+    f.session.on_snapshot_begin(request->id);
+    for (const Message& m : {directory(1, "A"), directory(2, "B")}) f.session.on_snapshot_message(request->id, m);
+    CHECK(f.session.faults()[FaultCounter::renamed_instrument] == 1);
+    CHECK(f.session.book("A")->quality() == Quality::suspect);
+    const auto again = f.ask(10 * kMs);
+    REQUIRE(again);
+    CHECK(again->id != request->id);
+    f.snapshot(again->id, {directory(1, "A"), directory(2, "B"), add_a(100), add(2, 101, 'B', 10, "B", 100)}, 6);
+    CHECK(f.count(RecoveryCounter::snapshots_joined) == 1);
+    for (const char* symbol : {"A", "B"}) {
+        CHECK(f.session.book(symbol)->quality() == Quality::live);
+        CHECK(f.session.book(symbol)->order_count() == 1);
+    }
 }
 
 TEST_CASE("recovery: a message lost while a snapshot is on its way needs a later one") {

@@ -126,6 +126,16 @@ TEST_CASE("Session: a book that is contradicted becomes suspect and says so firs
     CHECK(f.session.faults()[FaultCounter::unknown_instrument] == 1);
 }
 
+TEST_CASE("Session: a locate that is given to another instrument makes every book suspect") {
+    Fixture f;
+    f.send(packet(1, {directory(1, "A"), directory(2, "B"), add(1, 7, 'B', 10, "A", 100)}));
+    f.send(packet(4, {directory(1, "A")}));
+    CHECK(f.session.book("A")->quality() == Quality::live);
+    f.send(packet(5, {directory(1, "C")}));
+    for (const char* symbol : {"A", "B", "C"}) CHECK(f.session.book(symbol)->quality() == Quality::suspect);
+    CHECK(f.session.faults()[FaultCounter::renamed_instrument] == 1);
+}
+
 TEST_CASE("Session: unknown and short messages are counted apart and take their numbers") {
     Fixture f;
     auto shortened = add(1, 9, 'B', 10, "A", 100);

@@ -107,6 +107,11 @@ class BookBuilder {
     [[nodiscard]] OrderBook* book_named_by(Bytes m) const {
         return m.size() < kLocateEnd ? nullptr : book_of_key(wire::u16be{{m[1], m[2]}}.value());
     }
+    // Whether a message gives a book's locate to another instrument.
+    [[nodiscard]] bool renames(Bytes m) const {
+        const bool names = m.size() >= sizeof(StockDirectory) && static_cast<char>(m[0]) == StockDirectory::kType;
+        return names && renames(wire::view<StockDirectory>(m));
+    }
 
     // A new session assigns its locates afresh.
     void reset() {
@@ -183,6 +188,10 @@ class BookBuilder {
         const std::uint16_t locate = m.stock_locate.value();
         if (by_locate_[locate] == kUnnamed) name(locate, m.stock.value());
         return with_book(locate, apply);
+    }
+    [[nodiscard]] bool renames(const StockDirectory& m) const {
+        const OrderBook* book = book_of_key(m.stock_locate.value());
+        return book != nullptr && book->symbol() != Symbol(m.stock.value());
     }
     void name(std::uint16_t locate, std::string_view symbol) {
         if (symbol.empty()) return;
@@ -306,6 +315,7 @@ class BookBuilder {
     }
 
     [[nodiscard]] Applied on(const StockDirectory& m) {
+        if (!context_.header.from_snapshot && renames(m)) context_.fault(FaultCounter::renamed_instrument);
         name(m.stock_locate.value(), m.stock.value());
         if (by_locate_[m.stock_locate.value()] == kUnnamed) return Applied::delivered;
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {

@@ -69,6 +69,8 @@ constexpr BugInfo kBugs[] = {
      "messages are applied while a snapshot is awaited"},
     {Bug::recovering_for_ever, "recovering_for_ever",
      "a gap is filled and the books stay recovering"},
+    {Bug::restart_unnoticed, "restart_unnoticed",
+     "a stream that begins anew under the same session is taken for copies of the old one"},
     {Bug::fault_without_quality, "fault_without_quality",
      "a contradiction is counted and the book stays live"},
     {Bug::stray_message_ignored, "stray_message_ignored",

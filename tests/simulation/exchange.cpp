@@ -23,7 +23,14 @@ Event Exchange::fresh(Kind kind, std::int64_t now) const {
 }
 
 void Exchange::open_day(std::int64_t now) {
-    days_.emplace_back(static_cast<std::uint32_t>(days_.size() + 1), symbols_);
+    if (days_.empty()) begin_day(now, 1, 0);
+    else begin_day(now, today().session() + 1, today().restarts());
+}
+
+void Exchange::restart_day(std::int64_t now) { begin_day(now, today().session(), today().restarts() + 1); }
+
+void Exchange::begin_day(std::int64_t now, std::uint32_t session, std::uint32_t restarts) {
+    days_.emplace_back(static_cast<std::uint32_t>(days_.size() + 1), session, restarts, symbols_);
     books_.assign(symbols_, {});
     orders_.clear();
     told_.clear();

@@ -70,15 +70,20 @@ struct Truth {
     std::vector<Row> rows;
 };
 
-// One session's messages, numbered from 1, and every state its books went through.
+// One stream's messages, numbered from 1, and every state its books went through. A session may have several, one after
+// the other, where the exchange restarts.
 class Day {
   public:
-    Day(std::uint32_t number, std::uint32_t symbols) : number_(number), history_(symbols), states_(symbols) {
+    Day(std::uint32_t number, std::uint32_t session, std::uint32_t restarts, std::uint32_t symbols)
+        : number_(number), session_(session), restarts_(restarts), history_(symbols), states_(symbols) {
         for (auto& states : history_) states.emplace_back();
         for (auto& states : states_) states.push_back({0, ' '});
     }
 
     [[nodiscard]] std::uint32_t number() const { return number_; }
+    [[nodiscard]] std::uint32_t session() const { return session_; }
+    // How often the exchange had begun anew under one session, in all its life.
+    [[nodiscard]] std::uint32_t restarts() const { return restarts_; }
     [[nodiscard]] std::uint64_t last_sequence() const { return events_.size(); }
     [[nodiscard]] const Event& event(std::uint64_t sequence) const { return events_[sequence - 1]; }
     // The symbol's book after message `sequence`.
@@ -133,6 +138,8 @@ class Day {
         char state;
     };
     std::uint32_t number_;
+    std::uint32_t session_;
+    std::uint32_t restarts_;
     std::vector<Event> events_;
     std::vector<std::uint64_t> offsets_{0};
     std::vector<std::vector<Truth>> history_;  // by symbol
@@ -145,9 +152,12 @@ class Exchange {
 
     // Opens the next session: a directory, no orders, sequence numbers from 1.
     void open_day(std::int64_t now);
+    // The same under the session that there is.
+    void restart_day(std::int64_t now);
     // Says one more thing.
     void act(std::int64_t now);
     [[nodiscard]] Day& today() { return days_.back(); }
+    [[nodiscard]] const Day& today() const { return days_.back(); }
     [[nodiscard]] const std::deque<Day>& days() const { return days_; }
     [[nodiscard]] std::uint32_t symbols() const { return symbols_; }
     [[nodiscard]] const Dialect& dialect() const { return dialect_; }
@@ -171,6 +181,7 @@ class Exchange {
         bool bid;
     };
 
+    void begin_day(std::int64_t now, std::uint32_t session, std::uint32_t restarts);
     void say(const Event& event);
     // Says what the order's event, which has been carried out, did to its book.
     void tell(const Event& event);

@@ -112,7 +112,7 @@ template <std::uint16_t Protocol>
 void IexFeed<Protocol>::begin_packet(const Place& place, Bytes& out) {
     out.clear();
     put(out, 1, 2);  // version, reserved
-    put_stream(out, place.day);
+    put_stream(out, place.session);
     put(out, 0, 4);  // payload length, count
     put(out, place.offset, 8);
     put(out, place.first, 8);
@@ -137,14 +137,14 @@ SessionKey IexFeed<Protocol>::session_key(std::uint32_t day) {
 }
 
 template <std::uint16_t Protocol>
-std::uint32_t IexFeed<Protocol>::day_of(const SessionKey& key) {
+std::uint32_t IexFeed<Protocol>::session_of(const SessionKey& key) {
     std::uint32_t day = 0;
     for (std::size_t i = 10; i-- > 6;) day = day << 8 | static_cast<std::uint8_t>(key.text[i]);
     return day;
 }
 
 template <std::uint16_t Protocol>
-std::optional<std::uint32_t> IexFeed<Protocol>::snapshot_day(std::span<const std::uint8_t> request, std::uint32_t) {
+std::optional<std::uint32_t> IexFeed<Protocol>::snapshot_session(std::span<const std::uint8_t> request, std::uint32_t) {
     if (request.size() != 59 || get(request, 0, 2) != 57 || request[2] != 'r' || get(request, 43, 4) != 1) {
         return std::nullopt;
     }
@@ -159,7 +159,7 @@ void IexFeed<Protocol>::snapshot(const Day& day, std::uint64_t sequence, std::ui
         Bytes message;
         encode(event, day.number(), symbols, message);
         Bytes packet;
-        begin_packet({day.number(), sequence, 0, 0}, packet);
+        begin_packet({day.session(), sequence, 0, 0}, packet);
         if (++said % 2 == 0) {  // behind two lengths, as the documents' examples have it, and behind one
             Bytes nested;
             put(nested, message.size(), 2);

@@ -25,11 +25,11 @@ struct IexFeed {
     // IEX-TP has no such mark: a heartbeat.
     static void end_of_session(const Place& place, Bytes& out) { begin_packet(place, out); }
     [[nodiscard]] static SessionKey session_key(std::uint32_t day);
-    [[nodiscard]] static std::uint32_t day_of(const SessionKey& key);
+    [[nodiscard]] static std::uint32_t session_of(const SessionKey& key);
 
     // ---- snapshots: SNAP ----
     static constexpr bool kRecovers = true;
-    [[nodiscard]] static std::optional<std::uint32_t> snapshot_day(std::span<const std::uint8_t> request,
+    [[nodiscard]] static std::optional<std::uint32_t> snapshot_session(std::span<const std::uint8_t> request,
                                                                    std::uint32_t today);
     // Levels, or orders by id, with times that put them in their queues.
     static void snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out);

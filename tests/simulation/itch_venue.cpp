@@ -76,7 +76,7 @@ void ItchVenue::encode(const Event& e, std::uint32_t day, std::uint32_t symbols,
     }
 }
 
-std::optional<std::uint32_t> ItchVenue::snapshot_day(std::span<const std::uint8_t> bytes, std::uint32_t today) {
+std::optional<std::uint32_t> ItchVenue::snapshot_session(std::span<const std::uint8_t> bytes, std::uint32_t today) {
     if (bytes.size() < 49 || bytes[2] != 'L') return std::nullopt;
     std::string session(bytes.begin() + 19, bytes.begin() + 29);
     std::string number(bytes.begin() + 29, bytes.begin() + 49);

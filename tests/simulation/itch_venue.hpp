@@ -28,7 +28,7 @@ struct ItchVenue {
 
     // ---- packets ----
     static void begin_packet(const Place& place, Bytes& out) {
-        const std::string session = session_name(place.day);
+        const std::string session = session_name(place.session);
         out.assign(session.begin(), session.end());
         put(out, place.first, 8);
         put(out, 0, 2);
@@ -55,7 +55,7 @@ struct ItchVenue {
         std::copy(name.begin(), name.end(), key.text.begin());
         return key;
     }
-    [[nodiscard]] static std::uint32_t day_of(const SessionKey& key) {
+    [[nodiscard]] static std::uint32_t session_of(const SessionKey& key) {
         std::uint32_t day = 0;
         for (std::size_t i = 3; i < 10; ++i) day = day * 10 + static_cast<std::uint32_t>(key.text[i] - '0');
         return day;
@@ -65,7 +65,7 @@ struct ItchVenue {
     static constexpr bool kRecovers = true;
     // The day whose snapshot a request is for; none where it is no such request. A login for message 1 of whatever
     // session is current.
-    [[nodiscard]] static std::optional<std::uint32_t> snapshot_day(std::span<const std::uint8_t> request,
+    [[nodiscard]] static std::optional<std::uint32_t> snapshot_session(std::span<const std::uint8_t> request,
                                                                    std::uint32_t today);
     // All that a server sends: the books after message `sequence`, the orders of each in any order.
     static void snapshot(const Day& day, std::uint64_t sequence, std::uint32_t symbols, Bytes& out);

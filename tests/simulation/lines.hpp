@@ -103,7 +103,7 @@ class Lines {
     }
     void count(Fault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
     [[nodiscard]] static Place place_of(std::int64_t now, const Datagram& d, const Day& day) {
-        return {d.day, d.first, day.offset(d.first), now};
+        return {day.session(), d.first, day.offset(d.first), now};
     }
     [[nodiscard]] static Datagram start(std::int64_t now, std::size_t line, const Day& day, std::uint64_t first) {
         Datagram d;

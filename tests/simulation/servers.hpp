@@ -102,10 +102,11 @@ class Servers {
         return struck && !healed_;
     }
     [[nodiscard]] const Day* day_of(const SessionKey& session) const {
-        for (const Day& day : exchange_.days()) {
-            if (Venue::session_key(day.number()) == session) return &day;
-        }
-        return nullptr;
+        const auto& days = exchange_.days();
+        const auto last = std::find_if(days.rbegin(), days.rend(), [&](const Day& day) {
+            return Venue::session_key(day.session()) == session;
+        });
+        return last == days.rend() ? nullptr : &*last;
     }
     // The messages from `first` up to `end` that fit a packet.
     [[nodiscard]] Datagram reply(const Day& day, std::uint64_t first, std::uint64_t end, std::int64_t now) const {
@@ -114,7 +115,7 @@ class Servers {
         d.line = kRecoveryLine;
         d.day = day.number();
         d.first = first;
-        Venue::begin_packet({d.day, first, day.offset(first), now}, d.bytes);
+        Venue::begin_packet({day.session(), first, day.offset(first), now}, d.bytes);
         Bytes message;
         while (first + d.count < end && d.bytes.size() < kRoom) {
             message.clear();
@@ -136,11 +137,11 @@ class Servers {
                      Venue::Production::recovery_protocol()->snapshot_client(request, {}), {}, 0, 0, false};
         c.client->on_connecting(now);
         c.client->on_connected(now);
-        const auto asked_for = Venue::snapshot_day(c.client->output(), day.number());
+        const auto asked_for = Venue::snapshot_session(c.client->output(), day.session());
         if (!asked_for) violate("a request that asks for no snapshot");
         c.client->sent(c.client->output().size(), now);
         const std::uint64_t taken_at = day.settled(stale ? last - std::min(age, last) : last);
-        if (refused || *asked_for != day.number()) Venue::refuse(c.stream);
+        if (refused || *asked_for != day.session()) Venue::refuse(c.stream);
         else Venue::snapshot(day, taken_at, exchange_.symbols(), c.stream);
         c.cut_at = cut ? rng_.below(c.stream.size()) : c.stream.size();
         connection_.emplace(std::move(c));

@@ -21,6 +21,7 @@ class Simulation {
   public:
     explicit Simulation(const Options& options)
         : options_(options), plan_(options.seed, options.faults), shape_(options.seed, 6), chaos_(options.seed, 7),
+          restarts_(options.seed, 9),
           exchange_(options.seed, static_cast<std::uint32_t>(shape_.between(2, 4)), Venue::kDialect),
           lines_(options.seed, plan_, outcome_.faults), servers_(options.seed, plan_, outcome_.faults, exchange_),
           checker_(exchange_, options.verbose),
@@ -52,11 +53,16 @@ class Simulation {
     static constexpr std::int64_t kWindow = 2'000'000;   // reorder_window_ns
     static constexpr std::int64_t kRetransmit = 6'000'000;
     static constexpr std::int64_t kQuiet = 4'000'000;    // quality.quiet_ns
+    // How often an idle exchange is heard, and how long after a restart that may go unnoticed.
+    static constexpr std::int64_t kHeartbeat = 200'000'000;
+    static constexpr std::int64_t kRestBound = 10'000'000;
+    static constexpr std::int64_t kRestartBound = 10'000'000'000;
+    static constexpr std::int64_t kRestartBoundWithClock = 400'000'000'000;  // behind which it may lie for long
     // The longest that a feed may wait for a message, by what it may ask for; and the longest from the end of
     // the faults until every book is exact again.
     static constexpr std::int64_t kGapBound = 2 * kWindow + 4 * kStep;
     static constexpr std::int64_t kAskBound = kGapBound + kRetransmit + 2 * Servers<Venue>::kAnswerTimeout;
-    static constexpr std::int64_t kRecoveryBound = kAskBound + 40'000'000;
+    static constexpr std::int64_t kRecoveryBound = kAskBound + 50'000'000;
 
     [[nodiscard]] SessionConfig make_config() {
         SessionConfig config;
@@ -91,7 +97,7 @@ class Simulation {
         recovery.request_interval_ns = 100'000;
         recovery.retransmit_ns = kRetransmit;
         recovery.hold_bytes = shape_.between(500, 6000);
-        recovery.snapshot_timeout_ns = 4'000'000;
+        recovery.snapshot_timeout_ns = 2 * kQuiet;
         recovery.snapshot_retry_ns = 500'000;
         recovery.snapshot_retry_max_ns = 4'000'000;
         recovery.backlog_bytes = shape_.between(500, 6000);
@@ -157,6 +163,36 @@ class Simulation {
         day_began_ = now_;
         send_new(0);
     }
+    // The exchange begins anew under the same session, and has no more to say until that is noticed.
+    void restart() {
+        count(Fault::restart);
+        tainted_day_ = std::max(tainted_day_, exchange_.today().number());  // its messages are taken for other copies
+        exchange_.restart_day(midnight());
+        asked_ = {};
+        day_began_ = now_;
+        send_new(0);
+        const std::int64_t bound = now_ + (plan_.has(Fault::clock_step) ? kRestartBoundWithClock : kRestartBound);
+        while (day_number() != exchange_.today().number()) {
+            if (now_ > bound) violate("a restart under the same session is not noticed");
+            idle(kHeartbeat);
+            lines_.heartbeat(now_, exchange_.today());
+        }
+    }
+    // Time in which nothing happens, once what is under way has come to rest.
+    void idle(std::int64_t time) {
+        advance(now_ + kRestBound);
+        now_ += time;
+        waiting_since_ = now_;
+    }
+    // Where the feed's own lines have come in a day.
+    [[nodiscard]] std::uint64_t heard_on(std::uint32_t day) const { return heard_end_.first == day ? heard_end_.second : 0; }
+    // What the lines have brought tells the new stream from the old one.
+    [[nodiscard]] bool can_restart() const {
+        const Day& day = exchange_.today();
+        const auto& arbiter = session_->arbiter();
+        constexpr std::uint64_t kMuch = 60;  // more than a stream begins with
+        return day_number() == day.number() && arbiter.next_expected() > kMuch && heard_on(day.number()) > kMuch;
+    }
     // The faults that are not a line's.
     void mischief() {
         const auto strikes = [&](Fault fault) { return chaos_.per_mille(plan_.of(fault)); };
@@ -181,6 +217,7 @@ class Simulation {
             advance(now_ + kQuiet + 2 * much);
         }
         if (strikes(Fault::slow_consumer)) slow_until_ = now_ + 4 * much;
+        if (restarts_.per_mille(plan_.of(Fault::restart)) && can_restart()) restart();
     }
     void count(Fault fault) { ++outcome_.faults[static_cast<std::size_t>(fault)]; }
 
@@ -251,9 +288,11 @@ class Simulation {
             hand_over(d);
             ++behind_packets_;
             const std::uint32_t day_before = day_number();
+            const std::uint64_t stray = session_->arbiter().messages_stray();
             session_->on_packet({d.line, d.due, d.bytes});
             note_begun(d, day_before);
-            if (d.harm == Harm::none) checker_.taken(d.day, d.first, d.count);
+            const bool doubted = session_->arbiter().messages_stray() > stray;
+            if (d.harm == Harm::none && !doubted) checker_.taken(d.day, d.first, d.count);
             if (d.line < Lines<Venue>::kLines && d.harm != Harm::framing) heard_at_ = now_;
             after_step(false);
         }
@@ -276,18 +315,25 @@ class Simulation {
         if (d.harm == Harm::header) return;
         if (d.harm == Harm::message || d.harm == Harm::wrong) tainted_day_ = std::max(tainted_day_, d.day);
         if (d.day < day_seen_) return;
-        if (d.day == day_number() || d.first <= 1) note_handed(d);
+        if (d.harm == Harm::wrong) checker_.handed_wrong(d.day, d.wrong);
+        if (d.day == day_number() || begins_session(d)) note_handed(d);
     }
+    // What a session's first packet says comes to be used sooner or later.
+    [[nodiscard]] bool begins_session(const Datagram& d) const {
+        const bool restarted = d.day > 1 && day_of(d).restarts() != exchange_.days()[d.day - 2].restarts();
+        return d.first <= 1 && !restarted;
+    }
+    [[nodiscard]] const Day& day_of(const Datagram& d) const { return exchange_.days()[d.day - 1]; }
     // Of a session that begins, the session may wait for a second packet before it believes it.
     void note_begun(const Datagram& d, std::uint32_t day_before) {
-        if (d.harm == Harm::header || d.harm == Harm::framing || d.first <= 1) return;
+        if (d.harm == Harm::header || d.harm == Harm::framing || begins_session(d)) return;
         if (d.day != day_before && d.day == day_number()) note_handed(d);
     }
     void note_handed(const Datagram& d) {
         checker_.handed(d.day, d.first, d.count);
-        if (d.harm == Harm::wrong) checker_.handed_wrong(d.day, d.wrong);
         if (handed_end_.size() <= d.day) handed_end_.resize(d.day + 1, 1);
         handed_end_[d.day] = std::max(handed_end_[d.day], d.first + d.count);
+        if (d.line < Lines<Venue>::kLines) heard_end_ = {d.day, std::max(heard_on(d.day), d.first + d.count)};
     }
 
     // ---- what must hold ----
@@ -309,12 +355,17 @@ class Simulation {
         asked_at_ = now_;
     }
 
-    // The day of the session key the arbiter is in; 0 before any.
+    // The day whose stream the arbiter is in; 0 before any.
     [[nodiscard]] std::uint32_t day_number() const {
         if (!session_->arbiter().in_session()) return 0;
-        const std::uint32_t number = Venue::day_of(session_->arbiter().session());
-        if (number == 0 || number > exchange_.days().size()) violate("session {} does not exist", number);
-        return number;
+        const std::uint32_t session = Venue::session_of(session_->arbiter().session());
+        const std::uint64_t restarts = session_->recovery()[RecoveryCounter::restarts];
+        const auto& days = exchange_.days();
+        const auto day = std::find_if(days.rbegin(), days.rend(), [&](const Day& each) {
+            return each.session() == session && each.restarts() == restarts;
+        });
+        if (day == days.rend()) violate("session {} after {} restarts does not exist", session, restarts);
+        return day->number();
     }
     void enter_day() {
         const std::uint32_t number = day_number();
@@ -441,6 +492,7 @@ class Simulation {
     FaultPlan plan_;
     Rng shape_;   // of the day: how many messages, when
     Rng chaos_;   // of the host
+    Rng restarts_;
     Exchange exchange_;
     Lines<Venue> lines_;
     Servers<Venue> servers_;
@@ -465,6 +517,7 @@ class Simulation {
     std::uint64_t decoded_ = 0;
     std::uint64_t arbitrated_[3]{};
     std::uint64_t malformed_[3]{};
+    std::pair<std::uint32_t, std::uint64_t> heard_end_{};  // the last day that a line brought, and how far
     std::vector<SequenceNumber> handed_end_;  // by day: behind the last message known of
     std::uint32_t day_seen_ = 0;
     std::uint32_t tainted_day_ = 0;           // the last day of which a contradictory message came

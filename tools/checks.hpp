@@ -4,7 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cstdint>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "millrace/feed/session_config.hpp"
@@ -20,11 +23,15 @@ namespace millrace::tools {
             },
             fmt::format("{:g} to {:g}", low, high)};
 }
-// A whole number that is not negative.
+// A whole number of 64 bits that is not negative.
 [[nodiscard]] inline CLI::Validator count() {
     return {[](std::string& text) {
-                const bool good = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-                return good ? std::string() : text + " is no whole number from 0 on";
+                std::uint64_t number = 0;
+                const char* end = text.data() + text.size();
+                const auto [last, problem] = std::from_chars(text.data(), end, number);
+                if (problem == std::errc::result_out_of_range) return text + " does not fit 64 bits";
+                const bool good = problem == std::errc{} && last == end;
+                return good ? std::string() : "'" + text + "' is no whole number from 0 on";
             },
             "0 or more"};
 }

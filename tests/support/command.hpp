@@ -1,4 +1,4 @@
-// Runs the `millrace` command of this build as a process of its own.
+// Runs the `millrace` command of this build, or another program of it, as a process of its own.
 #pragma once
 
 #include <fcntl.h>
@@ -30,9 +30,9 @@ class Command {
     // Starts it at once. `tag` keeps the output of several commands of one test apart. `before` runs
     // in the new process just before the command does, and may take something away from it.
     explicit Command(std::vector<std::string> arguments, const std::string& tag = "command",
-                     const std::function<void()>& before = {})
+                     const std::function<void()>& before = {}, const std::filesystem::path& program = path())
         : out_(tag + ".out"), err_(tag + ".err") {
-        arguments.insert(arguments.begin(), path().string());
+        arguments.insert(arguments.begin(), program.string());
         std::vector<char*> argv;
         for (std::string& argument : arguments) argv.push_back(argument.data());
         argv.push_back(nullptr);

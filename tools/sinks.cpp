@@ -112,8 +112,12 @@ std::vector<SinkSummary> Sinks::summaries() const {
 }
 
 bool all_is_well(const std::vector<SinkSummary>& sinks) {
-    return std::all_of(sinks.begin(), sinks.end(), [](const SinkSummary& sink) {
-        return sink.balance == 0 && sink.unsent == 0;
+    const auto fenced = [](const Named& counter) {
+        return counter.first == "fenced" && counter.second != 0;
+    };
+    return std::all_of(sinks.begin(), sinks.end(), [&](const SinkSummary& sink) {
+        return sink.balance == 0 && sink.unsent == 0 &&
+               std::none_of(sink.counters.begin(), sink.counters.end(), fenced);
     });
 }
 

@@ -11,6 +11,7 @@
 #include "millrace/feed/streams/tcp/gateway.hpp"
 #ifdef MILLRACE_HAS_KAFKA
 #include "millrace/feed/streams/kafka/kafka_edge.hpp"
+#include "millrace/feed/streams/kafka/kafka_shard.hpp"
 #include "millrace/feed/streams/kafka/kafka_source.hpp"
 #endif
 #ifdef MILLRACE_HAS_REDIS
@@ -108,6 +109,14 @@ std::unique_ptr<Edge> make_gateway(Url& url, SinkConfig& config) {
     return std::make_unique<Gateway>(url, config);
 }
 
+#ifdef MILLRACE_HAS_KAFKA
+std::unique_ptr<Edge> make_kafka(Url& url, SinkConfig& config) {
+    const bool shard = url.options.count("shard") + url.options.count("run") != 0;
+    if (shard) return std::make_unique<KafkaShard>(url, config);
+    return std::make_unique<KafkaEdge>(url, config);
+}
+#endif
+
 }  // namespace
 
 std::span<const EdgeComponent> edge_components() { return kComponents; }
@@ -121,7 +130,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     if (url.scheme == "tcp") edge = make_gateway(url, config);
     else if (url.scheme == "file") edge = std::make_unique<FileEdge>(url);
 #ifdef MILLRACE_HAS_KAFKA
-    else if (url.scheme == "kafka") edge = std::make_unique<KafkaEdge>(url, config);
+    else if (url.scheme == "kafka") edge = make_kafka(url, config);
 #endif
 #ifdef MILLRACE_HAS_REDIS
     else if (url.scheme == "redis") edge = std::make_unique<RedisEdge>(url);

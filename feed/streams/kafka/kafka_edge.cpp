@@ -7,6 +7,7 @@
 
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/kafka/headers.hpp"
 
 namespace millrace::streams {
 
@@ -83,11 +84,7 @@ bool KafkaEdge::connect(std::string& problem) {
 
 Edge::Sent KafkaEdge::send(const Batch& batch) {
     if (bytes_ > bytes_max_) return Sent::full;
-    rd_kafka_headers_t* headers = rd_kafka_headers_new(kEnvelopeFields);
-    for_each_field(batch.envelope, [&](std::string_view name, std::string_view text) {
-        rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), text.data(),
-                            static_cast<ssize_t>(text.size()));
-    });
+    rd_kafka_headers_t* headers = headers_of(batch.envelope);
     std::array<rd_kafka_vu_t, 5> arguments{
         of(RD_KAFKA_VTYPE_TOPIC), of(RD_KAFKA_VTYPE_KEY), of(RD_KAFKA_VTYPE_VALUE),
         of(RD_KAFKA_VTYPE_OPAQUE), of(RD_KAFKA_VTYPE_HEADERS)};

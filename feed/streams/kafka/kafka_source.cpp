@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/kafka/headers.hpp"
 
 namespace millrace::streams {
 
@@ -125,24 +126,6 @@ void KafkaSource::store_processed() {
     current_ = nullptr;
 }
 
-void KafkaSource::take_headers(Received& received) const {
-    received.envelope = {};
-    rd_kafka_headers_t* headers = nullptr;
-    std::size_t found = 0;
-    if (rd_kafka_message_headers(current_.get(), &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        const char* name = nullptr;
-        const void* value = nullptr;
-        std::size_t size = 0;
-        for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) ==
-                                RD_KAFKA_RESP_ERR_NO_ERROR;
-             ++i) {
-            const std::string_view text(static_cast<const char*>(value), value == nullptr ? 0 : size);
-            found += set_field(received.envelope, name, text) ? 1U : 0U;
-        }
-    }
-    received.has_envelope = found == kEnvelopeFields;
-}
-
 bool KafkaSource::at_end() const {
     return !follow_ && !assigned_.empty() && ended_ == assigned_;
 }
@@ -155,7 +138,7 @@ Source::Next KafkaSource::next(int wait_ms, Received& received) {
     if (current_->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         remove(ended_, current_->partition);
         if (by_hand_) handed_out_.add({current_->partition, current_->offset + 1});
-        take_headers(received);
+        received.has_envelope = envelope_of(*current_, received.envelope);
         received.payload = {static_cast<const std::uint8_t*>(current_->payload), current_->len};
         return Next::batch;
     }

@@ -53,7 +53,6 @@ class KafkaSource final : public Source {
     void assign_all(std::int64_t from_ms);
     [[nodiscard]] Offsets parse_offsets(const std::string& text) const;
     void store_processed();
-    void take_headers(Received& received) const;
     [[nodiscard]] bool at_end() const;
 
     std::string where_;  // for messages

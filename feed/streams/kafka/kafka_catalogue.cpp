@@ -1,0 +1,126 @@
+#include "millrace/feed/streams/kafka/kafka_catalogue.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "millrace/core/clock.hpp"
+#include "millrace/core/error.hpp"
+#include "millrace/feed/streams/kafka/headers.hpp"
+
+namespace millrace::streams {
+
+namespace {
+
+constexpr int kAnswerMs = 10'000;
+constexpr Nanoseconds kPatience = 10'000'000'000;  // without a message
+constexpr std::array<std::string_view, 4> kQualities{"live", "recovering", "stale", "suspect"};
+
+[[noreturn]] void fail(const std::string& where, std::string_view why) {
+    throw Error(ExitCode::resource, fmt::format("{}: {}", where, why));
+}
+
+struct QueueDeleter {
+    void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
+};
+struct NewTopicDeleter {
+    void operator()(rd_kafka_NewTopic_t* topic) const { rd_kafka_NewTopic_destroy(topic); }
+};
+struct EventDeleter {
+    void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
+};
+struct MessageDeleter {
+    void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
+};
+struct PartitionsDeleter {
+    void operator()(rd_kafka_topic_partition_list_t* list) const {
+        rd_kafka_topic_partition_list_destroy(list);
+    }
+};
+
+void take(const rd_kafka_message_t& message, const std::string& prefix, RunPosition& position) {
+    const std::string_view key(static_cast<const char*>(message.key), message.key_len);
+    Envelope envelope;
+    if (key.substr(0, prefix.size()) != prefix || !envelope_of(message, envelope)) return;
+    position.epoch = envelope.epoch.value();
+    position.last_record[envelope.stream.value()] =
+        envelope.first_record.value() + envelope.records.value() - 1;
+}
+
+}  // namespace
+
+std::string ShardName::prefix() const { return run.empty() ? shard + "//" : shard + "/" + run + "/"; }
+
+std::string catalogue_of(const std::string& topic) { return topic + ".catalogue"; }
+
+CatalogueEntry catalogue_entry(const ShardName& name, const Symbol& symbol, const Envelope& latest) {
+    const std::size_t quality = std::min<std::size_t>(latest.quality.value(), kQualities.size() - 1);
+    CatalogueEntry entry;
+    entry.key = name.prefix() + std::string(symbol.view());
+    entry.envelope = latest;
+    entry.value = fmt::format(
+        R"({{"shard":"{}","run":"{}","symbol":"{}","stream":{},"epoch":{},"last_record":{},)"
+        R"("last_sequence":{},"quality":"{}"}})",
+        name.shard, name.run, symbol.view(), latest.stream.value(), latest.epoch.value(),
+        latest.first_record.value() + latest.records.value() - 1, latest.last_sequence.value(),
+        kQualities[quality]);
+    return entry;
+}
+
+void ensure_catalogue(rd_kafka_t* client, const std::string& topic, const std::string& where) {
+    std::array<char, 512> problem{};
+    const std::unique_ptr<rd_kafka_NewTopic_t, NewTopicDeleter> wanted(rd_kafka_NewTopic_new(
+        catalogue_of(topic).c_str(), 1, -1, problem.data(), problem.size()));
+    if (wanted == nullptr) fail(where, problem.data());
+    rd_kafka_NewTopic_set_config(wanted.get(), "cleanup.policy", "compact");
+    const std::unique_ptr<rd_kafka_queue_t, QueueDeleter> answers(rd_kafka_queue_new(client));
+    rd_kafka_NewTopic_t* topics = wanted.get();
+    rd_kafka_CreateTopics(client, &topics, 1, nullptr, answers.get());
+    const std::unique_ptr<rd_kafka_event_t, EventDeleter> event(
+        rd_kafka_queue_poll(answers.get(), kAnswerMs));
+    if (event == nullptr) fail(where, "the servers do not answer");
+    if (rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail(where, rd_kafka_event_error_string(event.get()));
+    std::size_t count = 0;
+    const rd_kafka_topic_result_t** results = rd_kafka_CreateTopics_result_topics(
+        rd_kafka_event_CreateTopics_result(event.get()), &count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            fail(where, rd_kafka_topic_result_error_string(results[i]));
+    }
+}
+
+RunPosition read_position(const KafkaSettings& settings, const std::string& topic,
+                          const ShardName& name, const std::string& where) {
+    const std::string catalogue = catalogue_of(topic);
+    const KafkaClient client = make_kafka_client(RD_KAFKA_CONSUMER, settings, where);
+    rd_kafka_poll_set_consumer(client.get());
+    const std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionsDeleter> all(
+        rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(all.get(), catalogue.c_str(), 0)->offset =
+        RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_assign(client.get(), all.get());
+    RunPosition position;
+    std::string problem = "the servers do not answer";
+    Timestamp give_up_at = MonotonicClock::now() + kPatience;
+    for (;;) {
+        const std::unique_ptr<rd_kafka_message_t, MessageDeleter> message(
+            rd_kafka_consumer_poll(client.get(), 500));
+        const Timestamp now = MonotonicClock::now();
+        if (message != nullptr && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) break;
+        if (message != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            take(*message, name.prefix(), position);
+            give_up_at = now + kPatience;
+        } else if (message != nullptr) {
+            problem = rd_kafka_message_errstr(message.get());  // a new topic is not there at once
+        }
+        if (now > give_up_at) fail(where, fmt::format("{} cannot be read: {}", catalogue, problem));
+    }
+    rd_kafka_consumer_close(client.get());
+    return position;
+}
+
+}  // namespace millrace::streams

@@ -85,7 +85,8 @@ def test_pip_install_from_the_repository_root(build, folder: Path) -> None:
     print(f"wheel built in {time.monotonic() - began:.0f} s")
     [wheel] = folder.glob("millrace-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    package = {path.name for path in (checkout / "python" / "millrace").iterdir()}
+    source = checkout / "python" / "millrace"
+    package = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     assert {"py.typed", "_core.pyi"} < package
     assert {f"millrace/{name}" for name in package} <= set(names)
     for part in ("_core.cpython", *(f"{name}.so" for name in LIBRARIES)):

@@ -110,9 +110,9 @@ run_others() {
   done < <(ctest --test-dir "$dir" -N ${fast:+-LE server} | sed -n 's/^ *Test *#[0-9]*: //p')
 }
 
-# python_suite: the package as built in build/release, with pytest; each of its tests is a test case.
+# python_suite AREA: tests/AREA with pytest on the package as built in build/release; each test is a test case.
 python_suite() {
-  local dir=$root/build/release log=$root/build/release/test-logs/python.log code=0 begin=$SECONDS marks=''
+  local dir=$root/build/release log=$root/build/release/test-logs/$1.log code=0 begin=$SECONDS marks=''
   local -a counts
   say "building the Python package"
   if ! "$root/tools/build" --yes --python millrace_python millrace; then
@@ -124,7 +124,7 @@ python_suite() {
   [ -z "$fast" ] || marks="${marks:+$marks and }not server"
   (cd "$root" && PYTHONPATH=$dir/python PYTHONDONTWRITEBYTECODE=1 MILLRACE_BUILD=$dir \
     timeout -k 10 "$([ -n "$long" ] && echo 2h || echo 20m)" \
-    "$root/build/venv/bin/python" -m pytest ${marks:+-m "$marks"}) >"$log" 2>&1 </dev/null || code=$?
+    "$root/build/venv/bin/python" -m pytest ${marks:+-m "$marks"} "tests/$1") >"$log" 2>&1 </dev/null || code=$?
   read -ra counts < <(awk '
     / in [0-9.]+s/ { p = f = s = 0
       for (i = 2; i <= NF; i++) {
@@ -137,7 +137,7 @@ python_suite() {
     counts[1]=1
     echo "pytest ended with code $code $([ "$code" != 124 ] || echo '(out of time)')" >>"$log"
   fi
-  report release python $((SECONDS - begin)) "${counts[@]}" "$log"
+  report release "$1" $((SECONDS - begin)) "${counts[@]}" "$log"
 }
 
 # fuzz SECONDS: every libFuzzer target for so long, as many at once as there are CPUs; a target is a test case.

@@ -1,0 +1,105 @@
+"""One-minute bars of a Kafka topic that `millrace live` fills, as a Spark streaming job.
+
+    spark-submit --master MASTER --jars CONNECTOR examples/spark/bars_job.py \\
+        --servers HOST:PORT --topic md.trades --out bars/ --checkpoint state/
+
+Bars go to Parquet once the watermark has passed their minute. What comes twice, by stream, epoch
+and record number, counts once; what comes later than --late allows is left out. Both are counted,
+in a line a batch on stdout. Started again with the same checkpoint the job goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+import millrace.spark
+
+
+def read_topic(spark: SparkSession, servers: str, topic: str, most: int) -> DataFrame:
+    """The topic's committed messages, from the first on."""
+    reader = spark.readStream.format("kafka").option("kafka.bootstrap.servers", servers)
+    reader = reader.option("subscribe", topic).option("startingOffsets", "earliest")
+    reader = reader.option("kafka.isolation.level", "read_committed")
+    reader = reader.option("includeHeaders", "true").option("maxOffsetsPerTrigger", most)
+    return reader.load()
+
+
+def bars_of_topic(messages: DataFrame, late: str) -> DataFrame:
+    """Bars of all trades that came not later than ``late``, each trade once."""
+    trades = millrace.spark.records(messages, "trades").withWatermark("time", late)
+    once = trades.dropDuplicatesWithinWatermark(["stream", "epoch", "record"])
+    return millrace.spark.bars_of(once)
+
+
+def counted(progress: dict[str, Any]) -> dict[str, int]:
+    """What a batch read, and what of it counted in no bar."""
+    states = progress["stateOperators"]
+    return {
+        "batch": progress["batchId"],
+        "records": progress["numInputRows"],
+        "late": sum(state["numRowsDroppedByWatermark"] for state in states),
+        "duplicates": sum(
+            state.get("customMetrics", {}).get("numDroppedDuplicateRows", 0) for state in states
+        ),
+        "bars": sum(
+            state["numRowsRemoved"] for state in states if state["operatorName"] == "stateStoreSave"
+        ),
+    }
+
+
+def follow(query: StreamingQuery, until_idle: float) -> None:
+    """Tells of each batch, until the query ends or nothing has come for so many seconds."""
+    told, busy_at, began, behind = -1, time.monotonic(), False, True
+    print("started", flush=True)
+    while query.isActive:
+        for progress in (json.loads(one.json) for one in query.recentProgress):
+            line = counted(progress)
+            if line["batch"] > told:
+                told = line["batch"]
+                print(json.dumps(line), flush=True)
+                if line["records"] > 0 or line["bars"] > 0:
+                    busy_at, began = time.monotonic(), True
+            source = progress["sources"][0]
+            if behind and source["endOffset"] == source["latestOffset"]:
+                behind = False
+                print("caught up", flush=True)
+        if until_idle > 0 and began and time.monotonic() - busy_at > until_idle:
+            query.stop()
+        time.sleep(0.2)
+    error = query.exception()
+    if error is not None:
+        raise error
+
+
+def main() -> None:
+    """Runs the job."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--servers", required=True, help="HOST:PORT of Kafka")
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--out", required=True, help="folder of the bars")
+    parser.add_argument("--checkpoint", required=True, help="folder of the job's own state")
+    parser.add_argument("--late", default="2 minutes", help="how late a record may come")
+    parser.add_argument("--every", default="1 second", help="a batch at most so often")
+    parser.add_argument("--max-messages", type=int, default=20_000, help="of a batch, at most")
+    parser.add_argument(
+        "--until-idle", type=float, default=0, help="end after a silence, in seconds"
+    )
+    given = parser.parse_args()
+    spark = SparkSession.builder.appName("millrace bars").getOrCreate()
+    millrace.spark.register(spark)
+    messages = read_topic(spark, given.servers, given.topic, given.max_messages)
+    writer = bars_of_topic(messages, given.late).writeStream.outputMode("append")
+    writer = writer.format("parquet").option("path", given.out)
+    writer = writer.option("checkpointLocation", given.checkpoint)
+    follow(writer.trigger(processingTime=given.every).start(), given.until_idle)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Topics that ``millrace live`` and ``replay`` fill (docs/streams.md), as tables and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .. import _core
+from .._batch import decode_dbn
+from .._errors import FormatError
+from .._schemas import RTYPES
+from ._columns import arrow_schema, record_batch, record_columns, schema_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+_ENVELOPE = ("stream", "epoch", "first_record", "records", "quality", "crc32c")
+_KEY_COLUMNS = "stream bigint, epoch bigint, record bigint, quality smallint"
+#: Columns of :func:`envelopes`.
+ENVELOPE_COLUMNS = (
+    "partition int, offset bigint, symbol string, stream bigint, epoch bigint, "
+    "first_record bigint, records bigint, quality smallint, whole smallint"
+)
+_PREFIX = 8  # "DBN", the version, the length of the metadata
+
+
+def records(messages: DataFrame, schema: str = "mbo") -> DataFrame:
+    """The records of one schema, a row each, of a Kafka source's rows.
+
+    The source must have been told ``includeHeaders``. A record is named by ``stream``, ``epoch``
+    and ``record``: what comes twice has the same three. A message that is damaged gives no rows,
+    so that its records are missing for :func:`millrace.spark.checked`.
+    """
+    columns = f"{_KEY_COLUMNS}, {record_columns(schema_of(schema))}"
+    rows = messages.select("key", "value", "headers")
+    return rows.mapInArrow(_Decoder(schema_of(schema), columns), columns)
+
+
+def envelopes(messages: DataFrame) -> DataFrame:
+    """What travels with each message, and whether its payload is ``whole`` (1 or 0)."""
+    rows = messages.select("partition", "offset", "key", "value", "headers")
+    return rows.mapInArrow(_read_envelopes, ENVELOPE_COLUMNS)
+
+
+class _Decoder:
+    """A function of Arrow batches that Spark can send to its workers."""
+
+    def __init__(self, schema: str, columns: str) -> None:
+        self._schema = schema
+        self._columns = columns
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows > 0:
+                yield self._decode(batch)
+
+    def _decode(self, messages: pa.RecordBatch) -> pa.RecordBatch:
+        """All messages as one batch of records: a column is cheaper to make once than often."""
+        import numpy as np
+        import pyarrow as pa
+
+        envelope = _envelope_columns(messages)
+        fragments, numbers, origin = [], [], []
+        for row, value in enumerate(messages.column("value")):
+            if not _is_whole(value, envelope, row):
+                continue
+            fragments.append(records_in(value))
+            places = np.flatnonzero(_rtypes(fragments[-1]) == RTYPES[self._schema])
+            numbers.append(places + envelope["first_record"][row])
+            origin.append(np.full(len(places), row))
+        rows = decode_dbn(b"".join(fragments), self._schema)
+        of = np.concatenate(origin) if origin else np.zeros(0, dtype=np.int64)
+        before: dict[str, Any] = {n: envelope[n][of] for n in ("stream", "epoch", "quality")}
+        before["record"] = np.concatenate(numbers) if numbers else of
+        before["symbol"] = messages.column("key").cast(pa.string()).take(pa.array(of))
+        return record_batch(rows, before, self._columns)
+
+
+def _read_envelopes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    schema = arrow_schema(ENVELOPE_COLUMNS)
+    for batch in batches:
+        columns: dict[str, Any] = dict(_envelope_columns(batch))
+        values = batch.column("value")
+        columns["whole"] = [int(_is_whole(values[row], columns, row)) for row in range(len(batch))]
+        columns["symbol"] = batch.column("key").cast(pa.string())
+        for name in ("partition", "offset"):
+            columns[name] = batch.column(name)
+        arrays = [pa.array(columns[one.name]).cast(one.type, safe=False) for one in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _envelope_columns(messages: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+    """The envelopes of messages as columns of int64; numbers of 64 bits keep their bits."""
+    import numpy as np
+
+    headers = messages.column("headers")
+    flat = headers.flatten()
+    names, values = (flat.field(n).to_pylist() for n in ("key", "value"))
+    ends = headers.offsets.to_numpy() - headers.offsets[0].as_py()
+    columns = {name: np.zeros(len(messages), dtype=np.uint64) for name in _ENVELOPE}
+    for row in range(len(messages)):
+        found = 0
+        for at in range(ends[row], ends[row + 1]):
+            column = columns.get(names[at])
+            if column is not None:
+                column[row] = int(values[at])
+                found += 1
+        if found != len(_ENVELOPE):
+            raise FormatError(
+                "a message without our envelope; was the topic filled by millrace, and is the "
+                "source's option includeHeaders true?"
+            )
+    return {name: column.view(np.int64) for name, column in columns.items()}
+
+
+def _is_whole(value: pa.Scalar, envelope: dict[str, np.ndarray[Any, Any]], row: int) -> bool:
+    """Whether a message is what was sent: as StreamChecker has it."""
+    if _core.crc32c(value.as_py()) != envelope["crc32c"][row]:
+        return False
+    return len(_rtypes(records_in(value))) == int(envelope["records"][row])
+
+
+def records_in(value: pa.Scalar) -> memoryview:
+    """The records of a complete DBN stream of version 3, without its metadata."""
+    stream = memoryview(value.as_buffer())
+    if bytes(stream[:4]) != b"DBN\x03":
+        raise FormatError("a payload that is no DBN of version 3; was the sink's payload dbn?")
+    return stream[_PREFIX + int.from_bytes(stream[4:_PREFIX], "little") :]
+
+
+def _rtypes(records: memoryview) -> np.ndarray[Any, Any]:
+    """The record types, in order; one that is cut short at the end is left out."""
+    import numpy as np
+
+    octets = np.frombuffer(records, np.uint8)
+    size = int(octets[0]) * 4 if len(octets) else 0
+    if size and len(octets) % size == 0 and (octets[::size] == octets[0]).all():
+        return octets[1::size]  # all of one length, as nearly always
+    found, at = [], 0
+    while at + 2 <= len(octets) and octets[at] > 0 and at + int(octets[at]) * 4 <= len(octets):
+        found.append(octets[at + 1])
+        at += int(octets[at]) * 4
+    return np.array(found, dtype=np.uint8)

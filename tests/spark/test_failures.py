@@ -1,0 +1,102 @@
+"""Executors and brokers that are killed: the result is the same."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import command_json
+from kafka_server import KafkaServer
+from pyspark.sql import Row, SparkSession
+from test_streams import bars_of_topic, counted, read_topic, write
+from test_tables import bars_by_file, bars_in, bars_of_one_process, read
+
+pytestmark = [pytest.mark.server, pytest.mark.long]
+
+
+def executors(spark: SparkSession) -> list[psutil.Process]:
+    """The session's executors, which are children of its own Java process."""
+    java = psutil.Process(spark.sparkContext._gateway.proc.pid)
+    children = java.children(recursive=True)
+    return [one for one in children if "CoarseGrainedExecutorBackend" in " ".join(one.cmdline())]
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaServer]:
+    server = KafkaServer(tmp_path / "kafka")
+    yield server
+    server.stop()
+
+
+def test_an_executor_is_killed_in_the_middle_of_a_job(
+    spark: SparkSession, days: Path, tmp_path: Path
+) -> None:
+    for copy in range(8):
+        for path in days.iterdir():
+            (tmp_path / f"{copy}-{path.name}").symlink_to(path)
+    found: list[list[Row]] = []
+    bars = read(spark, tmp_path, venue="nasdaq-itch50", schema="bars")
+    job = threading.Thread(target=lambda: found.append(bars.collect()))
+    job.start()
+    tracker = spark.sparkContext.statusTracker()
+
+    def half_done() -> bool:
+        stages = [tracker.getStageInfo(one) for one in tracker.getActiveStageIds()]
+        return any(one and one.numCompletedTasks >= 4 for one in stages) or bool(found)
+
+    wait_until(half_done)
+    assert not found, "the job was over before an executor was killed"
+    executors(spark)[0].kill()
+    job.join(300)
+    expected = {path.name: bars_of_one_process(path) for path in days.iterdir()}
+    assert len(found) == 1
+    assert bars_by_file(found[0]) == {
+        f"{copy}-{name}": bars for copy in range(8) for name, bars in expected.items()
+    }
+    wait_until(lambda: len(executors(spark)) == 2)
+
+
+def test_a_broker_and_an_executor_are_killed_under_a_stream(
+    spark: SparkSession, broker: KafkaServer, days: Path, tmp_path: Path
+) -> None:
+    url = f"kafka://{broker.address}/md?shard=a&run=day0&batch=1&commit_ms=20"
+    path = days / "day0.pcapng"
+    words = ("replay", path, "--schema", "trades", "--sink", url)
+    assert command_json(*words)["sinks"][0]["unsent"] == 0
+    frame = bars_of_topic(read_topic(spark, broker.address, "md", 100), "4 minutes")
+    query = write(frame, tmp_path, "bars")
+    wait_until(lambda: len([one for one in query.recentProgress if one.numInputRows > 0]) >= 2)
+    broker.stop()
+    executors(spark)[0].kill()
+    time.sleep(3)
+    broker.start()
+    # What a stream cannot survive ends it, as its owner sees; started again it goes on.
+    restarts = 0
+    while True:
+        try:
+            query.processAllAvailable()
+            break
+        except Exception:
+            restarts += 1
+            assert restarts <= 5
+            query = write(frame, tmp_path, "bars")
+    lines = [counted(json.loads(one.json)) for one in query.recentProgress]
+    query.stop()
+    assert sum(line["late"] + line["duplicates"] for line in lines) == 0
+    bars = bars_in(spark.read.parquet(str(tmp_path / "bars")).collect())
+    expected = bars_of_one_process(path)
+    last = max(at for _, at in bars)
+    assert len(bars) > 20
+    assert bars == {key: bar for key, bar in expected.items() if key[1] <= last}

@@ -130,11 +130,12 @@ TEST_CASE("kafka shard: a run that is over has nothing to add", "[kafka][server]
 
 TEST_CASE("kafka shard: a successor fences the writer before it, who never comes back",
           "[kafka][server][no-sanitizer]") {
-    TestSink before(of_shard("fenced", ""), waiting());
+    SinkConfig config = waiting();
+    config.epoch = 6;
+    TestSink before(of_shard("fenced", ""), config);
     before.send(1'000);
     REQUIRE(in_time([&] { return before->stats().acknowledged == 1'000; }));
-    SinkConfig config = waiting();
-    config.epoch = 7;  // started in the same second
+    config.epoch = 7;
     TestSink after(of_shard("fenced", ""), config);
     after.send(100);
     REQUIRE(in_time([&] { return after->stats().acknowledged == 100; }));
@@ -195,6 +196,7 @@ void replay_killed(const std::string& topic, int kills, unsigned seed) {
     REQUIRE(last.code == 0);
     CHECK(number_behind(last.out, "resumed") > 0);
     const CheckedTotals totals = read_committed(topic);
+    CHECK(totals.restarts == 0);
     CHECK(totals.records == number_behind(last.out, "made"));
     CHECK(totals.missing == 0);
     CHECK(totals.duplicates == 0);

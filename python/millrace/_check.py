@@ -15,7 +15,16 @@ from ._errors import FormatError, UsageError
 
 #: What an envelope must have for its stream to be checked, by its most.
 _LIMITS = {"stream": 2**64, "epoch": 2**32, "first_record": 2**64, "records": 2**32}
+#: And what it may have, by which the sender tells of what it has left out.
+_TOLD = {"left_out": 2**16, "why": 2**8}
 _QUALITIES = ("live", "recovering", "stale", "suspect")
+#: What the checker of C++ calls streams, in our words.
+_VERDICTS = {
+    "complete": "complete",
+    "conflated": "conflated",
+    "counted": "lost",
+    "broken": "incomplete",
+}
 #: What a sink says of records that it has left out.
 _LEFT_OUT = ("ring_full", "dropped", "conflated", "unsent")
 
@@ -34,7 +43,8 @@ class Check:
     """What :func:`check` found. It is true when every record came, and whole.
 
     ``verdict`` is ``"complete"``; ``"conflated"`` or ``"lost"`` when all that is missing is what
-    the sender counted as left out (by conflation alone, or also otherwise); else ``"incomplete"``.
+    the sender counted as left out (by conflation alone, or also otherwise), in envelopes or in its
+    account; else ``"incomplete"``.
     """
 
     verdict: str
@@ -42,7 +52,13 @@ class Check:
     streams: int
     records: int  #: that came, each counted once
     missing: int  #: numbers passed over, and what the sender made beyond the last that came
+    conflated: int  #: of the numbers passed over, those of which envelopes say that they were
+    left_out: int  #: and those that envelopes say were left out otherwise
+    late: int  #: records that came after later ones; they are not missing
     duplicates: int  #: records that came again
+    superseded: int  #: records of a sender that had begun anew
+    restarts: int  #: times that one began anew
+    open: int  #: streams without an end mark, which may lack more
     damaged: int  #: batches whose payload or envelope is not what was sent
     holes: list[Hole] = field(repr=False)  #: in order of stream, epoch and number
     quality: str  #: the worst of the records' books
@@ -77,7 +93,8 @@ class Checker:
         crc = 0 if payload is None else _number(envelope, "crc32c", 2**32)
         stream, epoch = numbers["stream"], numbers["epoch"]
         last = self._core.last_record(stream, epoch)
-        verdict = self._core.add(**numbers, crc32c=crc, payload=payload)
+        told = {n: _number(envelope, n, most) if n in envelope else 0 for n, most in _TOLD.items()}
+        verdict = self._core.add(**numbers, **told, crc32c=crc, payload=payload)
         known = last > 0 or self._from_start
         behind = verdict == "end" and known and last + 1 < numbers["first_record"]
         if verdict == "gap" or behind:
@@ -90,17 +107,15 @@ class Checker:
         """Of all batches so far. ``sent`` is the sender's account of them, as of :func:`check`."""
         totals = self._core.totals()
         missing = totals["missing"]
-        verdict = "complete" if missing == totals["damaged"] == 0 else "incomplete"
+        verdict = _VERDICTS[self._core.completeness()]
         if sent is not None:
             missing, verdict = _compared(totals, sent)
         return Check(
             verdict=verdict,
-            batches=totals["batches"],
             streams=self._core.streams(),
-            records=totals["records"],
+            **{name: count for name, count in totals.items() if name != "missing"},
             missing=missing,
-            duplicates=totals["duplicates"],
-            damaged=totals["damaged"],
+            open=self._core.open(),
             holes=sorted(self._holes),
             quality=_QUALITIES[self._worst],
         )

@@ -19,8 +19,8 @@ std::span<const std::uint8_t> bytes_of(const nb::bytes& bytes) {
 }
 
 std::string_view add(StreamChecker& self, std::uint64_t stream, std::uint32_t epoch,
-                     std::uint64_t first_record, std::uint32_t records, std::uint32_t crc32c,
-                     const nb::object& payload) {
+                     std::uint64_t first_record, std::uint32_t records, std::uint16_t left_out,
+                     std::uint8_t why, std::uint32_t crc32c, const nb::object& payload) {
     constexpr std::array<std::string_view, 8> kNames{
         "next", "gap", "late", "duplicate", "overlap", "superseded", "end", "damaged"};
     streams::Envelope envelope{};
@@ -28,6 +28,8 @@ std::string_view add(StreamChecker& self, std::uint64_t stream, std::uint32_t ep
     envelope.epoch.set(epoch);
     envelope.first_record.set(first_record);
     envelope.records.set(records);
+    envelope.left_out.set(left_out);
+    envelope.why.set(why);
     envelope.crc32c.set(crc32c);
     const auto verdict = [&] {
         if (payload.is_none()) return self.on_envelope(envelope);
@@ -46,7 +48,12 @@ nb::dict totals(const StreamChecker& self) {
     out["batches"] = now.batches;
     out["records"] = now.records;
     out["missing"] = now.missing;
+    out["conflated"] = now.conflated;
+    out["left_out"] = now.left_out;
+    out["late"] = now.late;
     out["duplicates"] = now.duplicates;
+    out["superseded"] = now.superseded;
+    out["restarts"] = now.restarts;
     out["damaged"] = now.damaged;
     return out;
 }
@@ -57,9 +64,13 @@ void bind_check(nb::module_& module) {
     nb::class_<StreamChecker>(module, "Checker")
         .def(nb::init<bool>())
         .def("add", add, nb::arg("stream"), nb::arg("epoch"), nb::arg("first_record"),
-             nb::arg("records"), nb::arg("crc32c"), nb::arg("payload").none())
+             nb::arg("records"), nb::arg("left_out"), nb::arg("why"), nb::arg("crc32c"),
+             nb::arg("payload").none())
         .def("last_record", &StreamChecker::last_record)
         .def("streams", &StreamChecker::streams)
+        .def("open", &StreamChecker::open)
+        .def("completeness",
+             [](const StreamChecker& self) { return name(self.totals().completeness()); })
         .def("totals", totals);
     module.def("crc32c", [](const nb::bytes& bytes) { return streams::crc32c(bytes_of(bytes)); });
 }

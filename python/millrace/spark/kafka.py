@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-_ENVELOPE = ("stream", "epoch", "first_record", "records", "quality", "crc32c")
+_ENVELOPE = (
+    *("stream", "epoch", "first_record", "records"),
+    *("quality", "left_out", "why", "crc32c"),
+)
 _KEY_COLUMNS = "stream bigint, epoch bigint, record bigint, quality smallint"
 #: Columns of :func:`envelopes`.
 ENVELOPE_COLUMNS = (
     "partition int, offset bigint, symbol string, stream bigint, epoch bigint, "
-    "first_record bigint, records bigint, quality smallint, whole smallint"
+    "first_record bigint, records bigint, quality smallint, left_out int, why smallint, "
+    "whole smallint"
 )
 _PREFIX = 8  # "DBN", the version, the length of the metadata
 

@@ -18,8 +18,18 @@ def write_parquet(
     ``bucket`` is the CRC-32 of the symbol, modulo ``buckets``. Within a file rows go by symbol and
     time, so that the statistics of a symbol's row groups tell the others' to be skipped.
     """
-    bucket = f"CAST(crc32(CAST(symbol AS BINARY)) % {buckets} AS INT) AS bucket"
-    placed = rows.selectExpr("*", "CAST(time AS DATE) AS date", f"'{venue}' AS venue", bucket)
+    from pyspark.sql import functions as F
+
+    key = F.coalesce("symbol", F.lit(""))
+    placed = rows.withColumns(
+        {
+            "date": F.col("time").cast("date"),
+            # Ends with nothing of the symbol, lest Spark sees a constant: it would leave that out of
+            # the order below, find the order not to be by all partitions, and sort by those alone.
+            "venue": F.concat(F.lit(venue), F.substring(key, 1, 0)),
+            "bucket": (F.crc32(key.cast("binary")) % buckets).cast("int"),
+        }
+    )
     sort = [*PARTITIONS, "symbol", "ts_event"]
     if "record" in rows.columns:
         sort.append("record")

@@ -15,7 +15,6 @@ namespace millrace::streams {
 namespace {
 
 constexpr int kAnswerMs = 10'000;
-constexpr Nanoseconds kPatience = 10'000'000'000;  // without a message
 constexpr std::array<std::string_view, 4> kQualities{"live", "recovering", "stale", "suspect"};
 
 [[noreturn]] void fail(const std::string& where, std::string_view why) {
@@ -40,13 +39,37 @@ struct PartitionsDeleter {
     }
 };
 
-void take(const rd_kafka_message_t& message, const std::string& prefix, RunPosition& position) {
+void take(const rd_kafka_message_t& message, const std::string& prefix, ShardPosition& position) {
     const std::string_view key(static_cast<const char*>(message.key), message.key_len);
     Envelope envelope;
-    if (key.substr(0, prefix.size()) != prefix || !envelope_of(message, envelope)) return;
+    if (!envelope_of(message, envelope)) return;
+    position.newest_epoch = std::max(position.newest_epoch, envelope.epoch.value());
+    if (key.substr(0, prefix.size()) != prefix) return;
     position.epoch = envelope.epoch.value();
     position.last_record[envelope.stream.value()] =
         envelope.first_record.value() + envelope.records.value() - 1;
+}
+
+// A consumer of the catalogue from its beginning.
+KafkaClient reader_of(const KafkaSettings& settings, const std::string& catalogue,
+                      const std::string& where) {
+    KafkaClient client = make_kafka_client(RD_KAFKA_CONSUMER, settings, where);
+    rd_kafka_poll_set_consumer(client.get());
+    const std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionsDeleter> all(
+        rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(all.get(), catalogue.c_str(), 0)->offset =
+        RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_assign(client.get(), all.get());
+    return client;
+}
+
+// The end of the log as the latest answer told it, which is the high watermark: readers of
+// committed messages are told their own end apart from it.
+std::int64_t log_end(rd_kafka_t* client, const std::string& catalogue) {
+    std::int64_t low = RD_KAFKA_OFFSET_INVALID;
+    std::int64_t high = RD_KAFKA_OFFSET_INVALID;
+    rd_kafka_get_watermark_offsets(client, catalogue.c_str(), 0, &low, &high);
+    return high;
 }
 
 }  // namespace
@@ -75,6 +98,8 @@ void ensure_catalogue(rd_kafka_t* client, const std::string& topic, const std::s
         catalogue_of(topic).c_str(), 1, -1, problem.data(), problem.size()));
     if (wanted == nullptr) fail(where, problem.data());
     rd_kafka_NewTopic_set_config(wanted.get(), "cleanup.policy", "compact");
+    // Only segments that are closed are compacted, and a shard that starts reads all there is.
+    rd_kafka_NewTopic_set_config(wanted.get(), "segment.bytes", "16777216");
     const std::unique_ptr<rd_kafka_queue_t, QueueDeleter> answers(rd_kafka_queue_new(client));
     rd_kafka_NewTopic_t* topics = wanted.get();
     rd_kafka_CreateTopics(client, &topics, 1, nullptr, answers.get());
@@ -93,27 +118,26 @@ void ensure_catalogue(rd_kafka_t* client, const std::string& topic, const std::s
     }
 }
 
-RunPosition read_position(const KafkaSettings& settings, const std::string& topic,
-                          const ShardName& name, const std::string& where) {
+ShardPosition read_position(const KafkaSettings& settings, const std::string& topic,
+                            const ShardName& name, const std::string& where, Nanoseconds patience) {
     const std::string catalogue = catalogue_of(topic);
-    const KafkaClient client = make_kafka_client(RD_KAFKA_CONSUMER, settings, where);
-    rd_kafka_poll_set_consumer(client.get());
-    const std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionsDeleter> all(
-        rd_kafka_topic_partition_list_new(1));
-    rd_kafka_topic_partition_list_add(all.get(), catalogue.c_str(), 0)->offset =
-        RD_KAFKA_OFFSET_BEGINNING;
-    rd_kafka_assign(client.get(), all.get());
-    RunPosition position;
+    const KafkaClient client = reader_of(settings, catalogue, where);
+    ShardPosition position;
     std::string problem = "the servers do not answer";
-    Timestamp give_up_at = MonotonicClock::now() + kPatience;
+    std::int64_t end = RD_KAFKA_OFFSET_INVALID;  // of the log, when what is committed first ended
+    Timestamp give_up_at = MonotonicClock::now() + patience;
     for (;;) {
         const std::unique_ptr<rd_kafka_message_t, MessageDeleter> message(
             rd_kafka_consumer_poll(client.get(), 500));
         const Timestamp now = MonotonicClock::now();
-        if (message != nullptr && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) break;
-        if (message != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (message != nullptr && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            if (end < 0) end = log_end(client.get(), catalogue);
+            if (end >= 0 && message->offset >= end) break;
+            problem = "a transaction of another shard is open";
+        } else if (message != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             take(*message, name.prefix(), position);
-            give_up_at = now + kPatience;
+            if (end >= 0 && message->offset + 1 >= end) break;
+            give_up_at = now + patience;
         } else if (message != nullptr) {
             problem = rd_kafka_message_errstr(message.get());  // a new topic is not there at once
         }

@@ -22,10 +22,11 @@ struct ShardName {
     [[nodiscard]] std::string prefix() const;
 };
 
-// How far a run came.
-struct RunPosition {
+// How far a shard or a run of it came.
+struct ShardPosition {
     std::uint32_t epoch = 0;                             // 0: it has not begun
     std::map<std::uint64_t, std::uint64_t> last_record;  // by stream
+    std::uint32_t newest_epoch = 0;                      // of all shards
 };
 
 // One message of it, to be sent.
@@ -42,9 +43,11 @@ struct CatalogueEntry {
 // Makes the catalogue's topic if need be. Throws Error(resource).
 void ensure_catalogue(rd_kafka_t* client, const std::string& topic, const std::string& where);
 
-// What is committed of a run. To be asked by a producer that has fenced all earlier ones: only then
-// is the answer final. Throws Error(resource).
-[[nodiscard]] RunPosition read_position(const KafkaSettings& settings, const std::string& topic,
-                                        const ShardName& name, const std::string& where);
+// What is committed of a shard. To be asked by a producer that has fenced all earlier ones: only then
+// is the answer final. It is read to the end of the log, and not to where transactions of other
+// shards that are open hold readers back. Throws Error(resource) when nothing new came for so long.
+[[nodiscard]] ShardPosition read_position(const KafkaSettings& settings, const std::string& topic,
+                                          const ShardName& name, const std::string& where,
+                                          Nanoseconds patience);
 
 }  // namespace millrace::streams

@@ -16,7 +16,10 @@ namespace millrace::streams {
 namespace {
 
 constexpr int kStepMs = 5'000;   // what a call to the servers may take before it is asked again
+constexpr Nanoseconds kStep = 5'000'000'000;
 constexpr int kBeginMs = 20'000;
+// Longer than a server lets a transaction live that nobody ends.
+constexpr Nanoseconds kBegin = 90'000'000'000;
 constexpr std::size_t kBytesMost = std::size_t{8} << 20;  // of a transaction
 constexpr std::uint64_t kCommitMost = 60'000;
 constexpr Nanoseconds kMillisecond = 1'000'000;
@@ -82,8 +85,8 @@ Batch without_first(const Batch& batch, std::uint64_t records) {
     return out;
 }
 
-KafkaShard::KafkaShard(Url& url, SinkConfig& config)
-    : where_(url.text()), topic_(url.path), settings_(url) {
+KafkaShard::KafkaShard(Url& url, const SinkConfig& config)
+    : where_(url.text()), topic_(url.path), settings_(url), reader_(url) {
     name_.shard = url.take("shard", "");
     name_.run = url.take("run", "");
     check_name(where_, "shard", name_.shard);
@@ -99,11 +102,10 @@ KafkaShard::KafkaShard(Url& url, SinkConfig& config)
     }
     commit_every_ =
         static_cast<Nanoseconds>(url.take_number("commit_ms", 100, kCommitMost)) * kMillisecond;
-    KafkaSettings reader(url);
-    reader.set("group.id", "millrace");
-    reader.set("enable.auto.commit", "false");
-    reader.set("enable.partition.eof", "true");
-    reader.set("isolation.level", "read_committed");
+    reader_.set("group.id", "millrace");
+    reader_.set("enable.auto.commit", "false");
+    reader_.set("enable.partition.eof", "true");
+    reader_.set("isolation.level", "read_committed");
     settings_.set("transactional.id", name_.shard);
     settings_.set("transaction.timeout.ms", "60000");
     settings_.set("partitioner", "murmur2_random");  // Java's
@@ -111,14 +113,11 @@ KafkaShard::KafkaShard(Url& url, SinkConfig& config)
     settings_.set("compression.codec", "lz4");
     settings_.set("queue.buffering.max.messages", "1000000");
     Url same = url;
-    reader.take_options(same);
+    reader_.take_options(same);
     settings_.take_options(url);
     client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
-    if (name_.run.empty()) return;
-    if (!initialise(kBeginMs)) throw Error(ExitCode::resource, problem_);
-    const RunPosition position = read_position(reader, topic_, name_, where_);
-    if (position.epoch != 0) config.epoch = position.epoch;
-    done_ = position.last_record;
+    if (!name_.run.empty() && !initialise(kBeginMs, kBegin))
+        throw Error(ExitCode::resource, problem_);
 }
 
 // Notes what went wrong. True when there was an error.
@@ -139,11 +138,13 @@ void KafkaShard::look_for_end() {
                            name_.shard, why.data());
 }
 
-bool KafkaShard::initialise(int wait_ms) {
+bool KafkaShard::initialise(int wait_ms, Nanoseconds patience) {
     if (initialised_) return true;
-    if (failed(rd_kafka_init_transactions(client_.get(), wait_ms))) return false;
+    if (!has_fenced_ && failed(rd_kafka_init_transactions(client_.get(), wait_ms))) return false;
+    has_fenced_ = true;
     try {
         ensure_catalogue(client_.get(), topic_, where_);
+        resume(read_position(reader_, topic_, name_, where_, patience));
     } catch (const Error& error) {
         problem_ = error.what();
         return false;
@@ -152,9 +153,23 @@ bool KafkaShard::initialise(int wait_ms) {
     return true;
 }
 
+// A run goes on where it was, in its epoch. Whoever begins is newer than all that there is, also on a
+// machine whose clock is behind, and in the second in which the writer before it has begun.
+void KafkaShard::resume(const ShardPosition& position) {
+    epoch_min_ = position.newest_epoch + 1;
+    if (name_.run.empty() || position.epoch == 0) return;
+    epoch_min_ = epoch_max_ = position.epoch;
+    done_ = position.last_record;
+}
+
+Envelope KafkaShard::numbered(Envelope envelope) const {
+    envelope.epoch.set(std::clamp(envelope.epoch.value(), epoch_min_, epoch_max_));
+    return envelope;
+}
+
 bool KafkaShard::connect(std::string& problem) {
     rd_kafka_poll(client_.get(), 0);
-    if (!gone_ && !initialise(kStepMs) && !gone_) {
+    if (!gone_ && !initialise(kStepMs, kStep) && !gone_) {
         problem = problem_;
         return false;
     }
@@ -199,8 +214,9 @@ Edge::Sent KafkaShard::send(const Batch& batch) {
 
 // Into the present transaction.
 Edge::Sent KafkaShard::put(const Batch& batch) {
+    const Envelope envelope = numbered(batch.envelope);
     const rd_kafka_resp_err_t code =
-        produce(topic_, batch.symbol.view(), batch.payload, batch.envelope);
+        produce(topic_, batch.symbol.view(), batch.payload, envelope);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) return Sent::full;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         problem_ = fmt::format("{}: {}", where_, rd_kafka_err2str(code));
@@ -210,7 +226,7 @@ Edge::Sent KafkaShard::put(const Batch& batch) {
     }
     bytes_ += batch.payload.size();
     sent_.push_back(batch.id);
-    touched_[batch.envelope.stream.value()] = {batch.symbol, batch.envelope};
+    touched_[envelope.stream.value()] = {batch.symbol, envelope};
     return Sent::accepted;
 }
 

@@ -15,9 +15,9 @@ namespace millrace::streams {
 class KafkaShard final : public Edge {
   public:
     // Takes its options from the URL: `shard`, `run`, `commit_ms`, and those of librdkafka. For a
-    // run it asks the servers how far that came, and sets config.epoch to its epoch. Throws
-    // Error(usage), and for a run Error(resource) when they do not answer.
-    KafkaShard(Url& url, SinkConfig& config);
+    // run it asks the servers how far that came. Throws Error(usage), and for a run Error(resource)
+    // when they do not answer.
+    KafkaShard(Url& url, const SinkConfig& config);
 
     [[nodiscard]] bool connect(std::string& problem) override;
     [[nodiscard]] Sent send(const Batch& batch) override;
@@ -32,7 +32,9 @@ class KafkaShard final : public Edge {
         Envelope envelope;
     };
 
-    [[nodiscard]] bool initialise(int wait_ms);
+    [[nodiscard]] bool initialise(int wait_ms, Nanoseconds patience);
+    void resume(const ShardPosition& position);
+    [[nodiscard]] Envelope numbered(Envelope envelope) const;
     [[nodiscard]] bool begin();
     [[nodiscard]] rd_kafka_resp_err_t produce(const std::string& topic, std::string_view key,
                                               std::span<const std::uint8_t> value,
@@ -50,9 +52,13 @@ class KafkaShard final : public Edge {
     std::string topic_;
     ShardName name_;
     KafkaSettings settings_;
+    KafkaSettings reader_;  // of the catalogue
     KafkaClient client_;
     Nanoseconds commit_every_ = 0;
-    bool initialised_ = false;
+    bool has_fenced_ = false;   // all writers before
+    bool initialised_ = false;  // and knows what they have committed
+    std::uint32_t epoch_min_ = 0;  // no batch is of an older one,
+    std::uint32_t epoch_max_ = ~std::uint32_t{0};  // nor of a newer one: of a run that is resumed
     bool gone_ = false;  // another writer has the shard, or this one is broken for good
     State state_ = State::idle;
     Timestamp began_at_ = 0;

@@ -63,6 +63,22 @@ def test_verdicts_by_the_senders_account() -> None:
         millrace.check(whole, sent={"made": 19})
 
 
+def test_verdicts_by_what_the_sender_told_in_envelopes() -> None:
+    first = envelope(1, 1, 10)
+    found = millrace.check([first, envelope(1, 16, 5, left_out=5, why=1)])
+    assert (found.verdict, found.missing, found.conflated) == ("conflated", 5, 5)
+    found = millrace.check([first, envelope(1, 16, 5, left_out=5, why=2)])
+    assert (found.verdict, found.left_out) == ("lost", 5)
+    assert millrace.check([first, envelope(1, 16, 5, left_out=4, why=2)]).verdict == "incomplete"
+    assert millrace.check([first, envelope(1, 16, 0, left_out=5, why=1)]).open == 0
+    anew = millrace.Checker()
+    for row in (first, envelope(1, 16, 5), envelope(1, 11, 5), first | {"epoch": 2}, first):
+        anew.add(row)
+    found = anew.result()
+    assert (found.verdict, found.missing, found.late) == ("complete", 0, 5)
+    assert (found.restarts, found.superseded, found.duplicates) == (1, 10, 0)
+
+
 def test_a_changed_payload_is_damaged() -> None:
     assert _core.crc32c(b"123456789") == 0xE3069283  # the check value of its definition
     row = envelope(1, 1, 3, crc32c=0xE3069283, payload=b"123456789")

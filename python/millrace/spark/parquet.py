@@ -24,8 +24,8 @@ def write_parquet(
     placed = rows.withColumns(
         {
             "date": F.col("time").cast("date"),
-            # Ends with nothing of the symbol, lest Spark sees a constant: it would leave that out of
-            # the order below, find the order not to be by all partitions, and sort by those alone.
+            # With nothing of the symbol behind it, lest Spark sees a constant: that it would leave
+            # out of the order below, which then is not by all partitions, and sort by those alone.
             "venue": F.concat(F.lit(venue), F.substring(key, 1, 0)),
             "bucket": (F.crc32(key.cast("binary")) % buckets).cast("int"),
         }

@@ -33,16 +33,6 @@ class SimulatedDay {
             at += size;
         }
     }
-    // The same with the packet after it, empty after the last one: for those who look ahead.
-    template <class Use>
-    void for_each_packet_and_next(Use&& use) const {
-        const auto* at = static_cast<const std::uint8_t*>(bytes_.data());
-        for (std::size_t i = 0; i < sizes_.size(); ++i) {
-            const std::span<const std::uint8_t> packet(at, sizes_[i]);
-            at += sizes_[i];
-            use(packet, std::span<const std::uint8_t>(at, i + 1 < sizes_.size() ? sizes_[i + 1] : 0));
-        }
-    }
     [[nodiscard]] std::uint64_t messages() const { return facts_.messages; }
     [[nodiscard]] std::uint64_t packets() const { return sizes_.size(); }
     [[nodiscard]] std::span<const std::uint32_t> packet_sizes() const { return sizes_; }

@@ -10,11 +10,11 @@
 #include <span>
 
 #include "millrace/core/digest.hpp"
-#include "millrace/core/level_index.hpp"
 #include "millrace/core/level_pool.hpp"
 #include "millrace/core/order_book.hpp"
-#include "millrace/core/order_map.hpp"
+#include "millrace/core/resting_orders.hpp"
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/prefetch.hpp"
 #include "millrace/core/planted.hpp"
 #include "millrace/core/price_ladder.hpp"
 #include "millrace/core/types.hpp"
@@ -52,20 +52,15 @@ struct BookChange {
     bool total_differs = false;      // a level emptied, and its total was not zero then
 };
 
-// What looking ahead found for one message.
-struct BookHint {
-    OrderSlot order = kNoSlot;             // the order that changes
-    std::uint32_t bucket = 0;              // of a new order; of account only with `level`
-    LevelIndex::Key level{};  // tag 0: none
-};
-
 class BookStore {
   public:
     // Takes and touches all its memory. Throws Error(memory).
     explicit BookStore(const BookLimits& limits)
         : limits_(limits), orders_(limits.orders, limits.memory), levels_(limits.levels, limits.orders, limits.memory),
-          index_(limits.levels, limits.memory), ladders_(limits.levels, limits.books, limits.memory),
-          books_(limits.books, limits.memory), doubtful_(levels_.lines(), limits.memory) {}
+          ladders_(limits.levels, limits.books, limits.memory),
+          books_(limits.books, limits.memory), doubtful_(levels_.lines(), limits.memory) {
+        MILLRACE_VERIFY(limits.books <= 1U << 30);
+    }
     BookStore(const BookStore&) = delete;
     BookStore& operator=(const BookStore&) = delete;
 
@@ -75,60 +70,50 @@ class BookStore {
     [[nodiscard]] std::span<const OrderBook> books() const { return {books_.data(), book_count_}; }
 
     [[nodiscard]] const BookLimits& limits() const { return limits_; }
-    [[nodiscard]] const OrderMap& orders() const { return orders_; }
+    [[nodiscard]] const RestingOrders& orders() const { return orders_; }
     [[nodiscard]] const LevelPool& levels() const { return levels_; }
     // All memory of the books, and the smallest pages any of it lies on.
     [[nodiscard]] std::size_t bytes() const {
-        return orders_.bytes() + levels_.bytes() + index_.bytes() + ladders_.bytes() + books_.bytes();
+        return orders_.bytes() + levels_.bytes() + ladders_.bytes() + books_.bytes();
     }
     [[nodiscard]] PageKind pages() const { return std::min(orders_.pages(), levels_.pages()); }
 
     // Sum over the books, each keyed by its symbol. Cost grows with the number of books.
     [[nodiscard]] Digest digest() const;
 
-    // Looking ahead, so that the cache misses of several messages overlap. What it leaves in a hint is
-    // checked by the operation that is given it, which does without if it has gone stale.
-    using Hint = BookHint;
-    // Returns the bucket that the steps below and the hint of a new order are given.
-    std::uint32_t look_at_order(OrderId id) const { return orders_.prefetch(id); }
-    // `number` need not be that of a book.
+    // Looking ahead, so that the cache misses of several messages overlap: each of these brings something into
+    // the cache and changes nothing. `number` need not be that of a book.
+    void look_at_order(OrderId id) const { orders_.prefetch(id); }
     void look_at_book(std::uint32_t number) const {
-        __builtin_prefetch(reinterpret_cast<const char*>(books_.data()) + std::size_t{number} * sizeof(OrderBook), 1);
+        millrace::prefetch(reinterpret_cast<const char*>(books_.data()) + std::size_t{number} * sizeof(OrderBook));
     }
-    // Where a level is to be found; look_at_level() comes later, with what this returned.
-    [[nodiscard]] Hint look_at_price(std::uint32_t bucket, std::uint32_t number, Side side, Price price) const {
-        const LevelIndex::Key key = index_.key(number * 2 + static_cast<std::uint32_t>(side), price);
-        index_.prefetch(key);
-        return {kNoSlot, bucket, key};
+    void look_at_price(std::uint32_t number, Side side, Price price) const {
+        const LevelSlot home = levels_.home(OrderBook::book_and_side(number, side), price);
+        levels_.prefetch(home);
+        levels_.prefetch(home ^ 1);
     }
-    void look_at_level(const Hint& hint) const { levels_.prefetch(index_.guess(hint.level)); }
-    // After look_at_order().
-    [[nodiscard]] Hint look_around_order(std::uint32_t bucket, OrderId id) const {
-        const OrderSlot slot = orders_.find_from(bucket, id);
+    void look_at_side(const OrderBook& book, Side side) const { levels_.prefetch(book.best(side)); }
+    // After look_at_order(): the line it stands in.
+    void look_around_order(OrderId id) const {
+        const OrderSlot slot = orders_.find(id);
         if (slot != kNoSlot) levels_.prefetch(orders_.where(slot));
-        return {slot, 0, {}};
     }
-    [[nodiscard]] Hint look_around_order(OrderId id) const { return look_around_order(orders_.home(tag_of(id)), id); }
-    void look_at_side(const OrderBook& book, Side side) const { levels_.prefetch(book.ladder(side).best()); }
 
     template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change, const Hint& hint = {});
+                                 BookChange& change);
     // Takes `quantity` off the order, which keeps its place; the order leaves when nothing remains.
     template <BookDetail Detail = BookDetail::full>
-    [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    const Hint& hint = {});
+    [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change);
     // The order holds `quantity` from now on, more or less than before, in its place. Never 0.
-    [[nodiscard]] BookStatus resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    const Hint& hint = {});
+    [[nodiscard]] BookStatus resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change);
     template <BookDetail Detail = BookDetail::full>
-    [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change, const Hint& hint = {});
+    [[nodiscard]] BookStatus remove(OrderBook& book, OrderId id, BookChange& change);
     // `id` leaves and `new_id` joins the tail of its level on the same side. `removed` tells of the first.
     // Needs room for one more order, since the new one joins before the old one leaves.
     template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
-                                     Quantity quantity, BookChange& removed, BookChange& added,
-                                     const Hint& hint = {});
+                                     Quantity quantity, BookChange& removed, BookChange& added);
     // A book of levels: the total at a price is now `quantity`; 0 removes the level.
     [[nodiscard]] BookStatus set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change);
@@ -151,8 +136,18 @@ class BookStore {
   private:
     friend class OrderBook;
 
-    [[nodiscard]] LevelSlot find_level(const OrderBook& book, Side side, Price price, LevelIndex::Key key) const;
-    [[nodiscard]] LevelSlot make_level(OrderBook& book, Side side, Price price, LevelIndex::Key key);
+    // What most messages do is inlined where it is done, so that nothing of it goes through memory; what few do is
+    // not, so that it does not crowd that.
+
+    // The level at a price, and what to make it from where there is none.
+    struct Spot {
+        LevelSlot level = kNoLevel;
+        LevelSlot home = kNoLevel;
+        PriceLadder::Place place;  // looked for only where that is needed
+        bool looked = false;
+    };
+    [[nodiscard]] Spot find_level(const OrderBook& book, Side side, Price price) const;
+    [[nodiscard]] LevelSlot make_level(OrderBook& book, Side side, Price price, Spot& spot);
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
     template <BookDetail Detail>
     void take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot, BookChange& change);
@@ -161,7 +156,7 @@ class BookStore {
         OrderSlot slot;
         LevelSlot level;
     };
-    [[nodiscard]] Located locate(const OrderBook& book, OrderId id, const Hint& hint = {}) const;
+    [[nodiscard]] Located locate(const OrderBook& book, OrderId id) const;
     template <BookDetail Detail>
     void set_quantity(OrderBook& book, const Located& at, std::uint32_t quantity, BookChange& change);
     // The level is to go, and what was not known of its queue with it.
@@ -175,9 +170,8 @@ class BookStore {
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
 
     BookLimits limits_;
-    OrderMap orders_;
+    RestingOrders orders_;
     LevelPool levels_;
-    LevelIndex index_;
     LadderPool ladders_;
     PagedArray<OrderBook> books_;
     std::uint32_t book_count_ = 0;
@@ -202,69 +196,69 @@ inline Digest BookStore::digest() const {
     return sum;
 }
 
-inline BookStore::Located BookStore::locate(const OrderBook& book, OrderId id, const Hint& hint) const {
-    const bool known = hint.order != kNoSlot && orders_.holds(hint.order, id);
-    const OrderSlot slot = known ? hint.order : orders_.find(id);
+[[gnu::always_inline]] inline BookStore::Located BookStore::locate(const OrderBook& book, OrderId id) const {
+    const OrderSlot slot = orders_.find(id);
     if (slot == kNoSlot) return {BookStatus::unknown_order, slot, kNoLevel};
     const LevelSlot level = levels_.level_of(orders_.where(slot));
-    const bool own = levels_[level].book_and_side / 2 == book.number_;
+    const bool own = levels_[level].book_and_side / 2 == book.number_ + 1;
     return {own ? BookStatus::ok : BookStatus::foreign_order, slot, level};
 }
 
-inline LevelSlot BookStore::find_level(const OrderBook& book, Side side, Price price, LevelIndex::Key key) const {
-    const LevelIndex::Found found = index_.find(key, book.book_and_side(side), price, levels_);
-    if (found.certain) return found.slot;
-    const PriceLadder& ladder = book.ladder(side);
-    const PriceLadder::Place place = ladder.find(PriceLadder::key(side, price));
-    return place.found ? ladder.slot_at(place) : kNoLevel;
+[[gnu::always_inline]] inline BookStore::Spot BookStore::find_level(const OrderBook& book, Side side,
+                                                                     Price price) const {
+    Spot spot;
+    spot.home = levels_.home(book.book_and_side(side), price);
+    const LevelPool::Found found = levels_.find(spot.home, book.book_and_side(side), price);
+    spot.level = found.slot;
+    if (!found.certain) [[unlikely]] {
+        spot.place = book.ladder(side).find(PriceLadder::key(side, price));
+        spot.looked = true;
+        spot.level = spot.place.slot;
+    }
+    return spot;
 }
 
 // A level at a price that has none; kNoLevel when a limit is reached.
-inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, LevelIndex::Key key) {
+[[gnu::noinline]] inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, Spot& spot) {
     PriceLadder& ladder = book.ladder(side);
-    const std::int64_t rank = PriceLadder::key(side, price);
-    const PriceLadder::Place place = ladder.find(rank);
-    const LevelSlot slot = levels_.take();
+    const std::int64_t key = PriceLadder::key(side, price);
+    if (!spot.looked) spot.place = ladder.find(key);
+    const LevelSlot slot = levels_.take(spot.home, book.book_and_side(side), price);
     if (slot == kNoLevel) return kNoLevel;
-    if (!ladder.insert(place, rank, slot, ladders_)) {
+    if (!ladder.insert(spot.place, key, slot, ladders_)) {
         levels_.give_back(slot);
         return kNoLevel;
     }
-    levels_[slot] = {{}, price, 0, 0, book.book_and_side(side), 0, 0};
-    index_.insert(key, slot);
+    book.best_[static_cast<std::size_t>(side)] = ladder.best();
     return slot;
 }
 
-inline void BookStore::drop_level(OrderBook& book, Side side, LevelSlot slot) {
+[[gnu::noinline]] inline void BookStore::drop_level(OrderBook& book, Side side, LevelSlot slot) {
     PriceLadder& ladder = book.ladder(side);
-    const Price price = levels_[slot].price;
     forget_doubt(book, slot);
-    ladder.erase(ladder.find(PriceLadder::key(side, price)));
-    index_.erase(index_.key(book.book_and_side(side), price), slot);
+    ladder.erase(ladder.find(PriceLadder::key(side, levels_[slot].price)));
+    book.best_[static_cast<std::size_t>(side)] = ladder.best();
     levels_.give_back(slot);
 }
 
 template <BookDetail Detail>
-inline BookStatus BookStore::add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change, const Hint& hint) {
+[[gnu::always_inline]] inline BookStatus BookStore::add(OrderBook& book, OrderId id, Side side, Price price,
+                                                        Quantity quantity, BookChange& change) {
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
-    const bool looked = hint.level.tag != 0;
-    const OrderMap::Room room = looked ? orders_.room_for(id, hint.bucket) : orders_.room_for(id);
-    if (room.slot == kNoSlot) return room.duplicate ? BookStatus::duplicate_order : BookStatus::orders_full;
-    const LevelIndex::Key key =
-        looked ? hint.level : index_.key(book.book_and_side(side), price);
-    LevelSlot slot = find_level(book, side, price, key);
-    if (slot == kNoLevel) {
-        slot = make_level(book, side, price, key);
-        if (slot == kNoLevel) return BookStatus::levels_full;
-    }
+    const OrderSlot room = orders_.room_for(id);
+    if (room == RestingOrders::kDuplicate) return BookStatus::duplicate_order;
+    if (room == kNoSlot) return BookStatus::orders_full;
+    Spot spot = find_level(book, side, price);
+    const LevelSlot slot = spot.level != kNoLevel ? spot.level : make_level(book, side, price, spot);
+    if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
     std::uint32_t where = slot;
     if constexpr (Detail == BookDetail::full) {
         const OrderTag tag = tag_of(id);
         if (tag != value(id)) levels_.expect_clashes();
         if (levels_.full(level, tag)) return BookStatus::orders_full;
-        const LevelPool::Joined joined = levels_.join(slot, tag);
+        LevelPool::Joined joined;
+        levels_.join(slot, tag, joined);
         where = joined.where;
         if (!joined.alone) book.digest_.queue += digest::of_neighbours(joined.ahead, tag);
         book.digest_.content += digest::of_order(id, price, quantity, side);
@@ -273,27 +267,30 @@ inline BookStatus BookStore::add(OrderBook& book, OrderId id, Side side, Price p
     level.quantity += quantity;
     ++level.orders;
     ++book.order_count_;
-    change = {side, book.ladder(side).best() == slot, price, quantity, 0};
+    change = {side, book.best(side) == slot, price, quantity, 0};
     return BookStatus::ok;
 }
 
 // The order leaves with all that remains of it.
 template <BookDetail Detail>
-inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot, BookChange& change) {
+[[gnu::always_inline]] inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot,
+                                                       BookChange& change) {
     const OrderId id = orders_.id(slot);
     const std::uint32_t quantity = orders_.quantity(slot);
     PriceLevel& level = levels_[level_slot];
     const Side side = side_of(level);
-    const bool total_differs = level.orders == 1 && level.quantity != quantity;
-    change = {side, book.ladder(side).best() == level_slot, level.price, 0, quantity, total_differs};
+    const bool total_differs = (level.orders == 1) & (level.quantity != quantity);
+    change = {side, book.best(side) == level_slot, level.price, 0, quantity, total_differs};
     if constexpr (Detail == BookDetail::full) {
         const OrderTag tag = tag_of(id);
-        const LevelPool::Left left = levels_.leave(orders_.where(slot), tag);
-        std::uint64_t queue = 0;
-        if (left.has_ahead) queue -= digest::of_neighbours(left.ahead, tag);
-        if (left.has_behind) queue -= digest::of_neighbours(tag, left.behind);
-        if (left.has_ahead && left.has_behind) queue += digest::of_neighbours(left.ahead, left.behind);
-        book.digest_.queue += queue;
+        LevelPool::Left left;
+        levels_.leave(orders_.where(slot), tag, left);
+        // Without a branch: where an order stood in its queue is anybody's guess.
+        const std::uint64_t ahead = 0 - static_cast<std::uint64_t>(left.has_ahead);
+        const std::uint64_t behind = 0 - static_cast<std::uint64_t>(left.has_behind);
+        book.digest_.queue += (digest::of_neighbours(left.ahead, left.behind) & ahead & behind) -
+                              (digest::of_neighbours(left.ahead, tag) & ahead) -
+                              (digest::of_neighbours(tag, left.behind) & behind);
         book.digest_.content -= digest::of_order(id, level.price, quantity, side);
     }
     level.quantity -= quantity;
@@ -303,9 +300,9 @@ inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level
 }
 
 template <BookDetail Detail>
-inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    const Hint& hint) {
-    const Located at = locate(book, id, hint);
+[[gnu::noinline]] inline BookStatus BookStore::reduce(OrderBook& book, OrderId id, Quantity quantity,
+                                                      BookChange& change) {
+    const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
     const std::uint32_t before = orders_.quantity(at.slot);
     if (quantity == 0 || quantity > before) return BookStatus::bad_quantity;
@@ -329,12 +326,11 @@ inline void BookStore::set_quantity(OrderBook& book, const Located& at, std::uin
         if (!planted(Bug::digest_drifts)) book.digest_.content +=
             digest::of_order(id, level.price, quantity, side) - digest::of_order(id, level.price, before, side);
     }
-    change = {side, book.ladder(side).best() == at.level, level.price, quantity, before};
+    change = {side, book.best(side) == at.level, level.price, quantity, before};
 }
 
-inline BookStatus BookStore::resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change,
-                                    const Hint& hint) {
-    const Located at = locate(book, id, hint);
+inline BookStatus BookStore::resize(OrderBook& book, OrderId id, Quantity quantity, BookChange& change) {
+    const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
     set_quantity<BookDetail::full>(book, at, static_cast<std::uint32_t>(quantity), change);
@@ -342,18 +338,17 @@ inline BookStatus BookStore::resize(OrderBook& book, OrderId id, Quantity quanti
 }
 
 template <BookDetail Detail>
-inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change, const Hint& hint) {
-    const Located at = locate(book, id, hint);
+[[gnu::always_inline]] inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change) {
+    const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
     take_out<Detail>(book, at.slot, at.level, change);
     return BookStatus::ok;
 }
 
 template <BookDetail Detail>
-inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
-                                     Quantity quantity, BookChange& removed, BookChange& added,
-                                     const Hint& hint) {
-    const Located at = locate(book, id, hint);
+[[gnu::noinline]] inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
+                                                       Quantity quantity, BookChange& removed, BookChange& added) {
+    const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
     if (new_id == id) return BookStatus::duplicate_order;
     // The new order first, so that a refusal leaves the book as it was.
@@ -361,7 +356,8 @@ inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id
     const Side side = planted(Bug::replace_on_other_side) ? opposite(before) : before;
     const BookStatus joined = add<Detail>(book, new_id, side, price, quantity, added);
     if (joined != BookStatus::ok) return joined;
-    if (!planted(Bug::replace_keeps_old)) take_out<Detail>(book, at.slot, at.level, removed);
+    // The old one may have been moved to make room.
+    if (!planted(Bug::replace_keeps_old)) take_out<Detail>(book, orders_.find(id), at.level, removed);
     added.top_changed = added.top_changed || removed.top_changed;
     added.total_differs = removed.total_differs;
     return BookStatus::ok;
@@ -369,16 +365,16 @@ inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id
 
 inline BookStatus BookStore::set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change) {
-    const LevelIndex::Key key = index_.key(book.book_and_side(side), price);
-    LevelSlot slot = find_level(book, side, price, key);
+    Spot spot = find_level(book, side, price);
+    LevelSlot slot = spot.level;
     if (quantity == 0 && slot == kNoLevel) {
         change = {side, false, price, 0, 0};
         return BookStatus::ok;
     }
-    if (slot == kNoLevel) slot = make_level(book, side, price, key);
+    if (slot == kNoLevel) slot = make_level(book, side, price, spot);
     if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
-    change = {side, book.ladder(side).best() == slot, price, quantity, level.quantity};
+    change = {side, book.best(side) == slot, price, quantity, level.quantity};
     if (level.quantity != 0) book.digest_.content -= digest::of_level(price, level.quantity, side);
     if (quantity != 0) {
         book.digest_.content += digest::of_level(price, quantity, side);

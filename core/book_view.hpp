@@ -16,10 +16,7 @@ inline void BookStore::clear(OrderBook& book) {
         if (side == Side::ask && planted(Bug::ghost_level_after_reset)) continue;
         PriceLadder& ladder = book.ladder(side);
         for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
-            const LevelSlot slot = ladder.at(depth);
-            const PriceLevel& level = levels_[slot];
-            index_.erase(index_.key(level.book_and_side, level.price), slot);
-            levels_.clear_queue(slot, [this](std::uint32_t where, const OrderTag* tags, std::uint32_t count) {
+            levels_.clear_queue(ladder.at(depth), [this](std::uint32_t where, const OrderTag* tags, std::uint32_t count) {
                 forget_orders(where, tags, count);
             });
         }
@@ -27,7 +24,7 @@ inline void BookStore::clear(OrderBook& book) {
     // Orders that stand in no queue name their level.
     if (orders_.size() > others) {
         orders_.erase_if([&](std::uint32_t where) {
-            return levels_[levels_.level_of(where)].book_and_side / 2 == book.number_;
+            return levels_[levels_.level_of(where)].book_and_side / 2 == book.number_ + 1;
         });
     }
     for (const Side side : {Side::bid, Side::ask}) {
@@ -38,6 +35,7 @@ inline void BookStore::clear(OrderBook& book) {
             levels_.give_back(ladder.at(depth));
         }
         ladder.clear();
+        book.best_[static_cast<std::size_t>(side)] = kNoLevel;
     }
     book.order_count_ = 0;
     book.digest_ = {};
@@ -57,9 +55,14 @@ inline void BookStore::doubt_queues(OrderBook& book) {
 }
 
 inline Level OrderBook::level(Side side, std::uint32_t depth) const {
+    if (depth == 0) {
+        if (best(side) == kNoLevel) return {};
+        const PriceLevel& level = store_->levels_[best(side)];
+        return {level.price, level.quantity, level.orders};
+    }
     const PriceLadder& ladder = this->ladder(side);
     if (depth >= ladder.size()) return {};
-    const PriceLevel& level = store_->levels_[depth == 0 ? ladder.best() : ladder.at(depth)];
+    const PriceLevel& level = store_->levels_[ladder.at(depth)];
     return {level.price, level.quantity, level.orders};
 }
 
@@ -77,7 +80,7 @@ class OrderBook::OrderIterator {
     using difference_type = std::ptrdiff_t;
 
     OrderIterator() = default;
-    OrderIterator(const OrderMap& orders, const LevelPool& levels, LevelSlot level)
+    OrderIterator(const RestingOrders& orders, const LevelPool& levels, LevelSlot level)
         : orders_(&orders), levels_(&levels), level_(level), where_(level) {
         if (levels[level].count == 0) next_line();
     }
@@ -116,7 +119,7 @@ class OrderBook::OrderIterator {
         else where_ = levels_->chunk(in_chunk() ? where_ : last).behind | kChunk;
     }
 
-    const OrderMap* orders_ = nullptr;
+    const RestingOrders* orders_ = nullptr;
     const LevelPool* levels_ = nullptr;
     LevelSlot level_ = kNoLevel;
     std::uint32_t where_ = kNoLevel;  // the line; kNoLevel at the end

@@ -1,9 +1,13 @@
 // Price levels with their queues, in lines of 64 bytes that never move.
 //
+// Book, side and price say where a level lies: in one of the two lines of a pair, so that an order that joins it
+// needs no search. When both are taken a level gets one of the spare lines, and its pair counts it: whoever misses
+// in such a pair asks the book's ladder instead, so a crowded pair costs a search and never more.
+//
 // A level keeps the tags of its first eight orders beside its totals, in order of arrival; the ninth and
 // later ones stand in chunks of twelve, a ring of lines that the level names by its last one. An order names
 // the line it stands in, so that taking it out touches that line, the level, and at a line's edge a
-// neighbour. Lines are reused last in, first out, while they are still in the cache.
+// neighbour. Spare lines are reused last in, first out, while they are still in the cache.
 #pragma once
 
 #include <bit>
@@ -13,6 +17,7 @@
 #include "millrace/core/lanes.hpp"
 #include "millrace/core/order_map.hpp"
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/prefetch.hpp"
 #include "millrace/core/types.hpp"
 
 namespace millrace {
@@ -29,9 +34,10 @@ struct alignas(kCacheLine) PriceLevel {
     Price price;
     Quantity quantity;            // sum over the orders of the level
     std::uint32_t orders;         // how many there are; 0 where the venue does not tell
-    std::uint32_t book_and_side;  // book number * 2 + side
+    std::uint32_t book_and_side;  // (book number + 1) * 2 + side; 0: the line is free
     std::uint32_t last_chunk;     // 0: all orders are in `tags`
-    std::uint32_t count;          // of tags in use
+    std::uint16_t count;          // of tags in use
+    std::uint16_t left_out;       // first line of a pair: levels that belong here and lie in spare lines
 };
 static_assert(sizeof(PriceLevel) == kCacheLine);
 
@@ -48,10 +54,12 @@ static_assert(sizeof(QueueChunk) == kCacheLine);
 
 class LevelPool {
   public:
-    // Chunks for orders beyond the eighth of a level: half full they hold `orders_max`.
+    // Pairs so many that one level in five, at the limit, does not find room in its own. Chunks for orders beyond
+    // the eighth of a level: half full they hold `orders_max`.
     LevelPool(std::uint32_t levels_max, std::uint32_t orders_max, const MemoryWish& memory)
-        : levels_max_(levels_max), chunks_max_(orders_max / 6 + 64),
-          lines_(std::size_t{levels_max} + chunks_max_ + 1, memory) {
+        : levels_max_(levels_max), spare_levels_max_(levels_max / 4 + 64), chunks_max_(orders_max / 6 + 64),
+          paired_lines_(levels_max / 5 * 3 * 2 + 8), free_(0), fresh_(paired_lines_ + kFirstPair),
+          lines_(std::size_t{fresh_} + spare_levels_max_ + chunks_max_, memory) {
         MILLRACE_VERIFY(lines_.size() < kChunk);
     }
 
@@ -62,7 +70,26 @@ class LevelPool {
     [[nodiscard]] LevelSlot level_of(std::uint32_t where) const {
         return (where & kChunk) != 0 ? chunk(where).level : where;
     }
-    void prefetch(std::uint32_t where) const { __builtin_prefetch(&lines_[where & ~kChunk], 1); }
+    void prefetch(std::uint32_t where) const { millrace::prefetch(&lines_[where & ~kChunk]); }
+
+    // The line where a level lies if it can, else in the other one of the pair.
+    [[nodiscard]] LevelSlot home(std::uint32_t book_and_side, Price price) const {
+        const std::uint64_t hash = static_cast<std::uint64_t>(value(price)) * 0x9e3779b97f4a7c15ULL +
+                                   book_and_side * 0xd6e8feb86659fd93ULL;
+        return kFirstPair + static_cast<std::uint32_t>(((hash >> 32) * paired_lines_) >> 32);
+    }
+    struct Found {
+        LevelSlot slot = kNoLevel;
+        bool certain = true;  // false: not in its pair, but perhaps in the book
+    };
+    [[nodiscard, gnu::always_inline]] Found find(LevelSlot home, std::uint32_t book_and_side, Price price) const {
+        const PriceLevel& first = lines_[home].level;
+        const PriceLevel& second = lines_[home ^ 1].level;
+        const bool at_first = (first.book_and_side == book_and_side) & (first.price == price);
+        const bool at_second = (second.book_and_side == book_and_side) & (second.price == price);
+        if (at_first | at_second) return {at_first ? home : home ^ 1, true};
+        return {kNoLevel, lines_[home & ~1U].level.left_out == 0};
+    }
 
     [[nodiscard]] std::uint32_t size() const { return levels_; }
     // Every LevelSlot is below this.
@@ -71,15 +98,37 @@ class LevelPool {
     [[nodiscard]] std::size_t bytes() const { return lines_.bytes(); }
     [[nodiscard]] PageKind pages() const { return lines_.pages(); }
 
-    // kNoLevel when the limit is reached. All members are the caller's to set.
-    [[nodiscard]] LevelSlot take() {
+    // An empty level; kNoLevel when the limit is reached.
+    [[nodiscard]] LevelSlot take(LevelSlot home, std::uint32_t book_and_side, Price price) {
         if (levels_ == levels_max_) return kNoLevel;
+        LevelSlot slot = home;
+        if (lines_[slot].level.book_and_side != 0) slot ^= 1;
+        if (lines_[slot].level.book_and_side != 0) {
+            std::uint16_t& left_out = lines_[home & ~1U].level.left_out;
+            if (spare_levels_ == spare_levels_max_ || left_out == kLeftOutMax) return kNoLevel;
+            ++spare_levels_;
+            ++left_out;
+            slot = take_line();
+        }
         ++levels_;
-        return take_line();
+        PriceLevel& level = lines_[slot].level;
+        level.price = price;
+        level.quantity = 0;
+        level.orders = 0;
+        level.book_and_side = book_and_side;
+        level.last_chunk = 0;
+        level.count = 0;
+        return slot;
     }
     void give_back(LevelSlot slot) {
         --levels_;
-        give_back_line(slot);
+        PriceLevel& level = lines_[slot].level;
+        if (slot >= paired_lines_ + kFirstPair) {
+            --spare_levels_;
+            --lines_[home(level.book_and_side, level.price) & ~1U].level.left_out;
+            give_back_line(slot);
+        }
+        level.book_and_side = 0;
     }
 
     // True when join() needs a chunk and there is none.
@@ -92,15 +141,17 @@ class LevelPool {
         bool alone;      // nobody stands ahead
         OrderTag ahead;
     };
-    // An order joins the end of the queue. Requires !full().
-    [[nodiscard]] Joined join(LevelSlot slot, OrderTag tag) {
+    // An order joins the end of the queue. Requires !full(). (Results of several words that a function hands back in
+    // registers would be put together in memory first, and stall there.)
+    [[gnu::always_inline]] void join(LevelSlot slot, OrderTag tag, Joined& joined) {
         PriceLevel& level = (*this)[slot];
         if (level.last_chunk == 0 && level.count < PriceLevel::kTags && !clash(level, tag)) {
             const std::uint32_t n = level.count++;
             level.tags[n] = tag;
-            return {slot, n == 0, level.tags[(n - 1) % PriceLevel::kTags]};
+            joined = {slot, n == 0, level.tags[(n - 1) % PriceLevel::kTags]};
+        } else {
+            join_chunk(slot, level, tag, joined);
         }
-        return join_chunk(slot, level, tag);
     }
 
     struct Left {
@@ -110,19 +161,18 @@ class LevelPool {
         OrderTag behind;
     };
     // The order with this tag in line `where` leaves. Tells who stood beside it.
-    [[nodiscard]] Left leave(std::uint32_t where, OrderTag tag) {
-        if ((where & kChunk) != 0) return leave_chunk(where & ~kChunk, tag);
+    [[gnu::always_inline]] void leave(std::uint32_t where, OrderTag tag, Left& left) {
+        if ((where & kChunk) != 0) return leave_chunk(where & ~kChunk, tag, left);
         PriceLevel& level = lines_[where].level;
         const std::uint32_t at = place_of<PriceLevel>(level.tags, tag);
-        Left left{at > 0, at + 1 < level.count, level.tags[(at - 1) % PriceLevel::kTags],
-                  level.tags[(at + 1) % PriceLevel::kTags]};
+        left = {at > 0, at + 1 < level.count, level.tags[(at - 1) % PriceLevel::kTags],
+                level.tags[(at + 1) % PriceLevel::kTags]};
         if (!left.has_behind && level.last_chunk != 0) {
             left.has_behind = true;
             left.behind = first_chunk(level).tags[0];
         }
         lanes::close_gap<PriceLevel::kTags>(level.tags, at);
         --level.count;
-        return left;
     }
 
     // Gives back the chunks of a level that is to go. Calls see(where, tags, count) for each of its lines.
@@ -168,11 +218,11 @@ class LevelPool {
         return last.count == QueueChunk::kTags || clash(last, tag);
     }
 
-    [[nodiscard]] Joined join_chunk(LevelSlot slot, PriceLevel& level, OrderTag tag) {
-        Joined joined{0, false, 0};
+    [[gnu::noinline]] void join_chunk(LevelSlot slot, PriceLevel& level, OrderTag tag, Joined& joined) {
+        joined.alone = false;
         if (level.last_chunk == 0) {
             joined.alone = level.count == 0;
-            joined.ahead = level.tags[(level.count - 1) % PriceLevel::kTags];
+            joined.ahead = level.tags[(level.count + PriceLevel::kTags - 1) % PriceLevel::kTags];
         } else {
             const QueueChunk& last = chunk(level.last_chunk);
             joined.ahead = last.tags[last.count - 1];
@@ -181,7 +231,6 @@ class LevelPool {
         QueueChunk& last = chunk(level.last_chunk);
         last.tags[last.count++] = tag;
         joined.where = level.last_chunk | kChunk;
-        return joined;
     }
 
     void append_chunk(LevelSlot slot, PriceLevel& level) {
@@ -202,12 +251,12 @@ class LevelPool {
         level.last_chunk = line;
     }
 
-    [[nodiscard]] Left leave_chunk(std::uint32_t line, OrderTag tag) {
+    [[gnu::noinline]] void leave_chunk(std::uint32_t line, OrderTag tag, Left& left) {
         QueueChunk& at_chunk = lines_[line].chunk;
         PriceLevel& level = lines_[at_chunk.level].level;
         const std::uint32_t at = place_of<QueueChunk>(at_chunk.tags, tag);
-        Left left{at > 0, at + 1 < at_chunk.count, at_chunk.tags[at > 0 ? at - 1 : 0],
-                  at_chunk.tags[(at + 1) % QueueChunk::kTags]};
+        left = {at > 0, at + 1 < at_chunk.count, at_chunk.tags[at > 0 ? at - 1 : 0],
+                at_chunk.tags[(at + 1) % QueueChunk::kTags]};
         const bool is_last = level.last_chunk == line;
         if (!left.has_ahead) {
             const QueueChunk& ahead = chunk(at_chunk.ahead);
@@ -225,7 +274,6 @@ class LevelPool {
         }
         lanes::close_gap<QueueChunk::kTags>(at_chunk.tags, at);
         if (--at_chunk.count == 0) remove_chunk(line, level);
-        return left;
     }
 
     void remove_chunk(std::uint32_t line, PriceLevel& level) {
@@ -252,12 +300,18 @@ class LevelPool {
         free_ = line;
     }
 
+    static constexpr std::uint16_t kLeftOutMax = 0xffff;
+    static constexpr std::uint32_t kFirstPair = 2;  // lines before it: none, since 0 is no level
+
     std::uint32_t levels_max_;
+    std::uint32_t spare_levels_max_;
     std::uint32_t chunks_max_;
+    std::uint32_t paired_lines_;
     std::uint32_t levels_ = 0;
+    std::uint32_t spare_levels_ = 0;
     std::uint32_t chunks_ = 0;
-    std::uint32_t free_ = 0;   // chain of lines given back, through chunk.behind
-    std::uint32_t fresh_ = 1;  // lines from here on were never used
+    std::uint32_t free_;   // chain of spare lines given back, through chunk.behind
+    std::uint32_t fresh_;  // lines from here on were never used
     bool clashes_ = false;
     PagedArray<Line> lines_;
 };

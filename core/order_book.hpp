@@ -90,25 +90,29 @@ class alignas(kCacheLine) OrderBook {
     [[nodiscard]] const PriceLadder& ladder(Side side) const { return ladders_[static_cast<std::size_t>(side)]; }
     [[nodiscard]] PriceLadder& ladder(Side side) { return ladders_[static_cast<std::size_t>(side)]; }
 
-    [[nodiscard]] std::uint32_t book_and_side(Side side) const {
-        return number_ * 2 + static_cast<std::uint32_t>(side);
+    [[nodiscard]] LevelSlot best(Side side) const { return best_[static_cast<std::size_t>(side)]; }
+    [[nodiscard]] static std::uint32_t book_and_side(std::uint32_t number, Side side) {
+        return (number + 1) * 2 + static_cast<std::uint32_t>(side);
     }
+    [[nodiscard]] std::uint32_t book_and_side(Side side) const { return book_and_side(number_, side); }
 
     // What every change of the book touches fills the first cache line.
-    PriceLadder ladders_[2];  // by Side
     Digest digest_;
     SequenceNumber sequence_ = 0;
+    LevelSlot best_[2] = {};    // by Side: first of each ladder, so that most changes need not touch that
     std::uint32_t order_count_ = 0;
     std::uint32_t number_ = 0;  // of this book in its store
-
     std::uint32_t doubtful_levels_ = 0;  // whose queue order is not known
     Quality quality_ = Quality::live;
     TradingState trading_state_ = TradingState::unknown;
     BookDepth depth_ = BookDepth::orders;
     PriceScale price_scale_{};
-    LastTrade last_trade_;
-    Symbol symbol_;
     const BookStore* store_ = nullptr;
+
+    alignas(kCacheLine) LastTrade last_trade_;
+    Symbol symbol_;
+
+    PriceLadder ladders_[2];  // by Side; each in two lines that processors fetch together
 };
 
 }  // namespace millrace

@@ -15,6 +15,7 @@
 #include "millrace/core/error.hpp"
 #include "millrace/core/lanes.hpp"
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/prefetch.hpp"
 #include "millrace/core/types.hpp"
 
 namespace millrace {
@@ -51,11 +52,7 @@ class OrderMap {
     [[nodiscard]] PageKind pages() const { return buckets_.pages(); }
 
     // The bucket where the search for an id begins, on its way into the cache.
-    std::uint32_t prefetch(OrderId id) const {
-        const std::uint32_t bucket = home(tag_of(id));
-        __builtin_prefetch(&buckets_[bucket], 1);
-        return bucket;
-    }
+    void prefetch(OrderId id) const { millrace::prefetch(&buckets_[home(tag_of(id))]); }
 
     [[nodiscard]] OrderId id(OrderSlot slot) const { return OrderId{buckets_[slot / 4].id[slot % 4]}; }
     [[nodiscard]] std::uint32_t quantity(OrderSlot slot) const { return buckets_[slot / 4].quantity[slot % 4]; }
@@ -67,23 +64,12 @@ class OrderMap {
         word = (word & ~kWhere) | where;
     }
 
-    [[nodiscard]] OrderSlot find(OrderId id) const { return find_from(home(tag_of(id)), id); }
-    // `home` is that of the id.
-    [[nodiscard]] OrderSlot find_from(std::uint32_t home, OrderId id) const {
-        for (std::uint32_t at = home;; ++at) {
-            const Bucket& bucket = buckets_[at];
-            for (std::uint32_t same = lanes::match4(bucket.id, value(id)); same != 0; same &= same - 1) {
-                const auto i = static_cast<std::uint32_t>(std::countr_zero(same));
-                if ((bucket.where[i] & kWhere) != 0) return at * 4 + i;
-            }
-            if ((bucket.where[0] & kPassed) == 0) return kNoSlot;
-        }
-    }
-
-    // True when the slot is taken by this id: a hint from an earlier find that may have gone stale.
-    [[nodiscard]] bool holds(OrderSlot slot, OrderId id) const {
-        const Bucket& bucket = buckets_[slot / 4];
-        return bucket.id[slot % 4] == value(id) && (bucket.where[slot % 4] & kWhere) != 0;
+    [[nodiscard, gnu::always_inline]] OrderSlot find(OrderId id) const {
+        const std::uint32_t at = home(tag_of(id));
+        const std::uint32_t same = lanes::match4(buckets_[at].id, value(id));
+        const std::uint32_t i = static_cast<std::uint32_t>(std::countr_zero(same | 8));
+        if (same != 0 && (buckets_[at].where[i] & kWhere) != 0) [[likely]] return at * 4 + i;
+        return find_beyond(id, at);
     }
 
     // The order with this tag that put() was given `where` for. Requires that there is exactly one.
@@ -97,34 +83,32 @@ class OrderMap {
         }
     }
 
-    struct Room {
-        OrderSlot slot = kNoSlot;   // kNoSlot: none
-        bool duplicate = false;     // the id is in the table; otherwise the table, or the neighbourhood, is full
-        std::uint32_t strayed = 0;  // kStrayed when the slot is not in the id's own bucket
-    };
-    // A free place for an id, taken by put().
-    [[nodiscard]] Room room_for(OrderId id) const { return room_for(id, home(tag_of(id))); }
-    [[nodiscard]] Room room_for(OrderId id, std::uint32_t first) const {
+    // Instead of a free place: the id is in the table already.
+    static constexpr OrderSlot kDuplicate = kNoSlot - 1;
+    // A free place for an id, taken by put(); kDuplicate, or kNoSlot when the table, or the neighbourhood, is full.
+    [[nodiscard, gnu::always_inline]] OrderSlot room_for(OrderId id) const {
+        const std::uint32_t first = home(tag_of(id));
         const Bucket& bucket = buckets_[first];
         const std::uint32_t free = free_of(bucket);
-        if ((bucket.where[0] & kPassed) != 0 || free == 0) return room_beyond(id, first);
-        if (const std::uint32_t same = lanes::match4(bucket.id, value(id)) & ~free; same != 0) return {kNoSlot, true};
-        if (size_ == orders_max_) return {};
-        return {first * 4 + static_cast<std::uint32_t>(std::countr_zero(free)), false};
+        if ((bucket.where[0] & kPassed) != 0 || free == 0) [[unlikely]] return room_beyond(id, first);
+        if ((lanes::match4(bucket.id, value(id)) & ~free) != 0) [[unlikely]] return kDuplicate;
+        if (size_ == orders_max_) [[unlikely]] return kNoSlot;
+        return first * 4 + static_cast<std::uint32_t>(std::countr_zero(free));
     }
     // `where` is the caller's: not 0, and of the bits of kWhere.
-    void put(const Room& room, OrderId id, std::uint32_t quantity, std::uint32_t where) {
-        Bucket& bucket = buckets_[room.slot / 4];
-        bucket.id[room.slot % 4] = value(id);
-        bucket.quantity[room.slot % 4] = quantity;
-        bucket.where[room.slot % 4] |= where | room.strayed;
+    [[gnu::always_inline]] void put(OrderSlot slot, OrderId id, std::uint32_t quantity, std::uint32_t where) {
+        const std::uint32_t strayed = slot / 4 == home(tag_of(id)) ? 0 : kStrayed;
+        Bucket& bucket = buckets_[slot / 4];
+        bucket.id[slot % 4] = value(id);
+        bucket.quantity[slot % 4] = quantity;
+        bucket.where[slot % 4] |= where | strayed;
         ++size_;
-        if (room.strayed != 0) count_passed(room.slot, 1);
+        if (strayed != 0) [[unlikely]] count_passed(slot, 1);
     }
 
     void erase(OrderSlot slot) {
         std::uint32_t& word = buckets_[slot / 4].where[slot % 4];
-        if ((word & kStrayed) != 0) count_passed(slot, -1);
+        if ((word & kStrayed) != 0) [[unlikely]] count_passed(slot, -1);
         word &= kPassed;
         --size_;
     }
@@ -160,15 +144,25 @@ class OrderMap {
     [[nodiscard]] static std::uint32_t free_of(const Bucket& bucket) {
         return lanes::match<4>(bucket.where, 0) | (bucket.where[0] == kPassed ? 1U : 0U);
     }
-    [[gnu::noinline]] Room room_beyond(OrderId id, std::uint32_t first) const {
-        if (find(id) != kNoSlot) return {kNoSlot, true};
-        if (size_ == orders_max_) return {};
+    // Where the first place that had the id once, if any, is free.
+    [[nodiscard, gnu::noinline]] OrderSlot find_beyond(OrderId id, std::uint32_t at) const {
+        for (;; ++at) {
+            const Bucket& bucket = buckets_[at];
+            for (std::uint32_t same = lanes::match4(bucket.id, value(id)); same != 0; same &= same - 1) {
+                const auto i = static_cast<std::uint32_t>(std::countr_zero(same));
+                if ((bucket.where[i] & kWhere) != 0) return at * 4 + i;
+            }
+            if ((bucket.where[0] & kPassed) == 0) return kNoSlot;
+        }
+    }
+    [[nodiscard, gnu::noinline]] OrderSlot room_beyond(OrderId id, std::uint32_t first) const {
+        if (find(id) != kNoSlot) return kDuplicate;
+        if (size_ == orders_max_) return kNoSlot;
         for (std::uint32_t at = first; at - first < kBucketsPassedMax; ++at) {
             const std::uint32_t free = free_of(buckets_[at]);
-            if (free == 0) continue;
-            return {at * 4 + static_cast<std::uint32_t>(std::countr_zero(free)), false, at == first ? 0 : kStrayed};
+            if (free != 0) return at * 4 + static_cast<std::uint32_t>(std::countr_zero(free));
         }
-        return {};
+        return kNoSlot;
     }
     [[gnu::noinline]] void count_passed(OrderSlot slot, int by) {
         const std::uint32_t at = slot / 4;

@@ -14,7 +14,7 @@
 namespace millrace {
 
 // Messages a session looks at ahead of the one being applied, so that their cache misses overlap.
-inline constexpr std::uint32_t kLookWindow = 32;
+inline constexpr std::uint32_t kLookWindow = 128;
 
 template <BookHandler Handler>
 class BookContext {
@@ -116,7 +116,7 @@ class BookContext {
 
     // The feed contradicts this book: its quality is told before anything else is. Behind a gap that was
     // given up contradictions are to be expected, and the book is marked already.
-    void fault(OrderBook& book, FaultCounter cause) {
+    [[gnu::noinline]] void fault(OrderBook& book, FaultCounter cause) {
         ++faults_[cause];
         if (!planted(Bug::fault_without_quality)) suspect(book);
     }
@@ -135,12 +135,12 @@ class BookContext {
     // Worth knowing, and no contradiction.
     void count(FaultCounter cause) { ++faults_[cause]; }
     // Which book is contradicted is not known: it may be any.
-    void fault(FaultCounter cause) {
+    [[gnu::noinline]] void fault(FaultCounter cause) {
         ++faults_[cause];
         if (planted(Bug::stray_message_ignored)) return;
         if (new_books_ != Quality::recovering) distrust_all(Quality::suspect);
     }
-    void fault(OrderBook& book, BookStatus status) {
+    [[gnu::noinline]] void fault(OrderBook& book, BookStatus status) {
         // The order rests elsewhere: either book may be the one that was meant.
         if (status == BookStatus::foreign_order) fault(FaultCounter::foreign_order);
         else fault(book, cause_of(status));
@@ -155,7 +155,7 @@ class BookContext {
     }
 
     // Messages are missing, or lie: no book can be trusted until it is made anew.
-    void distrust_all(Quality quality) {
+    [[gnu::noinline]] void distrust_all(Quality quality) {
         new_books_ = worst(new_books_, quality);
         if (quality == Quality::suspect) ++suspects_;
         for (OrderBook& book : store_.books()) {
@@ -270,7 +270,7 @@ class BookContext {
         for (OrderBook& book : store_.books()) refresh(book);
     }
 
-    [[nodiscard]] static bool is_crossed(const OrderBook& book) {
+    [[nodiscard, gnu::noinline]] static bool is_crossed(const OrderBook& book) {
         if (book.trading_state() != TradingState::trading) return false;
         const Top top = book.top();
         return !top.bid.empty() && !top.ask.empty() && top.bid.price >= top.ask.price;
@@ -296,7 +296,7 @@ class BookContext {
     void publish(OrderBook& book, BookAction action, const Named& now, const Named& before,
                  const BookChange& change, bool last_in_event, SequenceNumber stands_at) {
         if (!planted(Bug::update_without_sequence)) store_.set_sequence(book, stands_at);
-        if (change.top_changed && last_in_event && watches_crossed_ && is_crossed(book)) {
+        if (watches_crossed_ && change.top_changed && last_in_event && is_crossed(book)) {
             fault(book, FaultCounter::crossed);
         }
         if (change.total_differs) [[unlikely]] fault(book, FaultCounter::level_total);

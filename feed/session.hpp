@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "millrace/core/planted.hpp"
+#include "millrace/core/prefetch.hpp"
 #include "millrace/feed/book_context.hpp"
 #include "millrace/feed/copy_compare.hpp"
 #include "millrace/feed/counters.hpp"
@@ -52,27 +53,19 @@ class Session {
 
     // One datagram of one line. `packet.line` must be below SessionConfig::lines, or recovery_line() for
     // what a retransmission server sent.
-    void on_packet(const Packet& packet) {
-        const bool swapped = planted(Bug::lines_swapped) && packet.line < 2;
-        LineCounters& line = arbiter_.line(swapped ? static_cast<LineId>(1 - packet.line) : packet.line);
-        line[LineCounter::bytes] += packet.bytes.size();
-        const Frame frame = Venue::Framing::parse(packet.bytes);
-        if (frame.kind == FrameKind::malformed ||
-            frame.first_sequence > std::numeric_limits<SequenceNumber>::max() - frame.count - 1) {
-            ++line[LineCounter::malformed];
-            return;
-        }
-        line[LineCounter::arbitrated] += planted(Bug::packet_counted_twice) ? 2U : 1U;
-        on_frame(packet.line, packet.received_at, frame);
-    }
+    void on_packet(const Packet& packet) { on_packets({&packet, 1}); }
 
-    // A packet that on_packet will be given soon. Brings what it touches into the cache and changes nothing;
-    // whoever has packets waiting calls this for the next one before on_packet for the one before it.
-    void expect(std::span<const std::uint8_t> packet) const {
-        if constexpr (requires { Venue::Framing::kHeaderBytes; }) {
-            if (packet.size() <= Venue::Framing::kHeaderBytes) return;
-            Walker walker(packet.subspan(Venue::Framing::kHeaderBytes));
-            for (std::uint32_t i = 0; i < kLookWindow && walker.has_next(); ++i) builder_.expect(walker.next());
+    // Packets that wait, oldest first: on_packet for each of them, but the cache misses of several packets
+    // overlap. Their bytes stay where they are until this returns.
+    void on_packets(std::span<const Packet> packets) {
+        while (!packets.empty()) {
+            const std::size_t n = look_at_packets(packets);
+            for (std::size_t i = 0; i < n; ++i) {
+                looked_at_ = &looked_[i];
+                on_parsed(packets[i], looked_[i].frame);
+            }
+            looked_at_ = nullptr;
+            packets = packets.subspan(n);
         }
     }
 
@@ -257,6 +250,51 @@ class Session {
     // Nobody knows which copy is right: what either is about is suspect.
     void lines_differ(SequenceNumber sequence, std::uint16_t key);
 
+    // What of a packet stands in the window already.
+    struct Looked {
+        Frame frame;
+        std::uint32_t first = 0;
+        std::uint32_t count = 0;
+    };
+
+    // Looks at the first packets, as many as the window takes, and at one at least. Returns how many.
+    std::size_t look_at_packets(std::span<const Packet> packets) {
+        SequenceNumber next = arbiter_.next_expected();
+        std::uint32_t used = 0;
+        std::size_t n = 0;
+        while (n < packets.size() && n < kLookPackets && used < kLookWindow) {
+            if (n + 2 < packets.size()) prefetch(packets[n + 2].bytes.data());
+            Looked& looked = looked_[n];
+            looked.frame = Venue::Framing::parse(packets[n].bytes);
+            looked.first = used;
+            // A second copy is not worth a look.
+            const SequenceNumber end = looked.frame.first_sequence + looked.frame.count;
+            if (looked.frame.kind == FrameKind::data && end > next) {
+                next = end;
+                Walker walker(looked.frame.blocks);
+                const std::uint32_t stop = used + std::min(looked.frame.count, kLookWindow - used);
+                while (used < stop) window_[used++] = walker.next();
+            }
+            looked.count = used - looked.first;
+            ++n;
+        }
+        look_ahead(std::span(window_.data(), used), std::span(hints_.data(), used));
+        return n;
+    }
+
+    void on_parsed(const Packet& packet, const Frame& frame) {
+        const bool swapped = planted(Bug::lines_swapped) && packet.line < 2;
+        LineCounters& line = arbiter_.line(swapped ? static_cast<LineId>(1 - packet.line) : packet.line);
+        line[LineCounter::bytes] += packet.bytes.size();
+        if (frame.kind == FrameKind::malformed ||
+            frame.first_sequence > std::numeric_limits<SequenceNumber>::max() - frame.count - 1) {
+            ++line[LineCounter::malformed];
+            return;
+        }
+        line[LineCounter::arbitrated] += planted(Bug::packet_counted_twice) ? 2U : 1U;
+        on_frame(packet.line, packet.received_at, frame);
+    }
+
     void on_frame(LineId line, Timestamp received_at, const Frame& frame) {
         arbiter_.line(line)[LineCounter::messages] += frame.count;
         arbiter_.line(line)[LineCounter::heartbeats] += frame.count == 0 ? 1 : 0;
@@ -281,23 +319,35 @@ class Session {
     }
 
     void apply_run(const MessageRun& run) {
-        Walker walker(run.blocks);
-        const std::uint32_t skip = run.skip > 0 && planted(Bug::run_skips_one_less) ? run.skip - 1 : run.skip;
-        for (std::uint32_t i = 0; i < skip; ++i) walker.next();
         context_.header = {};
         context_.header.received_at = run.received_at;
-        SequenceNumber sequence = run.first;
-        for (std::uint32_t left = run.count; left > 0;) {
-            const std::uint32_t n = left < kLookWindow ? left : kLookWindow;
-            for (std::uint32_t i = 0; i < n; ++i) {
-                window_[i] = walker.next();
-                hints_[i] = {};
-            }
-            look_ahead(std::span(window_.data(), n), std::span(hints_.data(), n));
-            for (std::uint32_t i = 0; i < n; ++i) apply(window_[i], hints_[i], sequence++, left - i == 1);
-            left -= n;
-        }
+        const std::uint32_t skip = run.skip > 0 && planted(Bug::run_skips_one_less) ? run.skip - 1 : run.skip;
+        const bool looked = looked_at_ != nullptr && looked_at_->frame.blocks.data() == run.blocks.data();
+        const std::uint32_t done = looked ? apply_looked(run, skip) : 0;
+        if (done < run.count) apply_rest(run, skip + done, done);
         if constexpr (HasOnPacketEnd<Handler>) handler_.on_packet_end();
+    }
+    // Applies what stands in the window already. Returns how many messages that were.
+    std::uint32_t apply_looked(const MessageRun& run, std::uint32_t skip) {
+        const std::uint32_t count = looked_at_->count > skip ? std::min(looked_at_->count - skip, run.count) : 0;
+        const std::uint32_t first = looked_at_->first + skip;
+        for (std::uint32_t i = 0; i < count; ++i) {
+            apply(window_[first + i], hints_[first + i], run.first + i, run.count - i == 1);
+        }
+        return count;
+    }
+    // What stands in no window: the run's messages from number `done` on, behind `skip` others of its blocks.
+    void apply_rest(const MessageRun& run, std::uint32_t skip, std::uint32_t done) {
+        Walker walker(run.blocks);
+        for (std::uint32_t i = 0; i < skip; ++i) walker.next();
+        while (done < run.count) {
+            const std::uint32_t n = std::min(run.count - done, kRestWindow);
+            for (std::uint32_t i = 0; i < n; ++i) rest_window_[i] = walker.next();
+            look_ahead(std::span(rest_window_.data(), n), std::span(rest_hints_.data(), n));
+            for (std::uint32_t i = 0; i < n; ++i, ++done) {
+                apply(rest_window_[i], rest_hints_[i], run.first + done, run.count - done == 1);
+            }
+        }
     }
 
     // A builder looks at a whole window, or at one message after the other in steps of which each needs what
@@ -308,6 +358,7 @@ class Session {
         if constexpr (requires { builder_.look_ahead(window, hints); }) {
             builder_.look_ahead(window, hints);
         } else {
+            if constexpr (Step == 0) std::fill(hints.begin(), hints.end(), typename Builder::Hint{});
             for (std::size_t i = 0; i < window.size(); ++i) builder_.template look_ahead<Step>(window[i], hints[i]);
             if constexpr (Step + 1 < Builder::kLookSteps) look_ahead<Step + 1>(window, hints);
         }
@@ -318,12 +369,12 @@ class Session {
                                              bool last_in_packet) {
         ++by_type_[Venue::type_index(message)];
         if (copies_.enabled()) compare(sequence, message);
-        if (sequence > config_.last_sequence || stopped_) {
+        if (sequence > config_.last_sequence || stopped_) [[unlikely]] {
             ++messages_[MessageCounter::filtered];
             return;
         }
         if (repair_ != Repair::none && waits_for_snapshot(message) &&
-            log_message(message, sequence, last_in_packet)) {
+            log_message(message, sequence, last_in_packet)) [[unlikely]] {
             return;
         }
         context_.header.sequence = planted(Bug::sequence_off_by_one) ? sequence + 1 : sequence;
@@ -333,15 +384,12 @@ class Session {
         if (repair_ != Repair::none && !flows_ && context_.suspects() != suspects_repaired_) repair_more(sequence + 1);
     }
     void count(Applied applied) {
-        switch (applied) {
-            case Applied::delivered: ++messages_[MessageCounter::delivered]; break;
-            case Applied::filtered: ++messages_[MessageCounter::filtered]; break;
-            case Applied::unknown: ++messages_[MessageCounter::unknown]; break;
-            case Applied::malformed:
-                // Which book it was about, and what it did to it, is not known.
-                ++messages_[MessageCounter::malformed];
-                if (!planted(Bug::malformed_ignored)) context_.distrust_all(Quality::suspect);
-                break;
+        using enum MessageCounter;
+        static constexpr std::array<MessageCounter, 4> kCounters{delivered, filtered, unknown, malformed};
+        ++messages_[kCounters[static_cast<std::size_t>(applied)]];
+        // Which book a malformed message was about, and what it did to it, is not known.
+        if (applied == Applied::malformed && !planted(Bug::malformed_ignored)) [[unlikely]] {
+            context_.distrust_all(Quality::suspect);
         }
     }
 
@@ -373,9 +421,17 @@ class Session {
     Timestamp gap_seen_at_ = 0;     // ... and when next_request first saw it
     MessageCounters messages_;
     std::array<std::uint64_t, 256> by_type_{};
-    // Of the window being applied; here, so that no packet has to clear them.
+    // Packets and messages that were looked at, and the packet of these that is being applied.
+    static constexpr std::size_t kLookPackets = 16;
+    const Looked* looked_at_ = nullptr;
+    std::array<Looked, kLookPackets> looked_;
     std::array<std::span<const std::uint8_t>, kLookWindow> window_;
     std::array<typename Builder::Hint, kLookWindow> hints_;
+    // The same for what was held up, or is more than the window takes.
+    static constexpr std::uint32_t kRestWindow = 32;
+    static_assert(kRestWindow <= kLookWindow);
+    std::array<std::span<const std::uint8_t>, kRestWindow> rest_window_;
+    std::array<typename Builder::Hint, kRestWindow> rest_hints_;
 };
 
 }  // namespace millrace

@@ -29,6 +29,8 @@ class ByteSource {
         if (end_ - at_ < bytes && stream_ != nullptr) fill(bytes);
         return {data_ + at_, end_ - at_};
     }
+    // What was peeked stays where it is until the source ends: true where the bytes are all in memory.
+    [[nodiscard]] bool stays() const { return stream_ == nullptr; }
     // Requires that so many were peeked.
     void consume(std::size_t bytes) { at_ += bytes; }
 

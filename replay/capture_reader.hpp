@@ -19,7 +19,7 @@ namespace millrace::replay {
 enum class CaptureFormat : std::uint8_t { pcap, pcapng, binaryfile, dbn };
 [[nodiscard]] std::string_view name(CaptureFormat format);
 
-// One UDP payload. Spans are valid until the next call of the reader.
+// One UDP payload. Spans are valid until the next call of the reader, or as long as it where its payloads_stay().
 struct Datagram {
     std::uint64_t frame = 0;      // number of the captured frame in the file, from 1
     Timestamp captured_at = 0;    // ns since the Unix epoch
@@ -63,6 +63,8 @@ class CaptureReader {
 
     // pcap, pcapng: the next datagram; false at the end.
     [[nodiscard]] bool next(Datagram& datagram);
+    // Plain files are mapped.
+    [[nodiscard]] bool payloads_stay() const { return source_.stays(); }
     // BinaryFILE: the next run of whole records; false at the end. DBN: the same, of version 3, with
     // a symbol-mapping record for each instrument that the metadata names, where its meaning begins.
     [[nodiscard]] bool next_records(Records& records);

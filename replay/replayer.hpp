@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -72,14 +74,45 @@ class Replayer {
     // How many packets pass between two questions whether to go on.
     static constexpr std::uint64_t kAskEvery = 4096;
 
+    // Packets that are handed to the session together, so that their cache misses overlap: at full speed, where
+    // their bytes stay and the session takes several at a time. Else each is handed on at once.
+    template <class Session>
+    class Batch {
+      public:
+        Batch(Session& session, bool together) : session_(session), most_(together && kTakesSeveral ? kMost : 1) {}
+        void add(const Packet& packet) {
+            packets_[count_++] = packet;
+            if (count_ == most_) hand_on();
+        }
+        void hand_on() {
+            const std::span packets(packets_.data(), std::exchange(count_, 0));
+            if constexpr (kTakesSeveral) session_.on_packets(packets);
+            else if (!packets.empty()) session_.on_packet(packets.front());
+        }
+
+      private:
+        static constexpr bool kTakesSeveral = requires(Session& s, std::span<const Packet> p) { s.on_packets(p); };
+        static constexpr std::size_t kMost = 64;
+
+        Session& session_;
+        std::size_t most_;
+        std::size_t count_ = 0;
+        std::array<Packet, kMost> packets_;
+    };
+
     template <class Session, class KeepOn>
     void run_packets(Session& session, KeepOn& keep_on) {
         Merge source(readers_, config_.sequential ? MergeOrder::sequential : MergeOrder::by_time);
         PaceSchedule schedule(config_.pace);
+        const bool stay = std::ranges::all_of(readers_, [](const auto& reader) { return reader->payloads_stay(); });
+        Batch<Session> batch(session, stay && config_.pace == 0 && !recovery_line_);
         Datagram datagram;
         std::uint64_t packets = 0;
         while (source.next(datagram)) {
-            if (++packets % kAskEvery == 0 && !keep_on()) return;
+            if (++packets % kAskEvery == 0) {
+                batch.hand_on();
+                if (!keep_on()) return;
+            }
             const std::optional<LineId> line = lines_.line_of(source.reader(), datagram);
             if (!line) {
                 ++passed_over_;
@@ -92,9 +125,10 @@ class Replayer {
             CapturedLine& captured = lines_[*line];
             ++captured.received;
             if (datagram.truncated) ++captured.truncated;
-            else session.on_packet(Packet{to_session(*line), datagram.captured_at, datagram.payload});
+            else batch.add(Packet{to_session(*line), datagram.captured_at, datagram.payload});
             if (recovery_line_) give_up_in_time(session, datagram.captured_at);
         }
+        batch.hand_on();
     }
 
     // An answer that the recording does not hold is not waited for to the end. What is asked for is of no interest.

@@ -256,9 +256,10 @@ namespace {
 
 // The slot of a new order, or kNoSlot.
 OrderSlot insert(OrderMap& map, OrderId id) {
-    const OrderMap::Room room = map.room_for(id);
-    if (room.slot != kNoSlot) map.put(room, id, 1, 1);
-    return room.slot;
+    const OrderSlot room = map.room_for(id);
+    REQUIRE(room != OrderMap::kDuplicate);
+    if (room != kNoSlot) map.put(room, id, 1, 1);
+    return room;
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ class BookBuilder {
   public:
     explicit BookBuilder(BookContext<Handler>& context) : context_(context) {}
 
-    using Hint = BookStore::Hint;
+    struct Hint {};
     static constexpr int kLookSteps = 1;
     template <int Step>
     void look_ahead(Bytes m, Hint&) const {

@@ -16,10 +16,10 @@ class OrderBuilder : Notices<Handler> {
   public:
     explicit OrderBuilder(BookContext<Handler>& context) : Base(context, BookDepth::orders) {}
 
-    using Hint = BookStore::Hint;
+    struct Hint {};
     static constexpr int kLookSteps = 3;
     template <int Step>
-    void look_ahead(Bytes m, Hint& hint) const {
+    void look_ahead(Bytes m, Hint&) const {
         if (m.size() < sizeof(OrderDelete)) return;
         const BookStore& store = context_.store();
         const auto& named = wire::view<OrderDelete>(m);
@@ -35,16 +35,14 @@ class OrderBuilder : Notices<Handler> {
             case OrderModify::kType:
                 if (Step == 0) symbols_.prefetch(named.symbol);
                 if (Step == 0) static_cast<void>(store.look_at_order(id));
-                if (Step == 1) hint = store.look_around_order(id);
+                if (Step == 1) store.look_around_order(id);
                 break;
             default: return;
         }
         if (Step == 1) look_at_book(named.symbol);
     }
 
-    // `hint` is the order's place, as far as look_ahead found it.
-    [[nodiscard]] Applied apply(Bytes m, const Hint& hint) {
-        hint_ = hint;
+    [[nodiscard]] Applied apply(Bytes m, const Hint&) {
         return this->dispatch(*this, m, std::type_identity<DeepPlusMessages>{});
     }
     using Base::book_named_by;
@@ -60,7 +58,7 @@ class OrderBuilder : Notices<Handler> {
 
     void look_at_book(const SymbolText& symbol) const {
         const std::uint32_t number = symbols_.find(symbol);
-        if (number != SymbolIndex::kNoBook) __builtin_prefetch(&context_.store().books()[number]);
+        if (number != SymbolIndex::kNoBook) millrace::prefetch(&context_.store().books()[number]);
     }
     void look_at_side(const SymbolText& symbol, char side) const {
         const std::uint32_t number = symbols_.find(symbol);
@@ -85,7 +83,7 @@ class OrderBuilder : Notices<Handler> {
         return this->with_book(m.symbol, [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_id.value()};
-            const BookStatus status = context_.store().remove(book, id, change, hint_);
+            const BookStatus status = context_.store().remove(book, id, change);
             if (status == BookStatus::ok) context_.update(book, BookAction::remove, id, change);
             else context_.fault(book, status);
         });
@@ -104,7 +102,7 @@ class OrderBuilder : Notices<Handler> {
     }
     void resize(OrderBook& book, OrderId id, Quantity quantity) {
         BookChange change;
-        const BookStatus status = context_.store().resize(book, id, quantity, change, hint_);
+        const BookStatus status = context_.store().resize(book, id, quantity, change);
         if (status == BookStatus::ok) context_.update(book, BookAction::modify, id, change);
         else context_.fault(book, status);
     }
@@ -112,7 +110,7 @@ class OrderBuilder : Notices<Handler> {
         if (quantity == 0) return context_.fault(book, BookStatus::bad_quantity);
         BookChange removed;
         BookChange added;
-        BookStatus status = context_.store().remove(book, order.id, removed, hint_);
+        BookStatus status = context_.store().remove(book, order.id, removed);
         if (status == BookStatus::ok) {
             status = context_.store().add(book, order.id, order.side, price, quantity, added);
             if (status == BookStatus::ok) {
@@ -131,7 +129,7 @@ class OrderBuilder : Notices<Handler> {
         return this->with_book(m.symbol, [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_id.value()};
-            const BookStatus status = context_.store().reduce(book, id, m.size.value(), change, hint_);
+            const BookStatus status = context_.store().reduce(book, id, m.size.value(), change);
             if (status != BookStatus::ok) return context_.fault(book, status);
             Trade trade = this->trade_of(m);
             trade.kind = trade.price == change.price ? TradeKind::execution : TradeKind::priced;
@@ -148,8 +146,6 @@ class OrderBuilder : Notices<Handler> {
     [[nodiscard]] Applied on(const ClearBook& m) {
         return this->with_book(m.symbol, [&](OrderBook& book) { context_.clear(book); });
     }
-
-    Hint hint_;  // of the message being applied
 };
 
 }  // namespace millrace::venues::iex

@@ -22,7 +22,7 @@ class QuoteBuilder : Notices<Handler> {
         const SymbolText& symbol = wire::view<QuoteUpdate>(m).symbol;
         if (Step == 0) symbols_.prefetch(symbol);
         if (Step == 1) hint = symbols_.find(symbol);
-        if (Step == 1 && hint != SymbolIndex::kNoBook) __builtin_prefetch(&context_.store().books()[hint]);
+        if (Step == 1 && hint != SymbolIndex::kNoBook) millrace::prefetch(&context_.store().books()[hint]);
     }
 
     [[nodiscard]] Applied apply(Bytes m, Hint) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "millrace/core/paged_array.hpp"
+#include "millrace/core/prefetch.hpp"
 #include "millrace/feed/book_context.hpp"
 #include "millrace/feed/venues/iex/messages.hpp"
 
@@ -20,7 +21,7 @@ class SymbolIndex {
 
     SymbolIndex() : table_(kSlots) {}
 
-    void prefetch(const SymbolText& symbol) const { __builtin_prefetch(&table_[home(key_of(symbol))]); }
+    void prefetch(const SymbolText& symbol) const { millrace::prefetch(&table_[home(key_of(symbol))]); }
 
     // Number of the symbol's book; kNoBook where it has none or is not known yet.
     [[nodiscard]] std::uint32_t find(const SymbolText& symbol) const {

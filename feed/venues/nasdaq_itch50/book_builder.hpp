@@ -26,51 +26,20 @@ class BookBuilder {
 
     // Looking ahead (see BookStore) at all messages of a window: a step for all of them before the next one,
     // and each kind of message in a loop of its own, so that no branch depends on what comes next.
-    using Hint = BookStore::Hint;
-    void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) const {
+    struct Hint {};
+    void look_ahead(std::span<const Bytes> window, std::span<Hint>) const {
         const BookStore& store = context_.store();
-        std::array<std::uint8_t, kLookWindow> adds;
-        std::array<std::uint8_t, kLookWindow> changes;
-        std::array<std::uint32_t, kLookWindow> buckets;
-        std::uint32_t add_count = 0;
-        std::uint32_t change_count = 0;
-        for (std::uint32_t i = 0; i < window.size(); ++i) {
-            const Bytes m = window[i];
-            if (m.size() < kReferenceEnd) continue;
-            const std::uint8_t kind = kKinds[m[0]];
-            const std::uint32_t entry = by_locate_[locate(m)];
-            buckets[i] = store.look_at_order(reference(m));
-            store.look_at_book(entry - kFirstBook);
-            adds[add_count] = changes[change_count] = static_cast<std::uint8_t>(i);
-            const bool wanted = entry >= kFirstBook;
-            add_count += wanted && kind == kAdd && m.size() >= sizeof(AddOrder) ? 1U : 0U;
-            change_count += wanted && kind >= kChange ? 1U : 0U;
+        Kinds adds;
+        Kinds changes;
+        look_at_orders(window, adds, changes);
+        for (const std::uint8_t i : adds.all()) {
+            const auto& m = wire::view<AddOrder>(window[i]);
+            store.look_at_price(book_number(m), side_of(m.side.value()), Price{m.price.value()});
         }
-        for (std::uint32_t i = 0; i < add_count; ++i) {
-            const auto& m = wire::view<AddOrder>(window[adds[i]]);
-            const std::uint32_t number = by_locate_[m.stock_locate.value()] - kFirstBook;
-            hints[adds[i]] = store.look_at_price(buckets[adds[i]], number, side_of(m.side.value()), Price{m.price.value()});
-        }
-        for (std::uint32_t i = 0; i < change_count; ++i) {
-            const Bytes m = window[changes[i]];
-            hints[changes[i]] = store.look_around_order(buckets[changes[i]], reference(m));
-            if (kKinds[m[0]] == kReplace && m.size() >= sizeof(OrderReplace)) {
-                static_cast<void>(store.look_at_order(OrderId{wire::view<OrderReplace>(m).new_order_reference.value()}));
-            }
-        }
-        for (std::uint32_t i = 0; i < add_count; ++i) store.look_at_level(hints[adds[i]]);
+        for (const std::uint8_t i : changes.all()) store.look_around_order(reference(window[i]));
     }
 
-    // A message that look_ahead will be shown soon.
-    void expect(Bytes m) const {
-        if (m.size() < kReferenceEnd) return;
-        static_cast<void>(context_.store().look_at_order(reference(m)));
-        context_.store().look_at_book(by_locate_[locate(m)] - kFirstBook);
-    }
-
-    // `hint` is what look_ahead left there; it may be stale.
-    [[nodiscard, gnu::always_inline]] inline Applied apply(Bytes m, const Hint& hint) {
-        hint_ = hint;
+    [[nodiscard, gnu::always_inline]] inline Applied apply(Bytes m, const Hint&) {
         if (m.empty()) return Applied::malformed;
         switch (static_cast<char>(m[0])) {
             case AddOrder::kType: return with<AddOrder>(m);
@@ -137,17 +106,48 @@ class BookBuilder {
     // What looking ahead makes of a message, by its type.
     static constexpr std::uint8_t kAdd = 1;
     static constexpr std::uint8_t kChange = 2;
-    static constexpr std::uint8_t kReplace = 3;
     static constexpr auto kKinds = [] {
         std::array<std::uint8_t, 256> kinds{};
         for (const char type : {AddOrder::kType, AddOrderMpid::kType}) kinds[static_cast<unsigned char>(type)] = kAdd;
         for (const char type : {OrderExecuted::kType, OrderExecutedWithPrice::kType, OrderCancel::kType,
-                                OrderDelete::kType}) {
+                                OrderDelete::kType, OrderReplace::kType}) {
             kinds[static_cast<unsigned char>(type)] = kChange;
         }
-        kinds[static_cast<unsigned char>(OrderReplace::kType)] = kReplace;
         return kinds;
     }();
+
+    // Messages of one kind, by their places in the window.
+    struct Kinds {
+        std::array<std::uint8_t, kLookWindow> places;
+        std::uint32_t count = 0;
+        void add_if(bool wanted, std::size_t place) {
+            places[count] = static_cast<std::uint8_t>(place);
+            count += static_cast<std::uint32_t>(wanted);
+        }
+        [[nodiscard]] std::span<const std::uint8_t> all() const { return {places.data(), count}; }
+    };
+    static_assert(kLookWindow <= 256);
+
+    // Requires that there is one.
+    [[nodiscard]] std::uint32_t book_number(const Prefix& m) const {
+        return by_locate_[m.stock_locate.value()] - kFirstBook;
+    }
+
+    // The first step: where the orders lie that the messages name, and their books.
+    void look_at_orders(std::span<const Bytes> window, Kinds& adds, Kinds& changes) const {
+        const BookStore& store = context_.store();
+        for (std::size_t i = 0; i < window.size(); ++i) {
+            const Bytes m = window[i];
+            if (m.size() < kReferenceEnd) continue;
+            const std::uint8_t kind = kKinds[m[0]];
+            const std::uint32_t entry = by_locate_[locate(m)];
+            const bool wanted = entry >= kFirstBook;
+            store.look_at_order(reference(m));
+            store.look_at_book(entry - kFirstBook);
+            adds.add_if(wanted & (kind == kAdd) & (m.size() >= sizeof(AddOrder)), i);
+            changes.add_if(wanted & (kind == kChange), i);
+        }
+    }
 
     [[nodiscard]] static OrderId reference(Bytes m) {
         return OrderId{wire::view<OrderDelete>(m).order_reference.value()};
@@ -207,7 +207,7 @@ class BookBuilder {
             BookChange change;
             const OrderId id{m.order_reference.value()};
             const BookStatus status = context_.store().template add<kDetail>(book, id, side_of(m.side.value()),
-                                                           Price{m.price.value()}, m.shares.value(), change, hint_);
+                                                           Price{m.price.value()}, m.shares.value(), change);
             if (status == BookStatus::ok) context_.update(book, BookAction::add, id, change);
             else context_.fault(book, status);
         });
@@ -219,10 +219,10 @@ class BookBuilder {
     void execute(OrderBook& book, OrderId id, Quantity shares, millrace::Trade trade) {
         BookChange change;
         if (!trade.printable && planted(Bug::unprinted_execution_ignored)) return;
-        const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change, hint_);
+        const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change);
         if (status != BookStatus::ok) return context_.fault(book, status);
         if (shares == 100 && planted(Bug::execution_twice)) {
-            static_cast<void>(context_.store().template reduce<kDetail>(book, id, shares, change, hint_));
+            static_cast<void>(context_.store().template reduce<kDetail>(book, id, shares, change));
         }
         trade.side = planted(Bug::trade_side_flipped) ? opposite(change.side) : change.side;
         trade.order = id;
@@ -255,7 +255,7 @@ class BookBuilder {
             const OrderId id{m.order_reference.value()};
             Quantity shares = m.cancelled_shares.value();
             if (planted(Bug::cancel_sets)) shares = book.find(id).value_or(Order{}).quantity - shares;
-            const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change, hint_);
+            const BookStatus status = context_.store().template reduce<kDetail>(book, id, shares, change);
             if (status == BookStatus::ok) context_.update(book, BookAction::reduce, id, change);
             else context_.fault(book, status);
         });
@@ -264,7 +264,7 @@ class BookBuilder {
         return with_book(m.stock_locate.value(), [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
-            const BookStatus status = context_.store().template remove<kDetail>(book, id, change, hint_);
+            const BookStatus status = context_.store().template remove<kDetail>(book, id, change);
             if (status == BookStatus::ok) context_.update(book, BookAction::remove, id, change);
             else context_.fault(book, status);
         });
@@ -277,7 +277,7 @@ class BookBuilder {
             const OrderId id{m.original_order_reference.value()};
             const OrderId new_id{m.new_order_reference.value()};
             const BookStatus status = context_.store().template replace<kDetail>(book, id, new_id, Price{m.new_price.value()},
-                                                               m.new_shares.value(), removed, added, hint_);
+                                                               m.new_shares.value(), removed, added);
             if (status == BookStatus::ok) context_.replaced(book, id, removed, new_id, added);
             else context_.fault(book, status);
         });
@@ -401,7 +401,6 @@ class BookBuilder {
     }
 
     BookContext<Handler>& context_;
-    Hint hint_;  // of the message being applied
     PagedArray<std::uint32_t> by_locate_;
 };
 

@@ -24,6 +24,11 @@ Claim claim(const char* name, bool quick) {
     return {name, "ns/message", kGoal, ours<Pages, Prefault>, reference<Pages, Prefault>, 0, quick};
 }
 
+// References spread over 64 bits beside dense ones: neither may they collapse nor cost much more.
+void sparse(benchmark::State& state) { run_books<FullBooks, CountingHandler>(state, SimulatedDay::get(true), {}); }
+const Registered kSparse{{"books: full, sparse references beside dense", "ns/message", 1.3, sparse,
+                          ours<HugePages::best, true>}};
+
 const Registered kHuge{claim<HugePages::best, true>("books: full, huge pages", true)};
 const Registered kSmall{claim<HugePages::off, true>("books: full, 4 KiB pages", false)};
 const Registered kHugeUntouched{claim<HugePages::best, false>("books: full, huge pages, not pre-faulted", false)};

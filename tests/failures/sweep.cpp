@@ -120,6 +120,7 @@ class Stage {
             for (SequenceNumber n = feed_.session().arbiter().next_expected(); n <= to; ++n) {
                 if (!is_lost(n)) sender_.send(lines_[n % 2], packets_[n - 1]);
             }
+            if (to == kMessages) sender_.send(lines_[0], heartbeat_);
             for (int looks = 0; looks < 20; ++looks) {
                 if (done()) return;
                 feed_.idle();
@@ -134,6 +135,7 @@ class Stage {
     replay::SimulatedServers servers_;
     LoopbackSender sender_;
     std::vector<std::vector<std::uint8_t>> packets_;  // made before anything fails: what fails is not the test
+    std::vector<std::uint8_t> heartbeat_ = packet(kMessages + 1, {}, kSession);
     NullHandler handler_;
     Feed feed_;
 };

@@ -43,20 +43,45 @@ is_area() {
   compgen -G "$root/tests/$1/*.cpp" >/dev/null
 }
 
-# suite BUILD WITHOUT EXTRA: builds and runs. WITHOUT and EXTRA are Catch2 tag expressions; EXTRA is added.
+# targets_of_name: what $name needs of a build.
+targets_of_name() { if is_area "$name"; then echo "tests_$name"; else echo all; fi; }
+
+# build_behind BUILD: begins a build and goes on; suite BUILD waits for it. The tests that run meanwhile mostly wait.
+behind='' behind_pid='' behind_log=$root/build/behind.log
+build_behind() {
+  behind=$1
+  mkdir -p "$root/build"
+  say "building $1 meanwhile"
+  nice "$root/tools/build" --yes --preset "$1" --tests "$(targets_of_name)" >"$behind_log" 2>&1 </dev/null &
+  behind_pid=$!
+  trap 'pkill -P "$behind_pid" 2>/dev/null || true' EXIT  # when the tests are broken off
+}
+
+# build BUILD: false when it fails.
+build() {
+  say "building $1"
+  if [ "$1" != "$behind" ]; then
+    "$root/tools/build" --yes --preset "$1" --tests "$(targets_of_name)"
+  elif ! wait "$behind_pid"; then
+    tail -n 40 "$behind_log" >&2
+    return 1
+  fi
+}
+
+# suite BUILD WITHOUT EXTRA [NEXT]: builds and runs, and begins to build NEXT before it runs. WITHOUT and EXTRA
+# are Catch2 tag expressions; EXTRA is added.
 suite() {
-  local build=$1 without=$2 extra=$3 dir=$root/build/$1 targets=(all) area
-  if is_area "$name"; then targets=("tests_$name"); fi
-  say "building $build"
-  if ! "$root/tools/build" --yes --preset "$build" --tests "${targets[@]}"; then
+  local build=$1 without=$2 extra=$3 dir=$root/build/$1 area
+  if ! build "$build"; then
     failed=$((failed + 1))
     return 0
   fi
+  [ -z "${4:-}" ] || build_behind "$4"
   mkdir -p "$dir/test-logs"
   export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
   export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
   export TSAN_OPTIONS=halt_on_error=1
-  if [ "${targets[0]}" != all ]; then
+  if [ "$(targets_of_name)" != all ]; then
     run_catch "$build" "$name" "$without${extra:+,$extra}"
     return 0
   fi

@@ -41,9 +41,9 @@ class Stopwatch {
   public:
     Stopwatch() : begin_(now()) {}
     [[nodiscard]] double ns() const { return now() - begin_; }
+    [[nodiscard]] static double now();
 
   private:
-    [[nodiscard]] static double now();
     double begin_;
 };
 

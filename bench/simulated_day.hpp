@@ -36,6 +36,8 @@ class SimulatedDay {
     [[nodiscard]] std::uint64_t messages() const { return facts_.messages; }
     [[nodiscard]] std::uint64_t packets() const { return sizes_.size(); }
     [[nodiscard]] std::span<const std::uint32_t> packet_sizes() const { return sizes_; }
+    // All packets, without anything between them.
+    [[nodiscard]] const std::uint8_t* bytes() const { return static_cast<const std::uint8_t*>(bytes_.data()); }
     [[nodiscard]] std::uint64_t reference_max() const { return facts_.reference_max; }
     [[nodiscard]] std::uint32_t live_orders_peak() const { return facts_.live_orders_peak; }
     [[nodiscard]] std::uint32_t symbols() const { return static_cast<std::uint32_t>(final_.size() / 2); }

@@ -39,7 +39,8 @@ def make_captures(folder: Path, files: int, messages: int) -> int:
     for day in range(files):
         path = folder / f"day{day}.pcapng"
         words = ["--messages", str(messages), "--rate", "200", "--symbols", "100"]
-        subprocess.run([COMMAND, "sim", "--capture", path, *words, "--seed", str(day)], check=True)
+        make = [COMMAND, "sim", "--capture", path, *words, "--seed", str(day)]
+        subprocess.run(make, check=True, capture_output=True)
         records += sum(map(len, millrace.replay(path).batches("mbo", max_rows=65_536)))
     return records
 

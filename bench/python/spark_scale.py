@@ -73,7 +73,8 @@ class Table:
     def __init__(self, records: int) -> None:
         self._records = records
         self._own_cpu = 0.0  # of one process, for a run
-        print("| what | time | records/s | tasks | of that our code alone |\n|---|---|---|---|---|")
+        head = "| what | time | records/s | tasks | of that our code alone |\n|---|---|---|---|---|"
+        print(head, flush=True)
 
     def one_process(self, work: Callable[[], object]) -> None:
         """The first line, beside which the others stand."""

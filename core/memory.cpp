@@ -100,9 +100,11 @@ MappedMemory::MappedMemory(std::size_t bytes, HugePages wish) : MappedMemory() {
     if (!commit(capacity_)) throw_no_memory(capacity_);
 }
 
-MappedMemory MappedMemory::reserve(std::size_t cap, HugePages wish) {
+MappedMemory MappedMemory::reserve(std::size_t cap, HugePages wish, std::size_t now) {
     MappedMemory memory;
     memory.map(cap, wish);
+    if (memory.pages_ != PageKind::huge) refuse_too_much(now);
+    if (!memory.commit(now)) throw_no_memory(now);
     return memory;
 }
 
@@ -118,6 +120,12 @@ bool MappedMemory::commit(std::size_t bytes) {
         committed_ = wanted;
     }
     return true;
+}
+
+void MappedMemory::give_back(std::size_t bytes) {
+    const std::size_t kept = std::min(round_up(bytes, kChunk), capacity_);
+    if (kept >= committed_ || madvise(static_cast<char*>(data_) + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
+    committed_ = kept;
 }
 
 bool MappedMemory::lock() { return mlock(data_, committed_) == 0; }

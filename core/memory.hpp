@@ -28,8 +28,9 @@ class MappedMemory {
     MappedMemory() = default;
     // Maps and touches `bytes`. Throws Error(memory).
     explicit MappedMemory(std::size_t bytes, HugePages wish = HugePages::best);
-    // Only reserves address space; commit() makes it usable. Throws Error(memory).
-    [[nodiscard]] static MappedMemory reserve(std::size_t cap, HugePages wish = HugePages::best);
+    // Reserves address space for `cap` bytes and commits the first `now` of them; commit() makes more of it usable.
+    // Reserved huge pages, where the host grants them, are taken for the whole cap. Throws Error(memory).
+    [[nodiscard]] static MappedMemory reserve(std::size_t cap, HugePages wish = HugePages::best, std::size_t now = 0);
 
     MappedMemory(MappedMemory&& other) noexcept { swap(other); }
     MappedMemory& operator=(MappedMemory&& other) noexcept {
@@ -41,6 +42,8 @@ class MappedMemory {
     // Touches the next chunks until at least `bytes` are usable; false when the host has no more, or the
     // cap is reached. Takes page faults: never called by a hot thread.
     [[nodiscard]] bool commit(std::size_t bytes);
+    // Gives the chunks behind the first `bytes` back to the host; what they held is lost. Not for a hot thread.
+    void give_back(std::size_t bytes);
     // Locks what is committed into memory; false when the limit on locked memory forbids it.
     [[nodiscard]] bool lock();
 

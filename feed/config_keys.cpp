@@ -259,8 +259,13 @@ void add_receive_keys(std::vector<ConfigKey>& keys) {
         "A receiver thread for each line and a decoder thread, or all on one thread.",
         receive(&R::mode)));
     keys.push_back(integer_key("feed.receive", "buffers", 16, 32'768,
-                               "Receive buffers of a line; rounded up to a power of two.",
+                               "Receive buffers of a line at the start; rounded up to a power of "
+                               "two.",
                                receive(&R::buffers)));
+    keys.push_back(integer_key("feed.receive", "buffers_max", 16, 32'768,
+                               "With mode threads, the buffers of a line grow up to so many by rate "
+                               "and use; rounded up likewise, and not less than buffers.",
+                               receive(&R::buffers_max)));
     keys.push_back(
         integer_key("feed.receive", "buffer_bytes", 64, 65'536,
                     "The longest datagram a buffer takes; longer ones count as truncated.",

@@ -22,6 +22,7 @@
 #include "millrace/core/published.hpp"
 #include "millrace/feed/config.hpp"
 #include "millrace/feed/handler.hpp"
+#include "millrace/feed/net/buffer_control.hpp"
 #include "millrace/feed/net/receiver_thread.hpp"
 #include "millrace/feed/net/recovery_client.hpp"
 #include "millrace/feed/session.hpp"
@@ -216,6 +217,7 @@ class FeedHandler {
     std::unique_ptr<Session<Venue, Handler>> session_;
     std::unique_ptr<net::Receiver> receiver_;                   // run to completion
     std::vector<std::unique_ptr<net::ReceiverThread>> threads_;  // one a line
+    std::unique_ptr<net::BufferControl> buffer_control_;        // of these, where their buffers may grow
     std::unique_ptr<net::RecoveryClient> recovery_;             // where there are servers to ask
     std::array<net::Received, kBatch> batch_{};
     // Opens all or nothing, so that it can be tried again: closes what is open, unless told to leave it.
@@ -223,6 +225,7 @@ class FeedHandler {
         FeedHandler* feed;
         ~Undo() {
             if (feed == nullptr) return;
+            feed->buffer_control_.reset();
             feed->threads_.clear();
             feed->receiver_.reset();
             feed->recovery_.reset();
@@ -271,7 +274,12 @@ void FeedHandler<Venue, Handler>::open(const SessionConfig& session, LineId reco
                                                                      config_.lines.size(), config_.receive,
                                                                      backend_.backend, cpu, idle_));
         }
+        if (config_.receive.buffers_max > config_.receive.buffers) {
+            buffer_control_ = std::make_unique<net::BufferControl>(threads_, net::ElasticTiming{}.look_every);
+        }
     } else {
+        // What has not been handled waits in the sockets, and never in more buffers than one poll takes.
+        config_.receive.buffers_max = config_.receive.buffers;
         receiver_ = std::make_unique<net::Receiver>(config_.lines, LineId{0}, config_.lines.size(), config_.receive,
                                                     backend_.backend);
         receiver_->start();
@@ -402,6 +410,7 @@ template <class Tap>
 void FeedHandler<Venue, Handler>::stop(Tap&& tap) {
     if (session_ == nullptr || stopped_) return;
     stopped_ = true;
+    buffer_control_.reset();
     for (auto& thread : threads_) thread->stop();
     if (recovery_ != nullptr) recovery_->stop();
     while (drain(tap) > 0) {

@@ -51,8 +51,11 @@ IoUringReceiver::IoUringReceiver(const PacketArena& arena, std::vector<Receiving
     : arena_(arena), sockets_(std::move(sockets)), counters_(lines), armed_(sockets_.size(), false) {
     shape_.msg_controllen = kBufferHead - sizeof(io_uring_recvmsg_out);
     MILLRACE_VERIFY(std::has_single_bit(arena.buffers()));
+    // With work deferred, a poll leaves a few completions a socket; a ring that overflows goes on, but slower.
+    constexpr unsigned kCompletionsMax = 16'384;
     const auto submissions = static_cast<unsigned>(std::bit_ceil(std::max<std::size_t>(sockets_.size() * 2, 8)));
-    if (const int result = make_ring(ring_, submissions, std::clamp(2 * arena.buffers(), 2 * submissions, 65'536U)); result < 0) {
+    const unsigned completions = std::clamp(2 * arena.buffers(), 2 * submissions, kCompletionsMax);
+    if (const int result = make_ring(ring_, submissions, completions); result < 0) {
         throw_errno(ExitCode::backend, "io_uring", -result, kTry);
     }
     buffers_bytes_ = arena.buffers() * sizeof(io_uring_buf);
@@ -72,7 +75,7 @@ IoUringReceiver::IoUringReceiver(const PacketArena& arena, std::vector<Receiving
         throw_errno(ExitCode::backend, "io_uring buffer ring", -result, kTry);
     }
     io_uring_buf_ring_init(buffers_);
-    for (std::uint32_t i = 0; i < arena.buffers(); ++i) release(i);
+    for (std::uint32_t i = 0; i < arena.usable(); ++i) release(i);
 }
 
 IoUringReceiver::~IoUringReceiver() {
@@ -120,9 +123,9 @@ void IoUringReceiver::wait() {
     io_uring_wait_cqe_timeout(&ring_, &cqe, &timeout);
 }
 
-std::string io_uring_refusal() {
+std::string io_uring_refusal(std::uint32_t buffers) {
     try {
-        const PacketArena arena(2, 4096, HugePages::off);
+        const PacketArena arena(2, buffers, 4096, HugePages::off);
         IoUringReceiver probe(arena, {}, 1);
         probe.start();
         return {};

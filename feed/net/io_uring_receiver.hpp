@@ -53,6 +53,9 @@ class IoUringReceiver {
         io_uring_buf_ring_advance(buffers_, 1);
         ++available_;
     }
+    [[nodiscard]] std::uint32_t free_buffers() const { return available_; }
+    // What the kernel has it gives back by using it, the oldest first.
+    std::uint32_t withdraw(std::uint32_t, std::uint32_t) { return 0; }
     [[nodiscard]] ReceiveCounters& counters(LineId line) { return counters_[line]; }
 
   private:
@@ -119,7 +122,8 @@ class IoUringReceiver {
     std::size_t buffers_bytes_ = 0;
 };
 
-// Why this process cannot receive with io_uring; empty when it can. Tries it.
-[[nodiscard]] std::string io_uring_refusal();
+// Why this process cannot receive with io_uring into so many buffers, a power of two; empty when it can. Tries it:
+// the kernel counts the rings as locked memory.
+[[nodiscard]] std::string io_uring_refusal(std::uint32_t buffers = 2);
 
 }  // namespace millrace::net

@@ -43,10 +43,11 @@ struct ReceiveConfig {
     Backend backend = Backend::automatic;
     bool require_backend = false;  // Error(backend) instead of taking another one
     ReceiveMode mode = ReceiveMode::threads;
-    std::uint32_t buffers = 4096;  // of a line; rounded up to a power of two, at most 32768
+    std::uint32_t buffers = 4096;  // of a line, at the start; rounded up to a power of two, at most 32768
+    std::uint32_t buffers_max = 32'768;  // that a line in threads mode may grow to; not less than `buffers`
     std::uint32_t buffer_bytes = 2048;
     std::size_t socket_buffer_bytes = std::size_t{8} << 20;
-    std::uint32_t queue = 4096;  // packets between a receiver and the decoder
+    std::uint32_t queue = 32'768;  // packets between a receiver and the decoder
     Idle idle = Idle::automatic;
     bool huge_pages = true;
 };

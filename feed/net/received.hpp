@@ -35,9 +35,9 @@ static_assert(sizeof(Received) == 16, "descriptors travel through rings");
 // By line, on the receiving side. Written by the receiver's thread only.
 enum class ReceiveCounter : std::uint8_t {
     received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts,
-    reconnects, refused, failed
+    reconnects, refused, failed, buffers, grants, retired, buffers_cap
 };
-inline constexpr std::array<CounterInfo, 13> kReceiveCounters{{
+inline constexpr std::array<CounterInfo, 17> kReceiveCounters{{
     {"received", "packets", "datagrams taken from the kernel"},
     {"bytes", "bytes", "payload of these"},
     {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
@@ -51,6 +51,10 @@ inline constexpr std::array<CounterInfo, 13> kReceiveCounters{{
     {"reconnects", "times", "a TCP server that had been lost was there again, and accepted the login"},
     {"refused", "times", "a TCP server refused the login"},
     {"failed", "times", "a TCP server could not be reached, was silent, hung up, or no longer had the session"},
+    {"buffers", "buffers", "receive buffers there are at this moment"},
+    {"grants", "times", "receive buffers were added to: one for each chunk of memory"},
+    {"retired", "times", "receive buffers were taken back, since they had long not been needed"},
+    {"buffers_cap", "times", "more receive buffers were wanted than receive.buffers_max, or the host, allows"},
 }};
 using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
 

@@ -11,9 +11,14 @@ namespace {
 
 constexpr std::uint32_t kBuffersMax = 32'768;  // of an io_uring buffer ring
 
-std::uint32_t buffer_count(const ReceiveConfig& config, std::size_t lines) {
-    const std::size_t wanted = std::size_t{config.buffers} * lines;
+std::uint32_t buffer_count(std::uint32_t of_a_line, std::size_t lines) {
+    const std::size_t wanted = std::size_t{of_a_line} * lines;
     return static_cast<std::uint32_t>(std::bit_ceil(std::clamp<std::size_t>(wanted, 2, kBuffersMax)));
+}
+
+PacketArena arena_of(const ReceiveConfig& config, std::size_t lines) {
+    return {buffer_count(config.buffers, lines), buffer_count(std::max(config.buffers, config.buffers_max), lines),
+            (config.buffer_bytes + kBufferHead + 63) / 64 * 64, config.huge_pages ? HugePages::best : HugePages::off};
 }
 
 using AnyBackend = std::variant<IoUringReceiver, RecvmmsgReceiver>;
@@ -29,7 +34,7 @@ AnyBackend make(Backend backend, const PacketArena& arena, std::vector<Receiving
 
 BackendChoice choose_backend(const ReceiveConfig& config) {
     if (config.backend == Backend::recvmmsg) return {Backend::recvmmsg, "as configured"};
-    const std::string refusal = io_uring_refusal();
+    const std::string refusal = io_uring_refusal(buffer_count(std::max(config.buffers, config.buffers_max), 1));
     if (refusal.empty()) {
         return {Backend::io_uring, config.backend == Backend::io_uring ? "as configured" : "the kernel allows it"};
     }
@@ -40,15 +45,15 @@ BackendChoice choose_backend(const ReceiveConfig& config) {
 }
 
 Receiver::Receiver(const std::vector<LineConfig>& lines, LineId first_line, std::size_t line_count,
-                   const ReceiveConfig& config, Backend backend)
-    : arena_(buffer_count(config, lines.size()), (config.buffer_bytes + kBufferHead + 63) / 64 * 64,
-             config.huge_pages ? HugePages::best : HugePages::off),
+                   const ReceiveConfig& config, Backend backend, const ElasticTiming& timing)
+    : first_line_(first_line), arena_(arena_of(config, lines.size())), elastic_(arena_, timing),
       backend_(make(backend, arena_, open(lines, first_line, config.socket_buffer_bytes), line_count)),
       soup_(lines, first_line, line_count, config.buffer_bytes, backend), soup_lines_(line_count) {
     for (std::size_t i = 0; i < lines.size(); ++i) {
         soup_lines_[first_line + i] = lines[i].soup.has_value();
         datagrams_ = datagrams_ || !lines[i].soup;
     }
+    if (datagrams_) counters(first_line)[ReceiveCounter::buffers] = arena_.usable();
 }
 
 std::vector<ReceivingSocket> Receiver::open(const std::vector<LineConfig>& lines, LineId first_line,

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "millrace/feed/net/elastic_buffers.hpp"
 #include "millrace/feed/net/io_uring_receiver.hpp"
 #include "millrace/feed/net/receive_config.hpp"
 #include "millrace/feed/net/recvmmsg_receiver.hpp"
@@ -26,7 +27,7 @@ class Receiver {
   public:
     // Opens the sockets of `lines`, numbered from `first_line`. Throws Error.
     Receiver(const std::vector<LineConfig>& lines, LineId first_line, std::size_t line_count,
-             const ReceiveConfig& config, Backend backend);
+             const ReceiveConfig& config, Backend backend, const ElasticTiming& timing = {});
 
     // On the thread that will poll.
     void start() {
@@ -35,7 +36,9 @@ class Receiver {
     template <class Sink>
     std::size_t poll(Sink&& sink) {
         std::size_t taken = 0;
-        if (datagrams_) taken = std::visit([&](auto& backend) { return backend.poll(sink); }, backend_);
+        if (datagrams_) {
+            taken = std::visit([&](auto& backend) { return poll(backend, sink); }, backend_);
+        }
         if (soup_.any()) taken += soup_.poll(sink);
         return taken;
     }
@@ -45,7 +48,12 @@ class Receiver {
     }
     void release(std::uint32_t buffer) {
         if (SoupReceiver::owns(buffer)) return soup_.release(buffer);
+        if (elastic_.retired(buffer)) return elastic_.come_home(1);
         std::visit([buffer](auto& backend) { backend.release(buffer); }, backend_);
+    }
+    // On the control thread: more or fewer buffers, as the line wants. `received`: datagrams so far.
+    void look_after_buffers(Timestamp now, std::uint64_t received) {
+        if (datagrams_) elastic_.look(now, received);
     }
     [[nodiscard]] ReceiveCounters& counters(LineId line) {
         if (soup_lines_[line]) return soup_.counters(line);
@@ -54,7 +62,7 @@ class Receiver {
     [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
         return SoupReceiver::owns(received.buffer) ? soup_.bytes(received) : payload(arena_, received);
     }
-    // How many buffers may be out at once.
+    // How many buffers may ever be out at once.
     [[nodiscard]] std::size_t buffers() const {
         return arena_.buffers() + (soup_.any() ? std::size_t{SoupReceiver::kBuffers} : 0);
     }
@@ -65,7 +73,16 @@ class Receiver {
     [[nodiscard]] std::vector<ReceivingSocket> open(const std::vector<LineConfig>& lines, LineId first_line,
                                                     std::size_t socket_buffer_bytes);
 
+    template <class OneBackend, class Sink>
+    std::size_t poll(OneBackend& backend, Sink& sink) {
+        const std::size_t taken = backend.poll(sink);
+        elastic_.settle(backend, backend.counters(first_line_));
+        return taken;
+    }
+
+    LineId first_line_;  // counts what becomes of the buffers, which its lines share
     PacketArena arena_;
+    ElasticBuffers elastic_;
     std::vector<LineSockets> lines_;
     std::size_t socket_buffer_bytes_ = 0;
     std::variant<IoUringReceiver, RecvmmsgReceiver> backend_;

@@ -7,9 +7,10 @@
 namespace millrace::net {
 
 ReceiverThread::ReceiverThread(const LineConfig& line, LineId id, std::size_t line_count, const ReceiveConfig& config,
-                               Backend backend, int cpu, Idle idle)
+                               Backend backend, int cpu, Idle idle, const ElasticTiming& timing)
     : config_(line), line_(id), line_count_(line_count), receive_config_(config), backend_(backend), cpu_(cpu),
-      idle_(idle), receiver_(std::make_unique<Receiver>(std::vector{line}, id, line_count, config, backend)),
+      idle_(idle), timing_(timing),
+      receiver_(std::make_unique<Receiver>(std::vector{line}, id, line_count, config, backend, timing)),
       out_(config.queue), back_(receiver_->buffers()) {
     start();
 }
@@ -42,11 +43,21 @@ void ReceiverThread::reopen() {
     }
     ReceiveCounters counters = published_.read();
     ++counters[ReceiveCounter::restarts];
-    auto opened = std::make_unique<Receiver>(std::vector{config_}, line_, line_count_, receive_config_, backend_);
+    auto opened =
+        std::make_unique<Receiver>(std::vector{config_}, line_, line_count_, receive_config_, backend_, timing_);
+    counters[ReceiveCounter::buffers] = opened->counters(line_)[ReceiveCounter::buffers];
     opened->counters(line_) = counters;
-    receiver_ = std::move(opened);
+    {
+        const std::lock_guard lock(replacing_);
+        receiver_ = std::move(opened);
+    }
     published_.publish(counters);  // no thread runs that would
     start();
+}
+
+void ReceiverThread::look_after_buffers(Timestamp now) {
+    const std::lock_guard lock(replacing_);
+    receiver_->look_after_buffers(now, published_.read()[ReceiveCounter::received]);
 }
 
 void ReceiverThread::stop() {

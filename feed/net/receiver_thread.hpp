@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -19,7 +20,7 @@ class ReceiverThread {
   public:
     // Opens the line and starts the thread; returns once it receives. Throws Error.
     ReceiverThread(const LineConfig& line, LineId id, std::size_t line_count, const ReceiveConfig& config,
-                   Backend backend, int cpu, Idle idle);
+                   Backend backend, int cpu, Idle idle, const ElasticTiming& timing = {});
     ~ReceiverThread() { stop(); }
     ReceiverThread(const ReceiverThread&) = delete;
     ReceiverThread& operator=(const ReceiverThread&) = delete;
@@ -52,6 +53,9 @@ class ReceiverThread {
     // The thread met an error that it could not go on from; restart() makes it good.
     [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_relaxed); }
 
+    // A control thread, every few milliseconds: more or fewer receive buffers, as the line wants. Takes page faults.
+    void look_after_buffers(Timestamp now);
+
     // On the decoder's thread, with the queue empty and every buffer released, after stop(): opens the line
     // anew and starts another thread; counters go on. False when that cannot be, and may then be tried again.
     [[nodiscard]] bool restart() noexcept;
@@ -70,8 +74,10 @@ class ReceiverThread {
     Backend backend_;
     int cpu_;
     Idle idle_;
+    ElasticTiming timing_;
     std::size_t socket_buffer_bytes_ = 0;
-    std::unique_ptr<Receiver> receiver_;  // the thread's, but for the arena's bytes
+    std::mutex replacing_;                // of receiver_: reopen() and look_after_buffers(), which are no hot path
+    std::unique_ptr<Receiver> receiver_;  // the thread's, but for the arena's bytes and for how many there are
     SpscRing<Received> out_;       // thread -> decoder
     SpscRing<std::uint32_t> back_; // decoder -> thread: buffers to use again
     Published<ReceiveCounters> published_;

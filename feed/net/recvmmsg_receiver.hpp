@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <vector>
 
 #include "millrace/feed/net/received.hpp"
@@ -19,7 +20,9 @@ class RecvmmsgReceiver {
 
     RecvmmsgReceiver(const PacketArena& arena, std::vector<ReceivingSocket> sockets, std::size_t lines)
         : arena_(arena), sockets_(std::move(sockets)), counters_(lines) {
-        for (std::uint32_t i = arena.buffers(); i > 0; --i) free_.push_back(i - 1);
+        free_.resize(arena.buffers());  // touched here, and not when the buffers become more
+        free_.clear();
+        for (std::uint32_t i = arena.usable(); i > 0; --i) free_.push_back(i - 1);
         for (const ReceivingSocket& socket : sockets_) polled_.push_back({socket.fd, POLLIN, 0});
     }
 
@@ -36,6 +39,22 @@ class RecvmmsgReceiver {
     // Sleeps until something arrives, for a millisecond at most.
     void wait() { ::poll(polled_.data(), polled_.size(), 1); }
     void release(std::uint32_t buffer) { free_.push_back(buffer); }
+    [[nodiscard]] std::uint32_t free_buffers() const { return static_cast<std::uint32_t>(free_.size()); }
+    // Looks at `most` of the free buffers, and takes out those from `limit` on; returns how many these were.
+    std::uint32_t withdraw(std::uint32_t limit, std::uint32_t most) {
+        std::uint32_t out = 0;
+        for (std::uint32_t i = 0; i < most && !free_.empty(); ++i) {
+            if (looked_at_ >= free_.size()) looked_at_ = 0;
+            if (free_[looked_at_] < limit) {
+                ++looked_at_;
+                continue;
+            }
+            free_[looked_at_] = free_.back();
+            free_.pop_back();
+            ++out;
+        }
+        return out;
+    }
     [[nodiscard]] ReceiveCounters& counters(LineId line) { return counters_[line]; }
 
   private:
@@ -86,7 +105,8 @@ class RecvmmsgReceiver {
     const PacketArena& arena_;
     std::vector<ReceivingSocket> sockets_;
     std::vector<ReceiveCounters> counters_;
-    std::vector<std::uint32_t> free_;
+    std::vector<std::uint32_t> free_;  // the one used last is taken first: it may still be in the cache
+    std::size_t looked_at_ = 0;        // withdraw() goes round
     std::vector<pollfd> polled_;
     std::array<mmsghdr, kBatch> messages_{};
     std::array<iovec, kBatch> parts_{};

@@ -75,6 +75,7 @@ backend = "recvmmsg"
 require_backend = true
 mode = "run_to_completion"
 buffers = 64
+buffers_max = 128
 buffer_bytes = 4096
 socket_buffer_bytes = 65536
 queue = 32
@@ -97,6 +98,7 @@ levels = 13
     CHECK(feed.receive.require_backend);
     CHECK(feed.receive.mode == ReceiveMode::run_to_completion);
     CHECK(feed.receive.buffers == 64);
+    CHECK(feed.receive.buffers_max == 128);
     CHECK(feed.receive.buffer_bytes == 4096);
     CHECK(feed.receive.socket_buffer_bytes == 65'536);
     CHECK(feed.receive.queue == 32);
@@ -142,6 +144,7 @@ TEST_CASE("config: the example in the tree is complete and its values are the de
     }
     const FeedConfig defaults;
     CHECK(example.receive.buffers == defaults.receive.buffers);
+    CHECK(example.receive.buffers_max == defaults.receive.buffers_max);
     CHECK(example.receive.socket_buffer_bytes == defaults.receive.socket_buffer_bytes);
     CHECK(example.receive.queue == defaults.receive.queue);
     CHECK(example.session.reorder_window_ns == defaults.session.reorder_window_ns);

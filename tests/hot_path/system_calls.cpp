@@ -64,6 +64,7 @@ FeedConfig config_of(const Case& c, const SomeGroups& groups) {
     config.receive.mode = c.mode;
     config.receive.idle = c.idle;
     config.receive.buffers = 256;
+    config.receive.buffers_max = 256;  // no control thread: that one may make calls
     config.session.limits = {64, 10'000, 10'000};
     return config;
 }

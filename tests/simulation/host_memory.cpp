@@ -23,13 +23,15 @@ void MappedMemory::map(std::size_t bytes, HugePages) {
 
 MappedMemory::MappedMemory(std::size_t bytes, HugePages wish) { map(bytes, wish); }
 
-MappedMemory MappedMemory::reserve(std::size_t cap, HugePages wish) { return MappedMemory(cap, wish); }
+MappedMemory MappedMemory::reserve(std::size_t cap, HugePages wish, std::size_t) { return MappedMemory(cap, wish); }
 
 MappedMemory::~MappedMemory() {
     if (base_ != nullptr) ::operator delete(base_, std::align_val_t{kAlign});
 }
 
 bool MappedMemory::commit(std::size_t bytes) { return bytes <= capacity_; }
+
+void MappedMemory::give_back(std::size_t) {}
 
 bool MappedMemory::lock() { return true; }
 

@@ -12,7 +12,7 @@
 #include "millrace/core/types.hpp"
 #include "millrace/replay/byte_source.hpp"
 #include "millrace/replay/dbn_blocks.hpp"
-#include "millrace/replay/link_layer.hpp"
+#include "millrace/feed/net/link_layer.hpp"
 
 namespace millrace::replay {
 

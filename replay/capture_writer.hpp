@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "millrace/core/types.hpp"
-#include "millrace/replay/link_layer.hpp"
+#include "millrace/feed/net/link_layer.hpp"
 
 namespace millrace::replay {
 

@@ -8,8 +8,8 @@
 
 namespace millrace::tools {
 
-replay::Endpoint parse_endpoint(const std::string& text) {
-    replay::Endpoint endpoint;
+Endpoint parse_endpoint(const std::string& text) {
+    Endpoint endpoint;
     const std::size_t colon = text.rfind(':');
     const auto bad = [&] {
         return Error(ExitCode::usage,
@@ -25,15 +25,6 @@ replay::Endpoint parse_endpoint(const std::string& text) {
     const char* end = text.data() + text.size();
     const auto [last, problem] = std::from_chars(text.data() + colon + 1, end, endpoint.port);
     if (problem != std::errc{} || last != end) throw bad();
-    return endpoint;
-}
-
-replay::Endpoint endpoint_of(const std::string& address, std::uint16_t port) {
-    replay::Endpoint endpoint;
-    endpoint.is_v6 = address.find(':') != std::string::npos;
-    MILLRACE_VERIFY(inet_pton(endpoint.is_v6 ? AF_INET6 : AF_INET, address.c_str(),
-                              endpoint.address.data()) == 1);
-    endpoint.port = port;
     return endpoint;
 }
 

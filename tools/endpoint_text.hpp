@@ -4,14 +4,11 @@
 #include <cstdint>
 #include <string>
 
-#include "millrace/replay/link_layer.hpp"
+#include "millrace/feed/net/link_layer.hpp"
 
 namespace millrace::tools {
 
 // Throws Error(usage).
-[[nodiscard]] replay::Endpoint parse_endpoint(const std::string& text);
-
-// From a numeric address that was checked before.
-[[nodiscard]] replay::Endpoint endpoint_of(const std::string& address, std::uint16_t port);
+[[nodiscard]] Endpoint parse_endpoint(const std::string& text);
 
 }  // namespace millrace::tools

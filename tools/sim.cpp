@@ -127,7 +127,7 @@ std::optional<replay::ServersConfig> servers_config(const SimOptions& options) {
             throw Error(ExitCode::usage, fmt::format("--serve {}: {} has no such server; leave it out", text,
                                                      options.exchange.venue));
         }
-        const replay::Endpoint endpoint = parse_endpoint(text.substr(equals + 1));
+        const Endpoint endpoint = parse_endpoint(text.substr(equals + 1));
         *server = GroupConfig{text.substr(equals + 1, colon - equals - 1), endpoint.port};
     }
     return config;
@@ -135,7 +135,7 @@ std::optional<replay::ServersConfig> servers_config(const SimOptions& options) {
 
 std::string line_name(std::size_t line) { return std::string(1, static_cast<char>('A' + line)); }
 
-replay::Endpoint default_group(std::size_t line) {
+Endpoint default_group(std::size_t line) {
     return parse_endpoint(fmt::format("239.255.0.{}:{}", line + 1, 26'477 + line));
 }
 
@@ -186,8 +186,8 @@ class Output {
     [[nodiscard]] const std::optional<replay::Publisher>& publisher() const { return publisher_; }
 
   private:
-    std::vector<replay::Endpoint> groups_;
-    replay::Endpoint from_;
+    std::vector<Endpoint> groups_;
+    Endpoint from_;
     std::optional<replay::Publisher> publisher_;
     std::optional<replay::CaptureWriter> capture_;
     std::optional<replay::RecordFileWriter> records_;

@@ -10,7 +10,7 @@
 
 #include "millrace/core/types.hpp"
 #include "millrace/feed/net/socket.hpp"
-#include "millrace/replay/link_layer.hpp"
+#include "millrace/feed/net/link_layer.hpp"
 #include "millrace/replay/simulator/fault_schedule.hpp"
 
 namespace millrace::replay {

@@ -73,11 +73,11 @@ class Day {
         config.repacketise = true;
         config.never_on_all = !lose_on_both;
         replay::CaptureWriter writer(file_.path(), {"A", "B"});
-        const replay::Endpoint sender{{127, 0, 0, 1}, false, 1};
+        const Endpoint sender{{127, 0, 0, 1}, false, 1};
         replay::Exchange exchange(config, [&](const replay::SimulatedPacket& packet) {
             const GroupConfig to = groups_.group(packet.line);
             // Line A is one of the two in every capture; a capture's lines are numbered by their first packet.
-            REQUIRE(writer.write(packet.line, packet.time, sender, tools::endpoint_of(to.address, to.port), packet.bytes));
+            REQUIRE(writer.write(packet.line, packet.time, sender, endpoint_of(to.address, to.port), packet.bytes));
             packets_.push_back(packet);
         });
         while (exchange.step()) {

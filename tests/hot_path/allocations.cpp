@@ -144,8 +144,8 @@ pid_t start_exchange(const SomeGroups& groups) {
     if (child != 0) return child;
     replay::ExchangeConfig config = day(400'000, 0.01, true);
     config.market.messages_per_second = 200'000;
-    std::vector<replay::Endpoint> to;
-    for (const int line : {0, 1}) to.push_back(tools::endpoint_of(groups.group(line).address, groups.group(line).port));
+    std::vector<Endpoint> to;
+    for (const int line : {0, 1}) to.push_back(endpoint_of(groups.group(line).address, groups.group(line).port));
     replay::Publisher publisher(to, "lo", 1);
     const auto keep_on = [] { return true; };
     replay::Exchange exchange(config, [&](const replay::SimulatedPacket& packet) {

@@ -13,7 +13,6 @@
 using namespace millrace;
 using namespace millrace::test;
 using replay::CaptureReader;
-using replay::Endpoint;
 using replay::Replayer;
 
 namespace {

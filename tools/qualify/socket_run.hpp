@@ -46,7 +46,7 @@ struct SocketHandler : NullHandler {
 
 inline void send_all(const Workload& load, const SocketPlan& plan, const GroupConfig& group,
                      const std::atomic<bool>& over, std::atomic<std::uint64_t>& sent) {
-    replay::Endpoint to;
+    Endpoint to;
     std::sscanf(group.address.c_str(), "%hhu.%hhu.%hhu.%hhu", &to.address[0], &to.address[1], &to.address[2],
                 &to.address[3]);
     to.port = group.port;

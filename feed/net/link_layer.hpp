@@ -9,7 +9,7 @@
 
 #include "millrace/core/types.hpp"
 
-namespace millrace::replay {
+namespace millrace {
 
 struct Endpoint {
     std::array<std::uint8_t, 16> address{};  // IPv4 in the first four bytes
@@ -21,6 +21,10 @@ struct Endpoint {
     friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
+// `address` is one in numbers, as a config that was read holds it.
+[[nodiscard]] Endpoint endpoint_of(const std::string& address, std::uint16_t port);
+
+// Of `fragment` the addresses are told, and no ports.
 enum class FrameContent : std::uint8_t { udp, other, fragment, malformed };
 
 struct UdpDatagram {
@@ -34,4 +38,4 @@ struct UdpDatagram {
 [[nodiscard]] FrameContent find_udp(std::uint32_t link_type, std::span<const std::uint8_t> frame,
                                     UdpDatagram& datagram);
 
-}  // namespace millrace::replay
+}  // namespace millrace

@@ -1,4 +1,4 @@
-#include "millrace/replay/link_layer.hpp"
+#include "millrace/feed/net/link_layer.hpp"
 
 #include <arpa/inet.h>
 
@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
-namespace millrace::replay {
+#include "millrace/core/error.hpp"
+
+namespace millrace {
 
 namespace {
 
@@ -57,11 +59,11 @@ FrameContent from_ipv4(Bytes packet, UdpDatagram& datagram) {
     const std::uint16_t total = be16(packet, 2);
     if (header < 20 || packet.size() < header) return FrameContent::malformed;
     if (packet[9] != kUdp) return FrameContent::other;
-    if ((be16(packet, 6) & 0x3fff) != 0) return FrameContent::fragment;  // more fragments, or not the first
     datagram.source = {};
     datagram.destination = {};
     std::memcpy(datagram.source.address.data(), &packet[12], 4);
     std::memcpy(datagram.destination.address.data(), &packet[16], 4);
+    if ((be16(packet, 6) & 0x3fff) != 0) return FrameContent::fragment;  // more fragments, or not the first
     // Total length cuts the padding of short Ethernet frames; zero is left by segmentation offload.
     if (total != 0 && total < header) return FrameContent::malformed;
     const bool cut = total > packet.size();
@@ -74,6 +76,10 @@ FrameContent from_ipv6(Bytes packet, UdpDatagram& datagram) {
     const std::size_t length = be16(packet, 4);
     const bool cut = length > packet.size() - 40;
     const std::size_t end = length == 0 || cut ? packet.size() : 40 + length;
+    datagram.source = {.is_v6 = true};
+    datagram.destination = {.is_v6 = true};
+    std::memcpy(datagram.source.address.data(), &packet[8], 16);
+    std::memcpy(datagram.destination.address.data(), &packet[24], 16);
     std::uint8_t next = packet[6];
     std::size_t at = 40;
     // Hop-by-hop, routing and destination options; each header says how long it is.
@@ -85,10 +91,6 @@ FrameContent from_ipv6(Bytes packet, UdpDatagram& datagram) {
     if (next == 44) return FrameContent::fragment;
     if (next != kUdp) return FrameContent::other;
     if (at > end) return FrameContent::malformed;
-    datagram.source = {.is_v6 = true};
-    datagram.destination = {.is_v6 = true};
-    std::memcpy(datagram.source.address.data(), &packet[8], 16);
-    std::memcpy(datagram.destination.address.data(), &packet[24], 16);
     return from_udp(packet.subspan(at, end - at), cut, datagram);
 }
 
@@ -122,6 +124,14 @@ std::string Endpoint::text() const {
     return is_v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
+Endpoint endpoint_of(const std::string& address, std::uint16_t port) {
+    Endpoint endpoint;
+    endpoint.is_v6 = address.find(':') != std::string::npos;
+    MILLRACE_VERIFY(inet_pton(endpoint.is_v6 ? AF_INET6 : AF_INET, address.c_str(), endpoint.address.data()) == 1);
+    endpoint.port = port;
+    return endpoint;
+}
+
 FrameContent find_udp(std::uint32_t link_type, std::span<const std::uint8_t> frame, UdpDatagram& datagram) {
     switch (link_type) {
         case kEthernet: return from_ether_type(frame, 12, 14, datagram);
@@ -138,4 +148,4 @@ FrameContent find_udp(std::uint32_t link_type, std::span<const std::uint8_t> fra
     }
 }
 
-}  // namespace millrace::replay
+}  // namespace millrace

@@ -11,7 +11,7 @@ ReceiverThread::ReceiverThread(const LineConfig& line, LineId id, std::size_t li
     : config_(line), line_(id), line_count_(line_count), receive_config_(config), backend_(backend), cpu_(cpu),
       idle_(idle), timing_(timing),
       receiver_(std::make_unique<Receiver>(std::vector{line}, id, line_count, config, backend, timing)),
-      out_(config.queue), back_(receiver_->buffers()) {
+      queue_(config.queue, receiver_->buffers()) {
     start();
 }
 
@@ -39,9 +39,9 @@ bool ReceiverThread::restart() noexcept {
 
 void ReceiverThread::reopen() {
     std::uint32_t buffer = 0;
-    while (back_.pop(buffer)) {
+    while (queue_.take_back(buffer)) {
     }
-    ReceiveCounters counters = published_.read();
+    ReceiveCounters counters = queue_.counters();
     ++counters[ReceiveCounter::restarts];
     auto opened =
         std::make_unique<Receiver>(std::vector{config_}, line_, line_count_, receive_config_, backend_, timing_);
@@ -51,13 +51,13 @@ void ReceiverThread::reopen() {
         const std::lock_guard lock(replacing_);
         receiver_ = std::move(opened);
     }
-    published_.publish(counters);  // no thread runs that would
+    queue_.publish(counters);  // no thread runs that would
     start();
 }
 
 void ReceiverThread::look_after_buffers(Timestamp now) {
     const std::lock_guard lock(replacing_);
-    receiver_->look_after_buffers(now, published_.read()[ReceiveCounter::received]);
+    receiver_->look_after_buffers(now, queue_.counters()[ReceiveCounter::received]);
 }
 
 void ReceiverThread::stop() {
@@ -83,36 +83,29 @@ void ReceiverThread::run() {
         // A line by SoupBinTCP takes memory while it runs.
         failed_.store(true, std::memory_order_relaxed);
     }
-    published_.publish(receiver_->counters(line_));
+    queue_.publish(receiver_->counters(line_));
 }
 
 void ReceiverThread::receive() {
     Receiver& receiver = *receiver_;
     ReceiveCounters& counters = receiver.counters(line_);
     const auto hand_over = [&](const Received& received) {
-        if (!out_.has_room()) {
-            ++counters[ReceiveCounter::queue_full];
-            return receiver.release(received.buffer);
-        }
-        // Published first: as soon as it is in the queue the decoder may count it as arbitrated.
-        ++counters[ReceiveCounter::handed_over];
-        published_.publish(counters);
-        static_cast<void>(out_.push(received));
+        if (!queue_.offer(received, counters)) receiver.release(received.buffer);
     };
     std::uint64_t failures = 0;  // of a TCP line, as published
     Timestamp before = 0;  // when the last poll that found nothing began; 0 after one that found something
     while (!stop_.load(std::memory_order_relaxed)) {
         std::uint32_t buffer = 0;
-        while (back_.pop(buffer)) receiver.release(buffer);
+        while (queue_.take_back(buffer)) receiver.release(buffer);
         if (before != 0) before = SystemClock::now();
         if (receiver.poll(hand_over) > 0) {
-            published_.publish(counters);
+            queue_.publish(counters);
             before = 0;
             continue;
         }
         if (counters[ReceiveCounter::refused] + counters[ReceiveCounter::failed] != failures) {
             failures = counters[ReceiveCounter::refused] + counters[ReceiveCounter::failed];
-            published_.publish(counters);
+            queue_.publish(counters);
         }
         // release: pairs with idle_at(); everything received before `before` is in the ring already.
         if (before != 0) idle_at_.store(before, std::memory_order_release);

@@ -9,9 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "millrace/core/error.hpp"
-#include "millrace/core/published.hpp"
-#include "millrace/core/spsc_ring.hpp"
+#include "millrace/feed/net/hand_over.hpp"
 #include "millrace/feed/net/receiver.hpp"
 
 namespace millrace::net {
@@ -28,25 +26,20 @@ class ReceiverThread {
     // ---- the decoder's side ----
 
     // At most `most` datagrams, oldest first; each goes back by release().
-    [[nodiscard]] std::size_t take(Received* datagrams, std::size_t most) { return out_.pop(datagrams, most); }
-    void release(std::uint32_t buffer) {
-        // Holds every buffer there is, so that it is never full.
-        const bool pushed = back_.push(buffer);
-        MILLRACE_ASSERT(pushed);
-        static_cast<void>(pushed);
-    }
+    [[nodiscard]] std::size_t take(Received* datagrams, std::size_t most) { return queue_.take(datagrams, most); }
+    void release(std::uint32_t buffer) { queue_.release(buffer); }
     [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
         return receiver_->bytes(received);
     }
     // No datagram received by the kernel before this moment is still to come (ns since the epoch).
     // acquire: pairs with the store in run(); what was pushed before it can be popped.
     [[nodiscard]] Timestamp idle_at() const { return idle_at_.load(std::memory_order_acquire); }
-    [[nodiscard]] std::size_t occupancy() const { return out_.size(); }
-    [[nodiscard]] std::size_t capacity() const { return out_.capacity(); }
+    [[nodiscard]] std::size_t occupancy() const { return queue_.occupancy(); }
+    [[nodiscard]] std::size_t capacity() const { return queue_.capacity(); }
 
     // ---- any thread ----
 
-    [[nodiscard]] ReceiveCounters counters() const { return published_.read(); }
+    [[nodiscard]] ReceiveCounters counters() const { return queue_.counters(); }
     [[nodiscard]] std::size_t socket_buffer_bytes() const { return socket_buffer_bytes_; }
     // Ends the thread within milliseconds. What it has handed over can still be taken.
     void stop();
@@ -78,9 +71,7 @@ class ReceiverThread {
     std::size_t socket_buffer_bytes_ = 0;
     std::mutex replacing_;                // of receiver_: reopen() and look_after_buffers(), which are no hot path
     std::unique_ptr<Receiver> receiver_;  // the thread's, but for the arena's bytes and for how many there are
-    SpscRing<Received> out_;       // thread -> decoder
-    SpscRing<std::uint32_t> back_; // decoder -> thread: buffers to use again
-    Published<ReceiveCounters> published_;
+    HandOver queue_;  // between the thread and the decoder
     alignas(kCacheLine) std::atomic<Timestamp> idle_at_{0};  // thread writes, decoder reads
     std::atomic<bool> stop_{false};                          // stop() writes, thread reads
     std::atomic<bool> failed_{false};                        // thread writes, decoder reads

@@ -247,9 +247,11 @@ void add_receive_keys(std::vector<ConfigKey>& keys) {
     };
     using R = ReceiveConfig;
     keys.push_back(choice_key("feed.receive", "backend",
-                              std::array{Backend::automatic, Backend::io_uring, Backend::recvmmsg},
-                              "How packets are taken from the kernel; automatic: the first that "
-                              "works, and it is said which.",
+                              std::array{Backend::automatic, Backend::io_uring, Backend::recvmmsg,
+                                         Backend::af_packet},
+                              "How packets are taken from the kernel; automatic: the first of "
+                              "io_uring and recvmmsg that works, and it is said which. af_packet "
+                              "(Linux, with CAP_NET_RAW) passes the network stack by.",
                               receive(&R::backend)));
     keys.push_back(boolean_key("feed.receive", "require_backend",
                                "End with exit code 8 instead of taking another backend.",

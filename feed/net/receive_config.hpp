@@ -30,7 +30,7 @@ struct LineConfig {
     std::string password;
 };
 
-enum class Backend : std::uint8_t { automatic, io_uring, recvmmsg };
+enum class Backend : std::uint8_t { automatic, io_uring, recvmmsg, af_packet };
 [[nodiscard]] std::string_view name(Backend backend);
 
 enum class ReceiveMode : std::uint8_t {

@@ -35,9 +35,9 @@ static_assert(sizeof(Received) == 16, "descriptors travel through rings");
 // By line, on the receiving side. Written by the receiver's thread only.
 enum class ReceiveCounter : std::uint8_t {
     received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts,
-    reconnects, refused, failed, buffers, grants, retired, buffers_cap
+    reconnects, refused, failed, buffers, grants, retired, buffers_cap, fragments, bad_frames, vlan_frames
 };
-inline constexpr std::array<CounterInfo, 17> kReceiveCounters{{
+inline constexpr std::array<CounterInfo, 20> kReceiveCounters{{
     {"received", "packets", "datagrams taken from the kernel"},
     {"bytes", "bytes", "payload of these"},
     {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
@@ -55,6 +55,9 @@ inline constexpr std::array<CounterInfo, 17> kReceiveCounters{{
     {"grants", "times", "receive buffers were added to: one for each chunk of memory"},
     {"retired", "times", "receive buffers were taken back, since they had long not been needed"},
     {"buffers_cap", "times", "more receive buffers were wanted than receive.buffers_max, or the host, allows"},
+    {"fragments", "packets", "af_packet: IP fragments to a group of the line, which are not put together"},
+    {"bad_frames", "packets", "af_packet: packets to a group of the line with lengths or a checksum that cannot be"},
+    {"vlan_frames", "packets", "af_packet: packets of a VLAN, which are its own interface's"},
 }};
 using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
 

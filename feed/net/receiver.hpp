@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
+#include "millrace/feed/net/af_packet_receiver.hpp"
 #include "millrace/feed/net/elastic_buffers.hpp"
 #include "millrace/feed/net/io_uring_receiver.hpp"
 #include "millrace/feed/net/receive_config.hpp"
@@ -48,44 +50,58 @@ class Receiver {
     }
     void release(std::uint32_t buffer) {
         if (SoupReceiver::owns(buffer)) return soup_.release(buffer);
-        if (elastic_.retired(buffer)) return elastic_.come_home(1);
-        std::visit([buffer](auto& backend) { backend.release(buffer); }, backend_);
+        std::visit(
+            [&]<class OneBackend>(OneBackend& backend) {
+                if (kElastic<OneBackend> && elastic_.retired(buffer)) return elastic_.come_home(1);
+                backend.release(buffer);
+            },
+            backend_);
     }
     // On the control thread: more or fewer buffers, as the line wants. `received`: datagrams so far.
     void look_after_buffers(Timestamp now, std::uint64_t received) {
-        if (datagrams_) elastic_.look(now, received);
+        if (datagrams_ && frames_ == nullptr) elastic_.look(now, received);
     }
     [[nodiscard]] ReceiveCounters& counters(LineId line) {
         if (soup_lines_[line]) return soup_.counters(line);
         return std::visit([line](auto& backend) -> ReceiveCounters& { return backend.counters(line); }, backend_);
     }
     [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
-        return SoupReceiver::owns(received.buffer) ? soup_.bytes(received) : payload(arena_, received);
+        if (SoupReceiver::owns(received.buffer)) return soup_.bytes(received);
+        return frames_ != nullptr ? frames_->bytes(received) : payload(arena_, received);
     }
     // How many buffers may ever be out at once.
     [[nodiscard]] std::size_t buffers() const {
-        return arena_.buffers() + (soup_.any() ? std::size_t{SoupReceiver::kBuffers} : 0);
+        return (frames_ != nullptr ? frames_->buffers() : arena_.buffers()) +
+               (soup_.any() ? std::size_t{SoupReceiver::kBuffers} : 0);
     }
     // The smallest receive buffer the kernel granted a socket.
     [[nodiscard]] std::size_t socket_buffer_bytes() const { return socket_buffer_bytes_; }
 
   private:
+    using AnyBackend = std::variant<IoUringReceiver, RecvmmsgReceiver, AfPacketReceiver>;
+
+    [[nodiscard]] AnyBackend make(const std::vector<LineConfig>& lines, const ReceiveConfig& config, Backend backend,
+                                  std::size_t line_count);
     [[nodiscard]] std::vector<ReceivingSocket> open(const std::vector<LineConfig>& lines, LineId first_line,
                                                     std::size_t socket_buffer_bytes);
 
     template <class OneBackend, class Sink>
     std::size_t poll(OneBackend& backend, Sink& sink) {
         const std::size_t taken = backend.poll(sink);
-        elastic_.settle(backend, backend.counters(first_line_));
+        if constexpr (kElastic<OneBackend>) elastic_.settle(backend, backend.counters(first_line_));
         return taken;
     }
+    // Packet rings are made at their size.
+    template <class OneBackend>
+    static constexpr bool kElastic = !std::is_same_v<OneBackend, AfPacketReceiver>;
 
     LineId first_line_;  // counts what becomes of the buffers, which its lines share
     PacketArena arena_;
     ElasticBuffers elastic_;
     std::vector<LineSockets> lines_;
     std::size_t socket_buffer_bytes_ = 0;
-    std::variant<IoUringReceiver, RecvmmsgReceiver> backend_;
+    AnyBackend backend_;
+    AfPacketReceiver* frames_ = nullptr;  // backend_, where that has buffers of its own
     SoupReceiver soup_;
     std::vector<bool> soup_lines_;  // by line
     bool datagrams_ = false;        // there is a line that is not SoupBinTCP

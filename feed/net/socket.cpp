@@ -29,7 +29,7 @@
 namespace millrace {
 
 std::string_view name(Backend backend) {
-    constexpr std::array<std::string_view, 3> kNames{"automatic", "io_uring", "recvmmsg"};
+    constexpr std::array<std::string_view, 4> kNames{"automatic", "io_uring", "recvmmsg", "af_packet"};
     return kNames[static_cast<std::size_t>(backend)];
 }
 

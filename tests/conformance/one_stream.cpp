@@ -168,9 +168,10 @@ TEST_CASE("one stream: the same digest and events from every compiler, paced or 
     CHECK(paced.stream == plain.stream);
     CHECK(paced.lines == plain.lines);
 
-    for (const Backend backend : {Backend::recvmmsg, Backend::io_uring}) {
-        if (backend == Backend::io_uring && !net::io_uring_refusal().empty()) {
-            WARN("skipped: this host refuses io_uring");
+    for (const Backend backend : {Backend::recvmmsg, Backend::io_uring, Backend::af_packet}) {
+        if ((backend == Backend::io_uring && !net::io_uring_refusal().empty()) ||
+            (backend == Backend::af_packet && !net::af_packet_refusal().empty())) {
+            WARN("skipped: this host refuses " << name(backend));
             continue;
         }
         for (const ReceiveMode mode : {ReceiveMode::threads, ReceiveMode::run_to_completion}) {

@@ -159,8 +159,9 @@ pid_t start_exchange(const SomeGroups& groups) {
 
 void check_live(Backend backend, ReceiveMode mode) {
     CAPTURE(name(backend), name(mode));
-    if (backend == Backend::io_uring && !net::io_uring_refusal().empty()) {
-        WARN("skipped: this host refuses io_uring");
+    if ((backend == Backend::io_uring && !net::io_uring_refusal().empty()) ||
+        (backend == Backend::af_packet && !net::af_packet_refusal().empty())) {
+        WARN("skipped: this host refuses " << name(backend));
         return;
     }
     exempt_this_thread();
@@ -190,4 +191,5 @@ TEST_CASE("hot path: no thread of a live feed that records allocates while it re
     check_live(Backend::recvmmsg, ReceiveMode::run_to_completion);
     check_live(Backend::io_uring, ReceiveMode::threads);
     check_live(Backend::io_uring, ReceiveMode::run_to_completion);
+    check_live(Backend::af_packet, ReceiveMode::threads);
 }

@@ -208,6 +208,19 @@ TEST_CASE("system calls: a receiver makes its backend's, and that of its idle st
     if (wait != receive) CHECK(run({mode, backend, Idle::wait, all, {receive}}) == End::killed);
 }
 
+TEST_CASE("system calls: with packet rings receiving takes none", "[no-sanitizer]") {
+    const ReceiveMode mode = GENERATE(ReceiveMode::threads, ReceiveMode::run_to_completion);
+    CAPTURE(name(mode));
+    if (!net::af_packet_refusal().empty()) {
+        WARN("skipped: this host refuses af_packet");
+        return;
+    }
+    const Who all = Who::all_threads;
+    CHECK(run({mode, Backend::af_packet, Idle::spin, all, {}}) == End::survived);
+    CHECK(run({mode, Backend::af_packet, Idle::wait, all, {SYS_poll}}) == End::survived);
+    CHECK(run({mode, Backend::af_packet, Idle::wait, all, {}}) == End::killed);
+}
+
 TEST_CASE("system calls: a call planted in a callback is found", "[no-sanitizer]") {
     CHECK(run({.who = Who::decoder, .allowed = {}, .planted = true}) == End::killed);
     CHECK(run({.mode = ReceiveMode::run_to_completion,

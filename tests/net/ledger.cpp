@@ -76,6 +76,13 @@ class Auditor {
     std::thread thread_;
 };
 
+bool refused(Backend backend) {
+    const bool no = (backend == Backend::io_uring && !net::io_uring_refusal().empty()) ||
+                    (backend == Backend::af_packet && !net::af_packet_refusal().empty());
+    if (no) WARN("skipped: this host refuses " << name(backend));
+    return no;
+}
+
 // One in four packets comes late, one in sixteen on one line only, one in 32 cannot be read.
 void send_all(const SomeGroups& groups) {
     const LoopbackSender sender;
@@ -92,11 +99,8 @@ void send_all(const SomeGroups& groups) {
 
 TEST_CASE("FeedHandler: the ledgers that another thread reads balance at every moment") {
     const ReceiveMode mode = GENERATE(ReceiveMode::threads, ReceiveMode::run_to_completion);
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
-    if (backend == Backend::io_uring && !net::io_uring_refusal().empty()) {
-        WARN("skipped: this host refuses io_uring");
-        return;
-    }
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
+    if (refused(backend)) return;
     CAPTURE(name(mode), name(backend));
     const SomeGroups groups;
     NullHandler handler;

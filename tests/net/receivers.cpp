@@ -1,4 +1,4 @@
-// Both backends on loopback: what arrives is handed over whole, and each way of losing a datagram is
+// All backends on loopback: what arrives is handed over whole, and each way of losing a datagram is
 // counted under its own name and no other.
 #include "millrace/feed/net/receiver.hpp"
 
@@ -20,9 +20,10 @@ using millrace::test::SomeGroups;
 namespace {
 
 bool host_has(Backend backend) {
-    if (backend != Backend::io_uring) return true;
-    static const std::string refusal = io_uring_refusal();
-    if (!refusal.empty()) WARN("skipped: this host refuses io_uring");
+    const std::string refusal = backend == Backend::io_uring    ? io_uring_refusal()
+                                : backend == Backend::af_packet ? af_packet_refusal()
+                                                                : "";
+    if (!refusal.empty()) WARN("skipped: this host refuses " << name(backend));
     return refusal.empty();
 }
 
@@ -98,7 +99,7 @@ constexpr ReceiveCounter kNone = ReceiveCounter::received;
 }  // namespace
 
 TEST_CASE("Receiver: datagrams arrive whole, in order, with the kernel's time, on the line they were sent to") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
@@ -121,7 +122,7 @@ TEST_CASE("Receiver: datagrams arrive whole, in order, with the kernel's time, o
 }
 
 TEST_CASE("Receiver: a datagram longer than a buffer is counted as truncated and not handed over") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
@@ -138,11 +139,13 @@ TEST_CASE("Receiver: a datagram longer than a buffer is counted as truncated and
 }
 
 TEST_CASE("Receiver: datagrams of no bytes silence nobody") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
-    Listener listener(backend, {line_of({groups.group(0)})}, small());
+    ReceiveConfig config = small();
+    config.buffers = 128;  // which is all that af_packet has
+    Listener listener(backend, {line_of({groups.group(0)})}, config);
     const LoopbackSender sender;
     for (int round = 0; round < 50; ++round) {
         sender.send(groups.group(0), "");
@@ -156,12 +159,13 @@ TEST_CASE("Receiver: datagrams of no bytes silence nobody") {
 }
 
 TEST_CASE("Receiver: what the kernel drops is counted, to the datagram, with the next one that arrives") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
     ReceiveConfig config = small();
     config.socket_buffer_bytes = 4096;
+    config.buffers = 16;  // which is all that af_packet has
     Listener listener(backend, {line_of({groups.group(0)})}, config);
     const LoopbackSender sender;
     std::uint64_t sent = 0;
@@ -207,12 +211,12 @@ TEST_CASE("Receiver: without a free buffer reception pauses, says so, and goes o
 }
 
 TEST_CASE("ReceiverThread: what finds the queue to the decoder full is counted, and its buffer used again") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
     ReceiveConfig config = small();
-    config.buffers = 16;
+    config.buffers = backend == Backend::af_packet ? 128 : 16;  // with frames nothing waits elsewhere
     config.queue = 8;
     ReceiverThread thread(line_of({groups.group(0)}), 0, 1, config, backend, kNotPinned, Idle::yield);
     const LoopbackSender sender;
@@ -235,7 +239,7 @@ TEST_CASE("ReceiverThread: what finds the queue to the decoder full is counted, 
 }
 
 TEST_CASE("Receiver: a line may have more groups than one socket can join") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
@@ -252,7 +256,7 @@ TEST_CASE("Receiver: a line may have more groups than one socket can join") {
 }
 
 TEST_CASE("Receiver: a group that another socket of this host joined is not received") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;
@@ -285,7 +289,7 @@ TEST_CASE("find_interface: by name and by address; a wrong one is refused with t
 }
 
 TEST_CASE("Receiver: IPv6 groups, where the host has IPv6") {
-    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring, Backend::af_packet);
     CAPTURE(name(backend));
     if (!host_has(backend)) return;
     const SomeGroups groups;

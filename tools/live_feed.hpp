@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "endpoint_text.hpp"
+#include "line_summary.hpp"
 #include "live_handler.hpp"
 #include "millrace/core/cpu.hpp"
 #include "millrace/feed/feed.hpp"
@@ -101,19 +102,7 @@ class LiveVenueFeed final : public LiveFeed {
     }
 
     [[nodiscard]] FeedSummary summary() const override {
-        std::vector<LineSummary> lines;
-        for (const LineStats& stats : feed_.lines()) {
-            using net::ReceiveCounter;
-            LineSummary& line = lines.emplace_back();
-            line.name = stats.name;
-            line.received = stats.received[ReceiveCounter::received];
-            line.truncated = stats.received[ReceiveCounter::truncated];
-            line.queue_full = stats.received[ReceiveCounter::queue_full];
-            line.in_flight = stats.in_flight;
-            line.kernel = stats.received[ReceiveCounter::kernel_drops];
-            line.no_buffers = stats.received[ReceiveCounter::no_buffers];
-        }
-        FeedSummary feed = summarise(config_.name, feed_.session(), std::move(lines));
+        FeedSummary feed = summarise(config_.name, feed_.session(), summarise(feed_.lines()));
         feed.backend = millrace::name(feed_.backend().backend);
         feed.latency = summarise(handler_.latency());
         if (config_.recovery.any()) {

@@ -29,17 +29,19 @@ std::vector<Named> ledger_of(const FeedSummary& feed) {
 Json json_of(const LineSummary& line) {
     const LineLead& lead = line.lead;
     const auto samples = static_cast<Nanoseconds>(lead.samples);
-    return {{"name", line.name},
-            {"received", line.received},
-            {"lost", line.counters[LineCounter::lost]},
-            {"duplicate", line.counters[LineCounter::duplicate]},
-            {"malformed", line.counters[LineCounter::malformed]},
-            {"first", line.counters[LineCounter::first]},
-            {"only", line.counters[LineCounter::only]},
-            {"stray", line.counters[LineCounter::stray]},
-            {"ahead_ns_mean", samples == 0 ? 0 : lead.sum_ns / samples},
-            {"ahead_ns_max", lead.max_ns},
-            {"silences", line.silences}};
+    Json out{{"name", line.name},
+             {"received", line.received},
+             {"lost", line.counters[LineCounter::lost]},
+             {"duplicate", line.counters[LineCounter::duplicate]},
+             {"malformed", line.counters[LineCounter::malformed]},
+             {"first", line.counters[LineCounter::first]},
+             {"only", line.counters[LineCounter::only]},
+             {"stray", line.counters[LineCounter::stray]},
+             {"ahead_ns_mean", samples == 0 ? 0 : lead.sum_ns / samples},
+             {"ahead_ns_max", lead.max_ns},
+             {"silences", line.silences}};
+    if (!line.receiver.empty()) out["receiver"] = object_of(line.receiver);
+    return out;
 }
 
 Json json_of(const SinkSummary& sink) {

@@ -46,6 +46,11 @@ class Servers {
             replies_.push_back(std::move(d));
         }
     }
+    // They begin anew with the exchange: what they had been asked for is forgotten.
+    void restart() {
+        replies_.clear();
+        connection_.reset();
+    }
     // From now on the servers behave.
     void heal() { healed_ = true; }
 

@@ -169,6 +169,7 @@ class Simulation {
         tainted_day_ = std::max(tainted_day_, exchange_.today().number());  // its messages are taken for other copies
         exchange_.restart_day(midnight());
         asked_ = {};
+        servers_.restart();
         day_began_ = now_;
         send_new(0);
         const std::int64_t bound = now_ + (plan_.has(Fault::clock_step) ? kRestartBoundWithClock : kRestartBound);

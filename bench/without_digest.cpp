@@ -11,6 +11,7 @@ namespace millrace::digest {
 [[nodiscard]] constexpr std::uint64_t of_neighbours(std::uint32_t, std::uint32_t) { return 0; }
 }  // namespace millrace::digest
 
+#include <array>
 #include <memory>
 
 #include "bench/without_digest.hpp"
@@ -31,13 +32,18 @@ using Books = Session<venues::NasdaqItch50, Counting>;
 
 // As measured() of book_runs.hpp.
 [[gnu::noinline]] void measured(Books& books, const Packets& packets) {
+    constexpr std::size_t kBatch = 64;
+    std::array<Packet, kBatch> batch;
+    std::size_t n = 0;
     const std::uint8_t* at = packets.bytes;
-    for (std::size_t i = 0; i < packets.sizes.size(); ++i) {
-        const std::span<const std::uint8_t> packet(at, packets.sizes[i]);
-        at += packets.sizes[i];
-        books.expect({at, i + 1 < packets.sizes.size() ? packets.sizes[i + 1] : 0});
-        books.on_packet({0, 0, packet});
+    for (const auto size : packets.sizes) {
+        batch[n++] = {0, 0, {at, size}};
+        at += size;
+        if (n < kBatch) continue;
+        books.on_packets(batch);
+        n = 0;
     }
+    books.on_packets({batch.data(), n});
     books.finish();
 }
 

@@ -51,7 +51,7 @@ inline constexpr std::array<CounterInfo, 10> kLineCounters{{
     {"duplicate", "messages", "messages that had been delivered before this copy came"},
     {"first", "messages", "messages that this line brought first"},
     {"only", "messages", "messages that this line brought and every other one skipped"},
-    {"stray", "messages", "messages of packets of another session, or far ahead, that nothing bore out"},
+    {"stray", "messages", "messages of packets of another session, far ahead, or misplaced, that nothing bore out"},
 }};
 using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;
 
@@ -69,7 +69,7 @@ inline constexpr std::array<CounterInfo, 10> kMessageCounters{{
     {"malformed", "messages", "messages shorter than their type, or with a side or price that cannot be"},
     {"held", "messages", "messages waiting behind a gap or for a snapshot at this moment"},
     {"superseded", "messages", "messages that waited for a snapshot which contained them"},
-    {"stray", "messages", "messages of packets of another session, or far ahead, that nothing bore out"},
+    {"stray", "messages", "messages of packets of another session, far ahead, or misplaced, that nothing bore out"},
     {"given_up", "messages", "messages that waited for a snapshot, and had to be dropped before one contained them"},
 }};
 using MessageCounters = CounterBlock<MessageCounter, kMessageCounters.size()>;

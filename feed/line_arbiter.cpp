@@ -59,8 +59,10 @@ LineArbiter::LineArbiter(const SessionConfig& config)
     doubt_about_jump_.packet.reserve(datagram_bytes_max_);
 }
 
-void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumber end) {
+void LineArbiter::count_on_line(LineId line, const Frame& frame) {
     if (is_recovery_line(line)) return;
+    const SequenceNumber first = frame.first_sequence;
+    const SequenceNumber end = first + frame.count;
     Line& l = lines_[line];
     if (!l.seen) begin_to_count(l);
     const SequenceNumber next = l.loss.next();
@@ -77,6 +79,9 @@ void LineArbiter::count_on_line(LineId line, SequenceNumber first, SequenceNumbe
         l.counters[LineCounter::lost] -= l.loss.fill(first, std::min(end, next));
     }
     l.loss.advance(end);
+    if (end == l.loss.next() && frame.stream_offset != Frame::kNoOffset) {
+        l.end_offset = frame.stream_offset + frame.blocks.size();
+    }
     if (first < end) l.counters[LineCounter::only] += lost_but_on(line, {std::max(first, next), end - 1});
 }
 
@@ -139,6 +144,7 @@ void LineArbiter::open(Doubt& doubt, LineId line, Timestamp received_at, const F
     doubt.first = frame.first_sequence;
     doubt.count = frame.count;
     doubt.sent_at = frame.sent_at;
+    doubt.offset = frame.stream_offset;
     doubt.news = news_;
     count_stray(line, frame.count);
     // The earliest messages are worth most. Without room for it, it stays where it is counted.

@@ -7,7 +7,8 @@
 // number messages from 1 (MoldUDP64 1.00, "Downstream Packet"; IEX-TP "First Message Sequence Number").
 //
 // A packet may be damaged, or strayed from elsewhere. One that alone speaks of another session, or of numbers far
-// ahead, is kept until another one says the same, and a session is not left while it goes on.
+// ahead, or of numbers that do not agree with its byte offset, is kept until another one says the same, and a session
+// is not left while it goes on.
 #pragma once
 
 #include <algorithm>
@@ -163,6 +164,12 @@ class LineArbiter {
         Timestamp behind_at = 0;   // when it last brought what lies behind its own end, and nothing since; 0: it has
         Nanoseconds behind_ns = 0;  // for how long it has done so
         bool seen = false;          // it has brought something, ever
+        std::uint64_t end_offset = Frame::kNoOffset;  // of message loss.next(), where that is known
+
+        void begin_stream() {
+            loss.reset();
+            end_offset = Frame::kNoOffset;
+        }
     };
 
     // What one packet said alone.
@@ -173,7 +180,8 @@ class LineArbiter {
         LineId line = 0;           // of the packet that said so last, ...
         SequenceNumber first = 0;  // ... and what it began with, ...
         std::uint32_t count = 0;   // ... and how many messages it had, ...
-        Timestamp sent_at = 0;     // ... and when it was sent, where packets say so
+        Timestamp sent_at = 0;     // ... and when it was sent, where packets say so, ...
+        std::uint64_t offset = 0;  // ... and at which byte
         std::uint64_t news = 0;    // news_ at that time
         Timestamp since = 0;       // for so long without a contradiction
     };
@@ -191,7 +199,7 @@ class LineArbiter {
     [[nodiscard]] bool follow_stream(LineId line, const Frame& frame, Sink& sink);
     template <ArbiterSink Sink>
     void end_stream(Sink& sink);
-    void count_on_line(LineId line, SequenceNumber first, SequenceNumber end);
+    void count_on_line(LineId line, const Frame& frame);
     // The first packet of a line, of which nothing was known: a session may have room for more lines than there are.
     void begin_to_count(Line& line);
     // Of these messages, how many all lines that were seen have lost but this one (or all, where it is kNoLine), from
@@ -247,10 +255,23 @@ class LineArbiter {
     // A framing that does not say when packets were sent tells a stream that began anew under its session
     // only by a line that goes on bringing what lies behind its own end.
     [[nodiscard]] bool begins_anew(LineId line);
-    // Whether this is another packet than the one before, and no copy of it that came on the same line.
+    // Whether this is another packet than the one before, no copy of it that came on the same line, and can be of the
+    // same stream.
     [[nodiscard]] static bool is_another(const Doubt& doubt, LineId line, const Frame& frame) {
-        return line != doubt.line || frame.first_sequence != doubt.first || frame.count != doubt.count ||
-               frame.sent_at != doubt.sent_at;
+        return (line != doubt.line || frame.first_sequence != doubt.first || frame.count != doubt.count ||
+                frame.sent_at != doubt.sent_at) &&
+               can_lie(doubt.first, doubt.offset, frame.first_sequence, frame.stream_offset);
+    }
+    // Whether number and byte offset do not both fit to what the line brought last, or else to what was delivered last:
+    // a damaged number would open a gap that is none, and what follows it would look like a stream that began anew.
+    // Of one that by its number is the next there it is the offset that contradicts, and that is said when it is
+    // delivered.
+    [[nodiscard]] bool is_misplaced(LineId line, const Frame& frame) const {
+        const Line& l = lines_[line];
+        const bool known = l.end_offset != Frame::kNoOffset;
+        const SequenceNumber next = known ? l.loss.next() : next_;
+        const std::uint64_t offset = known ? l.end_offset : offset_.next();
+        return frame.first_sequence != next && !can_lie(next, offset, frame.first_sequence, frame.stream_offset);
     }
     // From now on this packet is the one to be borne out; of several the one with the earliest messages is kept.
     void open(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);
@@ -360,7 +381,8 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         if (doubt != nullptr && !ended_ && !borne_out(*doubt, line, received_at, frame)) return;
         enter_session(frame, sink);
         if (doubt != nullptr) use_kept(*doubt, admit_kept);
-    } else if (doubts_ && frame.first_sequence > 1 && begins_stream(line, frame)) {
+    } else if (doubts_ && (is_misplaced(line, frame) || (frame.first_sequence > 1 && begins_stream(line, frame)))) {
+        if (is_recovery_line(line)) return drop_duplicates(line, frame.count);
         Doubt& doubt = doubt_about(frame.session);
         if (!borne_out(doubt, line, received_at, frame)) return;
         use_kept(doubt, admit_kept);
@@ -388,14 +410,14 @@ void LineArbiter::take(LineId line, Timestamp received_at, const Frame& frame, S
     if (doubts_ && behind && begins_anew(line) && !planted(Bug::restart_unnoticed)) {
         ++restarts_;
         end_stream(sink);
-        for (Line& l : lines_) l.loss.reset();
+        for (Line& l : lines_) l.begin_stream();
     }
     const bool news = end > known_end();
     const bool heartbeat = frame.count == 0 && end == known_end();
     news_ += news ? 1U : 0U;
     signs_ += (news || heartbeat) && !is_recovery_line(line) ? 1U : 0U;
     expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
-    count_on_line(line, first, end);
+    count_on_line(line, frame);
     known_end_ = std::max(known_end_, first);
     if (frame.kind == FrameKind::end_of_session) ended_ = true;
     if (first > next_ && frame.count != 0 && planted(Bug::gap_skipped)) next_ = first;
@@ -432,18 +454,18 @@ void LineArbiter::enter_session(const Frame& frame, Sink& sink) {
     ++sessions_;
     in_session_ = true;
     streams_.enter_session();
-    for (Line& line : lines_) line.loss.reset();
+    for (Line& line : lines_) line.begin_stream();
 }
 
 template <ArbiterSink Sink>
 bool LineArbiter::follow_stream(LineId line, const Frame& frame, Sink& sink) {
     // What was asked for again is old and yet sent late.
     if (is_recovery_line(line)) return true;
-    LineLoss& loss = lines_[line].loss;
-    const StreamStep step = streams_.step(line, frame.first_sequence < loss.next(), frame.sent_at);
+    Line& l = lines_[line];
+    const StreamStep step = streams_.step(line, frame.first_sequence < l.loss.next(), frame.sent_at);
     if (step == StreamStep::old) return false;
     if (step == StreamStep::restart) end_stream(sink);
-    if (step != StreamStep::same) loss.reset();
+    if (step != StreamStep::same) l.begin_stream();
     return true;
 }
 

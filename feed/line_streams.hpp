@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "millrace/core/types.hpp"
 #include "millrace/feed/framing/frame.hpp"
@@ -71,9 +72,20 @@ class LineStreams {
     std::array<Line, kLinesMax + 1> lines_{};  // one more than a feed has, for what is asked for again
 };
 
+// Whether messages `a` and `b` of one stream can lie at these bytes of it; true where the framing does not tell.
+[[nodiscard]] inline bool can_lie(SequenceNumber a, std::uint64_t a_offset, SequenceNumber b, std::uint64_t b_offset) {
+    if (a_offset == Frame::kNoOffset || b_offset == Frame::kNoOffset) return true;
+    if (a > b) {
+        std::swap(a, b);
+        std::swap(a_offset, b_offset);
+    }
+    return a_offset <= b_offset && can_take(b - a, b_offset - a_offset);
+}
+
 // Where the next message lies in the stream of bytes, where the framing tells.
 class StreamOffset {
   public:
+    [[nodiscard]] std::uint64_t next() const { return next_; }
     // A packet of `bytes` at `offset`, `is_next` when its first message is the one expected. False when the
     // offset is not.
     [[nodiscard]] bool agrees(bool is_next, std::uint64_t offset, std::size_t bytes) {

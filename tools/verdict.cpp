@@ -29,7 +29,7 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
     }
     if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
         lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another "
-                                    "session or of numbers far ahead; two sessions at once want a run each",
+                                    "session, of numbers far ahead or of a place elsewhere in the stream; two sessions at once want a run each",
                                     where, stray));
     }
     if (const std::string faults = listed(faults_of(feed)); !faults.empty()) {

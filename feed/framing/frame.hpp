@@ -37,6 +37,13 @@ struct Frame {
     std::uint64_t stream_offset = kNoOffset;
 };
 
+// Whether so many messages can take so many bytes, each behind a 16-bit length that excludes itself.
+[[nodiscard]] constexpr bool can_take(std::uint64_t messages, std::uint64_t bytes) {
+    constexpr std::uint64_t kBytesMin = 2;
+    constexpr std::uint64_t kBytesMax = kBytesMin + 65'535;
+    return messages <= bytes / kBytesMin && messages >= bytes / kBytesMax + (bytes % kBytesMax == 0 ? 0 : 1);
+}
+
 // Steps through length-prefixed messages.
 template <wire::ByteOrder Order>
 class BlockWalker {

@@ -44,7 +44,8 @@ struct IexTpHeader {
 };
 static_assert(wire::layout_matches_spec<IexTpHeader>() && sizeof(IexTpHeader) == 40);
 
-// Segments that carry one of the given message protocols; all others are malformed to it.
+// Segments that carry one of the given message protocols; all others are malformed to it. So is one whose first
+// message cannot lie at its stream offset: both count from the beginning of the session.
 template <std::uint16_t... Protocols>
 struct IexTp {
     using Walker = BlockWalker<wire::ByteOrder::little>;
@@ -59,7 +60,8 @@ struct IexTp {
         const std::int64_t first = header.first_message_sequence_number.value();
         const std::int64_t offset = header.stream_offset.value();
         if (header.version.value() != IexTpHeader::kVersion || ((protocol != Protocols) && ...) ||
-            packet.size() - sizeof(IexTpHeader) < payload || first < 1 || offset < 0) {
+            packet.size() - sizeof(IexTpHeader) < payload || first < 1 || offset < 0 ||
+            !can_take(static_cast<std::uint64_t>(first - 1), static_cast<std::uint64_t>(offset))) {
             return {};
         }
         Frame frame;

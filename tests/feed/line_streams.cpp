@@ -198,3 +198,51 @@ TEST_CASE("LineArbiter: a held packet's byte offset is checked when its turn com
     feed.packet(0, 3, 1, 105);
     CHECK(feed.sink.contradictions == 1);
 }
+
+TEST_CASE("LineArbiter: a number that its byte offset contradicts is not believed") {
+    Feed feed(true);
+    feed.packet(0, 1, 40, 100);
+    SECTION("too high") {
+        feed.packet_at(0, 41 ^ 16, 2, 110, 400);
+    }
+    SECTION("too low") {
+        feed.packet_at(0, 41 ^ 8, 2, 110, 400);
+    }
+    CHECK(feed.arbiter().messages_stray() == 2);
+    CHECK_FALSE(feed.arbiter().gap_open());
+    feed.packet(0, 43, 2, 120);
+    feed.packet(0, 45, 2, 130);
+    CHECK(feed.arbiter().missing() == SequenceRange{41, 42});  // what it held
+    feed.packet(1, 41, 2, 110);
+    CHECK(feed.sink.delivered.back() == 46);
+    CHECK(feed.arbiter().restarts() == 0);
+    CHECK(feed.sink.given_up.empty());
+    CHECK(feed.sink.contradictions == 0);
+}
+
+TEST_CASE("LineArbiter: nor is one behind a gap, nor that of a heartbeat") {
+    Feed feed(true);
+    feed.packet(0, 1, 40, 100);
+    feed.packet_at(0, 41 ^ 4, 0, 110, 400);
+    CHECK_FALSE(feed.arbiter().gap_open());
+    feed.packet(0, 61, 2, 120);                // 41 to 60 are late
+    feed.packet_at(0, 63 ^ 64, 2, 130, 620);   // 63, as number 127; 220 bytes behind what was delivered
+    feed.packet_at(0, 65 ^ 128, 2, 140, 640);  // nor do two that are damaged bear each other out
+    CHECK(feed.arbiter().messages_stray() == 4);
+    feed.packet(0, 41, 20, 119);
+    feed.packet(0, 67, 0, 150);
+    CHECK(feed.sink.delivered.back() == 62);
+    CHECK(feed.arbiter().missing() == SequenceRange{63, 66});
+    CHECK(feed.arbiter().restarts() == 0);
+}
+
+TEST_CASE("LineArbiter: two packets that agree are believed, and what came before them is not") {
+    Feed feed(true);
+    feed.packet_at(0, 53 + 128, 2, 100, 520);  // before anything else was known
+    feed.packet(0, 55, 2, 110);
+    CHECK(feed.arbiter().messages_stray() == 2);
+    feed.packet(0, 57, 2, 120);
+    CHECK(feed.arbiter().messages_stray() == 0);
+    CHECK(feed.arbiter().restarts() == 1);
+    CHECK(feed.arbiter().missing() == SequenceRange{1, 54});
+}

@@ -63,6 +63,20 @@ TEST_CASE("IEX-TP: a segment cut at any length, or one that says other than it h
     CHECK(with(31, 0x80) == FrameKind::malformed);  // sequence number below one
 }
 
+TEST_CASE("IEX-TP: a segment whose number cannot lie at its byte offset is malformed") {
+    const auto with = [](const char* hex, std::size_t at, std::uint8_t byte) {
+        Bytes other = from_hex(hex);
+        other[at] = byte;
+        return Deep::parse(other).kind;
+    };
+    // A message takes 2 to 65,537 bytes of the stream.
+    CHECK(with(kUpdate, 27, 0x01) == FrameKind::malformed);  // 17,132,382 messages in 11,243,153 bytes
+    CHECK(with(kUpdate, 26, 0x55) == FrameKind::data);       // 5,598,046 messages: 2.01 bytes each
+    CHECK(with(kUpdate, 21, 0x80) == FrameKind::malformed);  // 355,165 messages in 140,737,499,598,481 bytes
+    CHECK(with(kHeartbeat, 24, 2) == FrameKind::malformed);  // one message in no bytes
+    CHECK(with(kHeartbeat, 16, 1) == FrameKind::malformed);  // no message in one byte
+}
+
 TEST_CASE("IEX-TP: bytes behind the payload are ignored, messages may be empty") {
     Bytes padded = from_hex(kUpdate);
     padded.resize(padded.size() + 6);

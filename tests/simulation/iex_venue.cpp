@@ -254,7 +254,14 @@ bool IexFeed<Protocol>::break_length(Bytes& packet, Rng& rng) {
 template <std::uint16_t Protocol>
 void IexFeed<Protocol>::break_header(Bytes& packet, Rng& rng) {
     // Several bytes, so that no two packets of a seed happen to agree; the number stays positive.
-    for (std::size_t i = 24 + 3; i < 24 + 7; ++i) packet[i] ^= static_cast<std::uint8_t>(1 + rng.below(127));
+    std::uint64_t number = 0;
+    for (std::size_t i = 6; i >= 3; --i) {
+        packet[24 + i] ^= static_cast<std::uint8_t>(1 + rng.below(127));
+        number = number << 8 | packet[24 + i];
+    }
+    // The offset goes with it, else they would contradict each other.
+    const std::uint64_t offset = 30 * (number << 24);
+    for (std::size_t i = 0; i < 8; ++i) packet[16 + i] = static_cast<std::uint8_t>(offset >> (8 * i));
 }
 
 template <std::uint16_t Protocol>

@@ -34,7 +34,7 @@ class LineStreams {
         const bool behind = l.stream != stream_;
         if (!begins && sent_at < began_at_) return StreamStep::old;
         if (!behind && !begins) {
-            l.sent_at = std::max(l.sent_at, sent_at);
+            note_time(l, sent_at);
             return StreamStep::same;
         }
         if (!behind) {
@@ -42,7 +42,7 @@ class LineStreams {
             ++restarts_;
             began_at_ = sent_at;
         }
-        l = {stream_, sent_at};
+        l = {stream_, sent_at, false};
         return behind ? StreamStep::join : StreamStep::restart;
     }
 
@@ -64,7 +64,15 @@ class LineStreams {
     struct Line {
         std::uint64_t stream = 0;
         Timestamp sent_at = 0;  // the latest of this stream
+        bool leapt = false;     // the last packet said that it was sent long after that
     };
+    // A damaged time far ahead would hide every restart after it, so that one packet alone does not put it there.
+    static void note_time(Line& l, Timestamp sent_at) {
+        constexpr Nanoseconds kLong = 60'000'000'000;
+        const bool leaps = l.sent_at != 0 && sent_at / 2 - l.sent_at / 2 > kLong / 2;
+        if (!leaps || l.leapt) l.sent_at = std::max(l.sent_at, sent_at);
+        l.leapt = leaps && !l.leapt;
+    }
 
     std::uint64_t stream_ = 0;  // number of the present one in its session
     Timestamp began_at_ = 0;    // when its first packet seen was sent

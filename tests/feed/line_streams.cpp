@@ -246,3 +246,20 @@ TEST_CASE("LineArbiter: two packets that agree are believed, and what came befor
     CHECK(feed.arbiter().restarts() == 1);
     CHECK(feed.arbiter().missing() == SequenceRange{1, 54});
 }
+
+TEST_CASE("LineArbiter: one damaged time of sending does not hide a stream that begins anew") {
+    Feed feed;
+    feed.packet(0, 1, 1, 100);
+    feed.packet(0, 2, 1, Timestamp{1} << 62);
+    feed.packet(0, 3, 1, 120);
+    feed.packet(0, 1, 1, 200);
+    CHECK(feed.sink.delivered == Sequence{1, 2, 3, 0, 1});
+    constexpr Timestamp kLater = 3'600'000'000'000;  // two packets that say so are believed
+    Feed paused;
+    paused.packet(0, 1, 1, 100);
+    paused.packet(0, 2, 1, kLater);
+    paused.packet(0, 4, 1, kLater + 20);
+    paused.packet(0, 3, 1, kLater + 10);  // overtaken on the way
+    CHECK(paused.sink.delivered == Sequence{1, 2, 3, 4});
+    CHECK(paused.arbiter().restarts() == 0);
+}

@@ -277,6 +277,9 @@ class Parser {
             if (node != nullptr && !used)
                 fail(*node, "feed.recovery." + std::string(key) + ": no server of " + feed.venue +
                                 " asks for it; leave it out");
+            if (node != nullptr && feed.recovery.snapshot.empty())
+                fail(*node, "feed.recovery." + std::string(key) + ": only a snapshot server asks for it; write " +
+                                (means.snap ? "snap" : "glimpse") + ", or leave it out");
         }
         const toml::node* requested = table.at_path("recovery.request_messages").node();
         if (requested != nullptr && feed.session.recovery.request_messages_max > means.request_messages_max) {

@@ -96,11 +96,19 @@ ConfigKey venue_key() {
     ConfigKey key = text_key("feed", "venue", "Whose protocol the lines speak.",
                              [](Target t) -> auto& { return t.feed.venue; });
     key.allowed.clear();
+    const auto has_lines = []<class Venue>() {
+        if constexpr (requires { Venue::kOnLines; }) return Venue::kOnLines;
+        else return true;
+    };
     venues::for_each_venue([&]<class Venue>() {
+        if (!has_lines.template operator()<Venue>()) return;
         key.allowed += (key.allowed.empty() ? "" : ", ") + in_quotes(Venue::kId);
     });
-    key.set = [](Target target, const ConfigValue& value) {
-        if (value.type != Type::text || !venues::with_venue(value.text, []<class Venue>() {}))
+    key.set = [has_lines](Target target, const ConfigValue& value) {
+        bool known = false;
+        venues::with_venue(std::string_view(value.text),
+                           [&]<class Venue>() { known = has_lines.template operator()<Venue>(); });
+        if (value.type != Type::text || !known)
             return false;
         target.feed.venue = value.text;
         return true;

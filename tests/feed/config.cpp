@@ -248,8 +248,7 @@ TEST_CASE("config: a venue is asked only in ways that it answers") {
     const std::string servers = "[feed.recovery]\nattempts = 2\n";
     says(venue("iex-deep", kLineA, servers + "glimpse = [\"127.0.0.1:1\"]\n"),
          "f.toml:11: feed.recovery.glimpse: iex-deep cannot be asked that way");
-    says(venue("dbn-mbo", kLineA, servers + "retransmit = [\"127.0.0.1:1\"]\n"),
-         "f.toml:11: feed.recovery.retransmit: dbn-mbo cannot be asked that way");
+    says(venue("dbn-mbo", kLineA, ""), "f.toml:3: feed.venue: 'dbn-mbo' is not allowed");  // files and streams alone
     says(venue("iex-tops", kLineA, servers + "snap = [\"127.0.0.1:1\"]\n"),
          "f.toml:11: feed.recovery.snap: iex-tops cannot be asked that way");
     says(venue("iex-tops", "[[feed.line]]\nname = \"A\"\nsoup = \"127.0.0.1:1\"\n", ""),
@@ -261,6 +260,9 @@ TEST_CASE("config: a login that no server of the venue asks for, or a request th
         return "[[feed]]\nname = \"n\"\nvenue = \"" + venue + "\"\n" + std::string(kLineA) + "[feed.recovery]\n" + keys;
     };
     says(text("nasdaq-itch50", "token = \"t\"\n"), "f.toml:10: feed.recovery.token: no server of nasdaq-itch50 asks");
+    says(text("iex-deep", "token = \"t\"\n"), "f.toml:10: feed.recovery.token: only a snapshot server asks for it");
+    says(text("nasdaq-itch50", "username = \"u\"\n"),
+         "f.toml:10: feed.recovery.username: only a snapshot server asks for it; write glimpse");
     says(text("iex-deep", "username = \"u\"\n"), "f.toml:10: feed.recovery.username: no server of iex-deep asks");
     says(text("iex-deep", "password = \"p\"\n"), "f.toml:10: feed.recovery.password: no server of iex-deep asks");
     says(text("iex-tops", "request_messages = 1001\n"),

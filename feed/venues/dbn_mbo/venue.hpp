@@ -18,6 +18,8 @@ struct DbnMbo {
     static constexpr std::string_view kTitle = "Databento Binary Encoding, market by order";
     static constexpr PriceScale kPriceScale{9};
 
+    static constexpr bool kOnLines = false;  // comes from files and streams alone
+
     using Framing = MoldUdp64;
     template <BookHandler Handler>
     using Builder = dbn_mbo::BookBuilder<Handler>;

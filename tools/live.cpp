@@ -87,13 +87,14 @@ void tell_troubles(const Feeds& feeds) {
 void tell_silence(const Feeds& feeds) {
     for (const auto& feed : feeds) {
         if (feed->heard()) continue;
-        tell("{}: no packet has come so far; if the exchange sends, check groups, ports and interface of its lines",
-             feed->name());
+        tell("{}: no packet has come so far, by {}; if the exchange sends: is the interface up, are the groups right, "
+             "does a firewall let them through?",
+             feed->name(), feed->sources());
     }
 }
 
-// Until a signal, the duration, or the end of every session.
-void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals) {
+// Until a signal, the duration, or the end of every session. Returns whether silence has been told of.
+bool watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals) {
     constexpr auto kLook = std::chrono::milliseconds(50);
     constexpr Nanoseconds kRedraw = 250'000'000;
     // After the end of a session the other lines' last packets are still on their way.
@@ -107,19 +108,19 @@ void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals)
     while (!signals.stopped()) {
         const Timestamp now = MonotonicClock::now();
         if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration)
-            return;
+            return !patient;
         tell_troubles(feeds);
         if (patient && now - begin >= kPatience) {
             tell_silence(feeds);
             patient = false;
         }
         const auto stopped = [](const auto& feed) { return feed->stopped(); };
-        if (std::any_of(feeds.begin(), feeds.end(), stopped)) return;
+        if (std::any_of(feeds.begin(), feeds.end(), stopped)) return !patient;
         const bool ended =
             options.until_end && std::all_of(feeds.begin(), feeds.end(),
                                              [](const auto& feed) { return feed->ended(); });
         if (!ended) ended_at = now;
-        else if (now - ended_at >= kLinger) return;
+        else if (now - ended_at >= kLinger) return !patient;
         if (table.on_terminal() && now - drawn_at >= kRedraw) {
             std::vector<FeedPage> pages;
             for (std::size_t i = 0; i < feeds.size(); ++i)
@@ -129,6 +130,7 @@ void watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals)
         }
         std::this_thread::sleep_for(kLook);
     }
+    return !patient;
 }
 
 ExitCode report(const Feeds& feeds, const LiveOptions& options) {
@@ -184,8 +186,9 @@ ExitCode run_live(const LiveOptions& options) {
         tell("{}", feed->description());
     }
     tell_ready(options.ready_file);
-    watch(feeds, options, signals);
+    const bool told_of_silence = watch(feeds, options, signals);
     for (const auto& feed : feeds) feed->stop();
+    if (!told_of_silence) tell_silence(feeds);
     tell_troubles(feeds);
     return report(feeds, options);
 }

@@ -33,6 +33,8 @@ class LiveFeed {
     virtual void start() = 0;
     // What was chosen and granted, in one line.
     [[nodiscard]] virtual std::string description() const = 0;
+    // Where its packets should come from: "A 239.255.0.1:26477 on lo, B ...".
+    [[nodiscard]] virtual std::string sources() const = 0;
     // A packet has come, by any line.
     [[nodiscard]] virtual bool heard() const = 0;
     // The session's end was announced and nothing is missing.
@@ -89,6 +91,15 @@ class LiveVenueFeed final : public LiveFeed {
                feed_.backend().reason + "), " + std::string(millrace::name(config_.receive.mode)) +
                ", idle " + std::string(millrace::name(feed_.idle_strategy())) +
                ", socket buffer " + std::to_string(feed_.socket_buffer_bytes()) + " bytes";
+    }
+    [[nodiscard]] std::string sources() const override {
+        std::string text;
+        for (const LineConfig& line : config_.lines) {
+            text += (text.empty() ? "" : ", ") + line.name;
+            for (const GroupConfig& group : line.groups) text += " " + group.text();
+            text += line.soup ? " from " + line.soup->text() : " on " + line.interface;
+        }
+        return text;
     }
     [[nodiscard]] bool heard() const override { return heard_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool ended() const override { return ended_.load(std::memory_order_relaxed); }

@@ -176,3 +176,11 @@ TEST_CASE("millrace replay: SIGINT ends a paced replay with its report") {
     CHECK(outcome.code == 0);
     CHECK(Json::parse(outcome.out)["balance"] == 0);
 }
+
+TEST_CASE("millrace live: a run that no packet came to says so, and where it listened") {
+    const TempFile config("silent.toml");
+    std::ofstream(config.path()) << config_text("lo");
+    const Outcome outcome = run_command({"live", config.path(), "--duration", "0.2"});
+    CHECK(outcome.code == 0);
+    CHECK(outcome.err.find("f: no packet has come so far, by A 239.255.91.1:23911 on lo; ") != std::string::npos);
+}

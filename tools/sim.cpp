@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -95,6 +96,18 @@ bool can_serve(const std::string& venue, const std::string& what) {
                                          : has_records(venue);
     });
     return can;
+}
+
+// What no server of the venue asks for would be taken for nothing.
+void check_logins(const SimOptions& options) {
+    const std::string& venue = options.exchange.venue;
+    const bool login = can_serve(venue, "glimpse") || can_serve(venue, "soup");
+    for (const auto& [flag, given, asked] : {std::tuple{"--username", !options.username.empty(), login},
+                                             std::tuple{"--password", !options.password.empty(), login},
+                                             std::tuple{"--token", !options.token.empty(), can_serve(venue, "snap")}}) {
+        if (given && !asked)
+            throw Error(ExitCode::usage, fmt::format("{}: no server of {} asks for it; leave it out", flag, venue));
+    }
 }
 
 // "retransmit=127.0.0.1:17000" and the like.
@@ -256,6 +269,7 @@ ExitCode run_sim(const SimOptions& options) {
                     "--binaryfile FILE or --serve soup=ADDRESS:PORT");
     }
     check_apart({}, {options.capture, options.binaryfile});
+    check_logins(options);
     if (!options.binaryfile.empty() && !has_records(options.exchange.venue)) {
         throw Error(ExitCode::usage, fmt::format("--binaryfile {}: {} has no files of records; give --capture FILE",
                                                  options.binaryfile, options.exchange.venue));

@@ -23,17 +23,17 @@ namespace millrace::tools {
             },
             fmt::format("{:g} to {:g}", low, high)};
 }
-// A whole number of 64 bits that is not negative.
-[[nodiscard]] inline CLI::Validator count() {
-    return {[](std::string& text) {
+// A whole number of 64 bits that is not below `low`.
+[[nodiscard]] inline CLI::Validator count(std::uint64_t low = 0) {
+    return {[low](std::string& text) {
                 std::uint64_t number = 0;
                 const char* end = text.data() + text.size();
                 const auto [last, problem] = std::from_chars(text.data(), end, number);
                 if (problem == std::errc::result_out_of_range) return text + " does not fit 64 bits";
-                const bool good = problem == std::errc{} && last == end;
-                return good ? std::string() : "'" + text + "' is no whole number from 0 on";
+                const bool good = problem == std::errc{} && last == end && number >= low;
+                return good ? std::string() : fmt::format("'{}' is no whole number from {} on", text, low);
             },
-            "0 or more"};
+            fmt::format("{} or more", low)};
 }
 inline constexpr double kSecondsMax = 1e7;
 

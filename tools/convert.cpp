@@ -58,6 +58,12 @@ class OutputTaker final : public RecordTaker {
     RecordOutput& output_;
 };
 
+// A header alone would pass for a conversion that found nothing. What is no file of its own (a pipe) stays.
+void remove_empty(const std::filesystem::path& output) {
+    std::error_code problem;
+    if (std::filesystem::is_regular_file(output, problem)) std::filesystem::remove(output, problem);
+}
+
 // A part that bears the name of the whole must not pass for it.
 ExitCode ended_whole(StopSignals& signals, const ConvertOptions& options) {
     if (!signals.stopped()) return ExitCode::ok;
@@ -103,11 +109,12 @@ ExitCode convert_captures(const ConvertOptions& options, dbn::SchemaSet schemas)
     progress.clear();
     output.close();
     for (const auto& reader : replayer.readers()) {
-        if (!reader->damage().empty())
-            tell("{}: {}", reader->title(), reader->damage());
+        if (!reader->damage().empty()) tell_damage(reader->title(), reader->damage(), "converted");
     }
     report(output, options);
-    return judge(options, feed, signals);
+    const ExitCode code = judge(options, feed, signals);
+    if (code != ExitCode::ok && output.records() == 0) remove_empty(options.output);
+    return code;
 }
 
 // What each id of a DBN stream stands for.
@@ -167,10 +174,10 @@ ExitCode pass_on(const ConvertOptions& options, dbn::SchemaSet schemas) {
     }
     progress.clear();
     output.close();
-    if (!reader.damage().empty())
-        tell("{}: {}", reader.title(), reader.damage());
+    if (!reader.damage().empty()) tell_damage(reader.title(), reader.damage(), "converted");
     report(output, options);
     if (!options.symbols.empty() && output.records() == 0 && reader.records() != 0) {
+        remove_empty(options.output);
         tell("{}: no records of {}; the symbols stand in its metadata", options.files.front(),
              fmt::join(options.symbols, " or "));
         return ExitCode::failure;

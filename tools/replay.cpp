@@ -33,6 +33,8 @@ namespace millrace::tools {
 
 namespace {
 
+constexpr SequenceNumber kNoNumber = std::numeric_limits<SequenceNumber>::max();
+
 struct ReplayOptions {
     std::vector<std::string> files;
     std::string venue;
@@ -40,7 +42,7 @@ struct ReplayOptions {
     bool sequential = false;
     bool json = false;
     std::string books;
-    SequenceNumber books_at = std::numeric_limits<SequenceNumber>::max();
+    SequenceNumber books_at = kNoNumber;
     std::vector<std::string> symbols;
     std::vector<std::string> groups;
     SinkOptions sinks;
@@ -72,7 +74,7 @@ void warn_of_files(const replay::Replayer& replayer) {
     for (const auto& reader : replayer.readers()) {
         const replay::CaptureCounters& c = reader->counters();
         if (!reader->damage().empty())
-            tell("{}: {}; what stands before that was replayed", reader->title(), reader->damage());
+            tell_damage(reader->title(), reader->damage(), "replayed");
         if (c.other + c.fragments + c.malformed != 0) {
             tell("{}: {} frames passed over ({} without UDP, {} fragments, {} malformed)",
                  reader->title(), c.other + c.fragments + c.malformed, c.other, c.fragments,
@@ -86,7 +88,7 @@ void warn_of_files(const replay::Replayer& replayer) {
 }
 
 // A run that brought nothing of what was asked for is no good run, and says why.
-ExitCode judge(const ReplayOptions& options, const FeedSummary& feed) {
+ExitCode judge(const ReplayOptions& options, const FeedSummary& feed, bool interrupted) {
     tell_remarks(feed, options.files.front());
     if (feed.balance() != 0 || !all_is_well(feed.sinks)) return ExitCode::failure;
     if (feed.source && feed.source->bad != 0) return ExitCode::failure;
@@ -98,6 +100,10 @@ ExitCode judge(const ReplayOptions& options, const FeedSummary& feed) {
     if (!options.groups.empty() && feed.packets() == 0) {
         tell("{}: no packet goes to {}; the report without --group names the destinations", first,
              fmt::join(options.groups, " or "));
+        return ExitCode::failure;
+    }
+    if (options.books_at != kNoNumber && !interrupted && feed.last_sequence < options.books_at) {
+        tell("--books-at {}: the last number is {}; the books are those of the end", options.books_at, feed.last_sequence);
         return ExitCode::failure;
     }
     return judge_symbols(options.symbols, feed);
@@ -140,7 +146,7 @@ ExitCode replay_venue(const ReplayOptions& options) {
     const RunSummary summary = summary_of(std::move(feed), replayer, signals.stopped());
     report(options, summary);
     if (!options.books.empty()) write_books(options.books, session);
-    return judge(options, summary.feeds.front());
+    return judge(options, summary.feeds.front(), summary.interrupted);
 }
 
 // The same with records made of the events and sent to the sinks.
@@ -164,7 +170,7 @@ ExitCode replay_to_sinks(const ReplayOptions& options, const std::string& venue)
     feed.sinks = sinks.summaries();
     const RunSummary summary = summary_of(std::move(feed), replayer, signals.stopped());
     report(options, summary);
-    return judge(options, summary.feeds.front());
+    return judge(options, summary.feeds.front(), summary.interrupted);
 }
 
 // A stream of batches in place of captures.
@@ -187,7 +193,7 @@ ExitCode replay_url(const ReplayOptions& options) {
     summary.seconds = static_cast<double>(MonotonicClock::now() - begin) / 1e9;
     summary.interrupted = signals.stopped();
     report(options, summary);
-    return judge(options, summary.feeds.front());
+    return judge(options, summary.feeds.front(), summary.interrupted);
 }
 
 ExitCode run_replay(const ReplayOptions& options) {
@@ -226,7 +232,7 @@ void add_replay(CLI::App& app, Run& run) {
     command
         ->add_option("--books-at", options->books_at,
                      "stop the books at this sequence (or record) number")
-        ->check(count())
+        ->check(count(1))
         ->needs(books);
     add_limits(*command, options->session.limits);
     add_sink_options(*command, options->sinks);

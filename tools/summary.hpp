@@ -75,6 +75,7 @@ struct FeedSummary {
     std::uint64_t sessions = 0;  // that were entered
     std::uint64_t restarts = 0;  // of the stream, under one of them
     std::uint64_t messages = 0;  // each once, whatever became of it
+    SequenceNumber last_sequence = 0;  // of the last session; what was given up counts
     std::vector<Named> by_type;
     MessageCounters message_counters;
     FaultCounters faults;
@@ -142,6 +143,7 @@ template <class Venue, class Handler>
     feed.lines = std::move(lines);
     feed.sessions = session.arbiter().sessions();
     feed.restarts = session.arbiter().restarts();
+    feed.last_sequence = session.arbiter().known_end() - 1;
     std::uint64_t named = 0;
     for (const wire::MessageLayout& layout : Venue::layouts()) {
         const std::uint64_t count = session.by_type()[static_cast<std::uint8_t>(layout.type)];

@@ -19,13 +19,36 @@ std::string listed(const std::vector<Named>& numbers) {
     return text;
 }
 
+// What never came to the books, in whichever session it was; empty where all came.
+std::string losses_of(const FeedSummary& feed) {
+    std::uint64_t messages = 0;
+    std::uint64_t gaps = 0;
+    SequenceRange first;
+    for (const Gap& gap : feed.gaps) {
+        if (gap.ended != GapEnd::given_up && gap.ended != GapEnd::session_end && gap.ended != GapEnd::open) continue;
+        if (gaps++ == 0) first = gap.missing;
+        messages += gap.missing.size();
+    }
+    std::uint64_t malformed = 0;
+    for (const LineSummary& line : feed.lines) malformed += line.counters[LineCounter::malformed];
+    std::string text = listed({{"messages never came", messages},
+                               {"malformed packets", malformed},
+                               {"malformed messages", feed.message_counters[MessageCounter::malformed]}});
+    if (gaps != 0) text += fmt::format("; {} gaps, the first of {} to {}", gaps, first.first, first.last);
+    return text;
+}
+
 }  // namespace
 
 std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where) {
     std::vector<std::string> lines;
     if (feed.sessions + feed.restarts > 1) {
-        lines.push_back(fmt::format("{}: {} sessions, begun anew {} times; the books are those of the last one", where,
-                                    feed.sessions, feed.restarts));
+        lines.push_back(fmt::format("{}: {} session{}, begun anew {} time{}; the books are those of the last one", where,
+                                    feed.sessions, feed.sessions == 1 ? "" : "s", feed.restarts,
+                                    feed.restarts == 1 ? "" : "s"));
+    }
+    if (const std::string losses = losses_of(feed); !losses.empty()) {
+        lines.push_back(fmt::format("{}: {} (docs/json.md, gaps and lines)", where, losses));
     }
     if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
         lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another "
@@ -49,6 +72,10 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
 
 void tell_remarks(const FeedSummary& feed, const std::string& where) {
     for (const std::string& line : remarks_on(feed, where)) tell("{}", line);
+}
+
+void tell_damage(const std::string& file, const std::string& damage, std::string_view done) {
+    tell("{}: {}; what stands before that was {}; copy the file again if more should be in it", file, damage, done);
 }
 
 bool reads_as_nothing(const FeedSummary& feed) {

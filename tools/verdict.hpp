@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/core/error.hpp"
@@ -9,10 +10,14 @@
 
 namespace millrace::tools {
 
-// A line for each of these that there was: several sessions, strays, contradictions, books that are not live.
+// A line for each of these that there was: several sessions, messages lost in any of them, strays, contradictions,
+// books that are not live.
 // `where` is the file or the feed.
 [[nodiscard]] std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where);
 void tell_remarks(const FeedSummary& feed, const std::string& where);
+
+// Of a file that is cut off or damaged; what stands before that was `done`.
+void tell_damage(const std::string& file, const std::string& damage, std::string_view done);
 
 // Something came, and none of it reads as the feed's venue.
 [[nodiscard]] bool reads_as_nothing(const FeedSummary& feed);

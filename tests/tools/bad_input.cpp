@@ -340,12 +340,23 @@ TEST_CASE("bad input: numbers that make no sense are refused with what would") {
         {"sim", "--capture", out.path(), "--messages", "-5"},   {"sim", "--capture", out.path(), "--loss", "1.5"},
         {"sim", "--capture", out.path(), "--loss", "0,0,0"},    {"sim", "--capture", out.path(), "--rate", "nan"},
         {"replay", capture.path(), "--books", out.path(), "--books-at", "-1"},
+        {"replay", capture.path(), "--books", out.path(), "--books-at", "0"},
         {"replay", capture.path(), "--orders", "0"},            {"replay", capture.path(), "--instruments", "65536"},
         {"replay", capture.path(), "--symbols", ""},            {"replay", capture.path(), "--pace", "nan"},
         {"live", "/nowhere.toml", "--duration", "nan"}};
     for (const auto& arguments : all) {
         CAPTURE(arguments);
         check_failed(run_command(arguments), ExitCode::usage, {arguments[arguments.size() - 2]});
+    }
+}
+
+TEST_CASE("bad input: a login that no server of the simulated venue asks for") {
+    const TempFile capture("login.pcapng");
+    for (const auto& [venue, flag] : {std::pair{"iex-deep", "--username"}, std::pair{"iex-tops", "--password"},
+                                      std::pair{"iex-tops", "--token"}, std::pair{"nasdaq-itch50", "--token"}}) {
+        CAPTURE(venue, flag);
+        check_failed(run_command({"sim", "--venue", venue, "--capture", capture.path(), flag, "X"}), ExitCode::usage,
+                     {flag, venue, "leave it out"});
     }
 }
 
@@ -358,9 +369,13 @@ TEST_CASE("bad input: a run that finds nothing of what was asked for says so") {
                  {"no packet goes to 239.1.2.3:4"});
     check_failed(run_command({"dump", capture.path(), "--venue", "iex-deep"}), ExitCode::failure,
                  {capture.path().string(), "nothing in it reads as iex-deep"});
+    const TempFile books("nothing.csv");
+    check_failed(run_command({"replay", capture.path(), "--books", books.path(), "--books-at", "99999999"}),
+                 ExitCode::failure, {"--books-at 99999999: the last number is "});
     const TempFile out("nothing.dbn");
     check_failed(run_command({"convert", capture.path(), "-o", out.path(), "--venue", "iex-deep"}), ExitCode::failure,
                  {capture.path().string(), "nothing in it reads as iex-deep"});
+    CHECK_FALSE(std::filesystem::exists(out.path()));
     for (const std::string command : {"replay", "convert"}) {
         std::vector<std::string> arguments{command, capture.path(), "--symbols", "AAAA,TYPO"};
         if (command == "convert") arguments.insert(arguments.end(), {"-o", out.path()});
@@ -388,6 +403,14 @@ TEST_CASE("bad input: a capture that was cut off is replayed up to there, and th
     CHECK(json["damage"][0].get<std::string>().find(capture.path().string() + ": ends inside a block") == 0);
     CHECK(json["messages"] > 0);
     CHECK(json["interrupted"] == false);
+    const TempFile out("cut-off.dbn");
+    const Outcome converted = run_command({"convert", capture.path(), "-o", out.path()});
+    CHECK(converted.code == 0);
+    for (const std::string& err : {outcome.err, converted.err}) {
+        CHECK(err.find(capture.path().string() + ": ends inside a block") != std::string::npos);
+        CHECK(err.find("copy the file again") != std::string::npos);
+    }
+    CHECK(std::filesystem::file_size(out.path()) > 0);
 }
 
 TEST_CASE("bad input: the books that cannot be written do not cost the report") {

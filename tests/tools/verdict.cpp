@@ -22,7 +22,7 @@ TEST_CASE("remarks: sessions, strays, faults and books that are not live have a 
     const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
     REQUIRE(lines.size() == 4);
     for (const std::string& line : lines) CHECK(line.find("day.pcap: ") == 0);
-    CHECK(lines[0].find("1 sessions, begun anew 11 times") != std::string::npos);
+    CHECK(lines[0].find("1 session, begun anew 11 times") != std::string::npos);
     CHECK(lines[1].find("3 messages passed over (stray)") != std::string::npos);
     CHECK(lines[2].find("2 crossed") != std::string::npos);
     CHECK(lines[3].find("not all of 8 books are live: 1 recovering, 2 suspect") != std::string::npos);
@@ -35,4 +35,20 @@ TEST_CASE("verdict: a feed that reads as nothing is one of which something came 
     CHECK(reads_as_nothing(feed));
     feed.message_counters[MessageCounter::delivered] = 1;
     CHECK_FALSE(reads_as_nothing(feed));
+}
+
+TEST_CASE("remarks: what was lost in an earlier session is said though all books are live") {
+    FeedSummary feed;
+    feed.sessions = 2;
+    feed.gaps = {{{5, 9}, GapEnd::other_line},
+                 {{41, 52}, GapEnd::given_up},
+                 {{60, 60}, GapEnd::session_end},
+                 {{70, 79}, GapEnd::retransmitted}};
+    feed.lines.resize(2);
+    feed.lines[1].counters[LineCounter::malformed] = 1;
+    feed.quality = {{"live", 5}};
+    const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
+    REQUIRE(lines.size() == 2);
+    CHECK(lines[0].find("2 sessions, begun anew 0 times") != std::string::npos);
+    CHECK(lines[1].find("day.pcap: 13 messages never came, 1 malformed packets; 2 gaps, the first of 41 to 52") == 0);
 }

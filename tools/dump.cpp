@@ -14,6 +14,7 @@
 #include "progress.hpp"
 #include "signals.hpp"
 #include "venue_choice.hpp"
+#include "verdict.hpp"
 
 namespace millrace::tools {
 
@@ -89,8 +90,13 @@ void dump_datagrams(replay::CaptureReader& reader, Writer& writer, DumpCounts& c
             ++counts.bad_packets;
             continue;
         }
-        dump_messages<Venue>(writer, counts, {datagram.frame, datagram.captured_at, frame.first_sequence}, frame.count,
-                             frame.blocks);
+        MessagePlace place{datagram.frame, datagram.captured_at, frame.first_sequence};
+        if constexpr (requires { Venue::Framing::header(datagram.payload).channel_id; }) {
+            const auto& header = Venue::Framing::header(datagram.payload);
+            place.channel = header.channel_id.value();
+            place.session = header.session_id.value();
+        }
+        dump_messages<Venue>(writer, counts, place, frame.count, frame.blocks);
         if (counts.packets % 1024 == 0) {
             progress.update(reader.bytes_read(), reader.bytes_total(), counts.messages, "messages");
         }
@@ -128,7 +134,7 @@ ExitCode dump_venue(const DumpOptions& options) {
     progress.clear();
     tell("{} messages, {} of unknown type, {} malformed; {} packets, {} malformed",
                counts.messages, counts.unknown, counts.malformed, counts.packets, counts.bad_packets);
-    if (!reader.damage().empty()) tell("{}: {}", options.file, reader.damage());
+    if (!reader.damage().empty()) tell_damage(options.file, reader.damage(), "printed");
     if (signals.stopped()) tell("interrupted: {} goes on from there", options.file);
     if (counts.bad_packets + counts.malformed + counts.unknown == 0 || counts.readable() != 0) return ExitCode::ok;
     tell("{}: nothing in it reads as {}; leave --venue out, or name another one", options.file, Venue::kId);

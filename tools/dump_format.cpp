@@ -74,11 +74,14 @@ void begin_json(Out& out, const MessagePlace& place, std::string_view name) {
     out.push_back('{');
     put("frame", place.frame);
     put("time", place.time);
+    if (place.channel) put("channel", place.channel);
+    if (place.channel) put("session", std::optional(place.session));
     fmt::format_to(std::back_inserter(out), "\"sequence\":{},\"message\":\"{}\"", place.sequence, name);
 }
 
 void begin_text(Out& out, const MessagePlace& place, std::string_view name) {
     if (place.frame) fmt::format_to(std::back_inserter(out), "#{} ", *place.frame);
+    if (place.channel) fmt::format_to(std::back_inserter(out), "{}/{:08x} ", *place.channel, place.session);
     fmt::format_to(std::back_inserter(out), "{} {}", place.sequence, name);
 }
 

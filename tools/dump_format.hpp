@@ -17,6 +17,8 @@ struct MessagePlace {
     std::optional<std::uint64_t> frame;
     std::optional<Timestamp> time;
     SequenceNumber sequence = 0;
+    std::optional<std::uint32_t> channel = {};  // of the stream, and its session; IEX-TP alone
+    std::uint32_t session = 0;
 };
 
 // `message` holds at least `layout.size` bytes. Appends a line without its end.

@@ -77,6 +77,11 @@ struct IexTp {
         return frame;
     }
 
+    // Of a segment that is not malformed: its header.
+    [[nodiscard]] static const IexTpHeader& header(std::span<const std::uint8_t> packet) {
+        return wire::view<IexTpHeader>(packet);
+    }
+
   private:
     static constexpr std::size_t kSessionBytes = 10;
 

@@ -76,7 +76,7 @@ void check_way(const std::string& mode, const std::string& backend) {
     const Outcome outcome = live.wait();
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
-    const Json seen = Json::parse(outcome.out);
+    Json seen = Json::parse(outcome.out);
     CHECK(seen["backend"] == backend);
     CHECK(seen["balance"] == 0);
     CHECK(seen["quality"]["live"] == 20);
@@ -84,6 +84,7 @@ void check_way(const std::string& mode, const std::string& backend) {
     const Json again = replay(recorded);
     CHECK(seen["digest"] == again["digest"]);
     CHECK(seen["messages"] == again["messages"]);
+    for (Json& line : seen["lines"]) line.erase("receiver");  // what only a socket has
     CHECK(seen["lines"] == again["lines"]);
 }
 

@@ -1,8 +1,9 @@
-"""Executors and brokers that are killed: the result is the same."""
+"""Executors, brokers and drivers that are killed: the result is the same."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import command_json
+from conftest import ROOT, command_json
 from kafka_server import KafkaServer
 from pyspark.sql import Row, SparkSession
 from test_streams import bars_of_topic, counted, read_topic, write
@@ -100,3 +101,11 @@ def test_a_broker_and_an_executor_are_killed_under_a_stream(
     last = max(at for _, at in bars)
     assert len(bars) > 20
     assert bars == {key: bar for key, bar in expected.items() if key[1] <= last}
+
+
+def test_a_driver_is_killed_and_goes_on_from_its_checkpoint() -> None:
+    """The demo does it, and compares every bar."""
+    done = subprocess.run(
+        [ROOT / "tools/demo-cluster", "--yes"], capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

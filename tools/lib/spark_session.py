@@ -1,4 +1,4 @@
-"""Spark on this machine alone, for tests."""
+"""Spark on this machine alone, for tests, the demo and measurements."""
 
 from __future__ import annotations
 
@@ -35,12 +35,25 @@ def _settings(folder: Path, workers: int) -> dict[str, str]:
     }
 
 
-def local_cluster(name: str, folder: Path, *, workers: int = 2) -> SparkSession:
-    """A session whose executors are processes of their own; Spark writes to ``folder``."""
+def _environment(folder: Path) -> None:
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["SPARK_WORKER_DIR"] = str(folder / "work")
     os.environ["PYSPARK_PYTHON"] = sys.executable
+
+
+def local_cluster(name: str, folder: Path, *, workers: int = 2) -> SparkSession:
+    """A session whose executors are processes of their own; Spark writes to ``folder``."""
+    _environment(folder)
     builder = SparkSession.builder.appName(name)
     for key, value in _settings(folder, workers).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def submit_command(folder: Path) -> list[str]:
+    """What runs a job on such a cluster, when the job's words are put behind it."""
+    _environment(folder)
+    words = [str(Path(sys.executable).with_name("spark-submit"))]
+    for key, value in _settings(folder, 2).items():
+        words += ["--conf", f"{key}={value}"]
+    return words

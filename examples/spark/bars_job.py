@@ -65,7 +65,8 @@ def follow(query: StreamingQuery, until_idle: float) -> None:
     while query.isActive:
         for progress in (json.loads(one.json) for one in query.recentProgress):
             line = counted(progress)
-            if line["batch"] > told:
+            # An idle query reports the number of the batch that is to come.
+            if line["batch"] > told and "addBatch" in progress["durationMs"]:
                 told = line["batch"]
                 print(json.dumps(line), flush=True)
                 if line["records"] > 0 or line["bars"] > 0:

@@ -147,9 +147,12 @@ void LineArbiter::open(Doubt& doubt, LineId line, Timestamp received_at, const F
     doubt.offset = frame.stream_offset;
     doubt.news = news_;
     count_stray(line, frame.count);
-    // The earliest messages are worth most. Without room for it, it stays where it is counted.
+    // The earliest messages are worth most, and of packets that begin with the same one, those with most. Without room
+    // for it, it stays where it is counted.
     const Frame& kept = doubt.packet.frame();
-    const bool worth_more = frame.count != 0 && (kept.count == 0 || frame.first_sequence < kept.first_sequence);
+    const bool earlier = frame.first_sequence < kept.first_sequence;
+    const bool longer = frame.first_sequence == kept.first_sequence && frame.count > kept.count;
+    const bool worth_more = frame.count != 0 && (kept.count == 0 || earlier || longer);
     if (!doubt.packet.kept() || worth_more) static_cast<void>(doubt.packet.keep(line, received_at, frame));
 }
 

@@ -273,7 +273,8 @@ class LineArbiter {
         const std::uint64_t offset = known ? l.end_offset : offset_.next();
         return frame.first_sequence != next && !can_lie(next, offset, frame.first_sequence, frame.stream_offset);
     }
-    // From now on this packet is the one to be borne out; of several the one with the earliest messages is kept.
+    // From now on this packet is the one to be borne out; of several the one with the earliest messages is kept, and of
+    // those the longest.
     void open(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);
     // Whether another packet said the same as this one; else this one is the one to be borne out.
     [[nodiscard]] bool borne_out(Doubt& doubt, LineId line, Timestamp received_at, const Frame& frame);

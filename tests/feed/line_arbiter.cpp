@@ -304,6 +304,21 @@ TEST_CASE("LineArbiter: the first messages of a session are kept for it, whateve
     CHECK(feed.arbiter.messages_stray() == 0);
 }
 
+TEST_CASE("LineArbiter: of two packets that begin a session alike the longer one is kept for it") {
+    for (const bool longer_first : {false, true}) {
+        CAPTURE(longer_first);
+        Feed feed;
+        feed.packet(0, 1, 3);
+        feed.packet(0, 1, longer_first ? 3 : 1, 0, 'T');
+        feed.packet(1, 1, 4);  // the other line still has something new of the old session
+        feed.packet(1, 1, longer_first ? 1 : 3, 0, 'T');
+        feed.packet(0, 4, 1, 0, 'T');
+        CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 4, 1, 2, 3, 4});
+        CHECK(feed.sink.given_up.empty());
+        CHECK(feed.arbiter.messages_stray() == 1);  // the shorter one
+    }
+}
+
 TEST_CASE("LineArbiter: a session is not left for another one while it goes on") {
     Feed feed;
     for (SequenceNumber n = 1; n <= 20; ++n) {

@@ -18,6 +18,10 @@
 #include "millrace/feed/streams/redis/redis_edge.hpp"
 #include "millrace/feed/streams/redis/redis_source.hpp"
 #endif
+#ifdef MILLRACE_HAS_RABBITMQ
+#include "millrace/feed/streams/rabbitmq/rabbit_edge.hpp"
+#include "millrace/feed/streams/rabbitmq/rabbit_source.hpp"
+#endif
 
 namespace millrace::streams {
 
@@ -33,8 +37,13 @@ constexpr bool kRedis = true;
 #else
 constexpr bool kRedis = false;
 #endif
+#ifdef MILLRACE_HAS_RABBITMQ
+constexpr bool kRabbit = true;
+#else
+constexpr bool kRabbit = false;
+#endif
 
-constexpr std::array<EdgeComponent, 7> kComponents{{
+constexpr std::array<EdgeComponent, 8> kComponents{{
     {"dbn", "DBN files, out and in", true, ""},
     {"csv", "CSV files, out and in", true, ""},
     {"tcp", "a DBN gateway, out", true, ""},
@@ -42,6 +51,7 @@ constexpr std::array<EdgeComponent, 7> kComponents{{
     {"file", "files of batches and growing files, out and in", true, ""},
     {"redis", "Redis Streams, out and in", kRedis, "hiredis"},
     {"kafka", "Kafka, out and in", kKafka, "librdkafka"},
+    {"amqp", "RabbitMQ, out and in", kRabbit, "librabbitmq"},
 }};
 
 constexpr std::uint64_t kBatchMost = 1 << 20;
@@ -49,9 +59,12 @@ constexpr std::uint64_t kLingerMost = 60'000;    // ms
 constexpr Nanoseconds kMillisecond = 1'000'000;
 constexpr std::uint64_t kBacklogMost = 1 << 20;  // MiB
 
+bool is_amqp(const Url& url) { return url.scheme == "amqp" || url.scheme == "amqps"; }
+
 [[noreturn]] void refuse(const Url& url) {
     for (const EdgeComponent& component : kComponents) {
-        if (component.scheme != url.scheme || component.built) continue;
+        const bool meant = component.scheme == (is_amqp(url) ? "amqp" : url.scheme);
+        if (!meant || component.built) continue;
         throw Error(ExitCode::usage,
                     fmt::format("{}: this build has no {}; install {} and build again", url.text(),
                                 component.scheme, component.library));
@@ -124,7 +137,7 @@ std::span<const EdgeComponent> edge_components() { return kComponents; }
 std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     if (url.scheme == "tcp") config.linger = 0;  // clients are served as records come
     // What is routed by event is numbered by event, so that who reads some of them sees no hole.
-    config.by_event = Address::names_event(url.path);
+    config.by_event = is_amqp(url) || Address::names_event(url.path);
     take_frame_options(url, config);
     std::unique_ptr<Edge> edge;
     if (url.scheme == "tcp") edge = make_gateway(url, config);
@@ -134,6 +147,9 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
 #endif
 #ifdef MILLRACE_HAS_REDIS
     else if (url.scheme == "redis") edge = std::make_unique<RedisEdge>(url);
+#endif
+#ifdef MILLRACE_HAS_RABBITMQ
+    else if (is_amqp(url)) edge = std::make_unique<RabbitEdge>(url, config);
 #endif
     else refuse(url);
     refuse_rest(url);
@@ -148,6 +164,9 @@ std::unique_ptr<Source> make_source(Url url) {
 #endif
 #ifdef MILLRACE_HAS_REDIS
     if (url.scheme == "redis") source = std::make_unique<RedisSource>(url);
+#endif
+#ifdef MILLRACE_HAS_RABBITMQ
+    if (is_amqp(url)) source = std::make_unique<RabbitSource>(url);
 #endif
     if (source == nullptr) refuse(url);
     refuse_rest(url);

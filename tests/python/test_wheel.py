@@ -16,7 +16,16 @@ import pytest
 from conftest import ROOT
 
 #: What a machine without the -dev packages may lack, and the wheel therefore carries.
-LIBRARIES = ("libfmt", "libhiredis", "liblz4", "librdkafka", "libsasl2", "liburing", "libzstd")
+LIBRARIES = (
+    "libfmt",
+    "libhiredis",
+    "liblz4",
+    "librabbitmq",
+    "librdkafka",
+    "libsasl2",
+    "liburing",
+    "libzstd",
+)
 
 
 @pytest.fixture

@@ -155,13 +155,11 @@ TEST_CASE("rabbitmq: a full queue does not hold the feed up, and the loss is cou
     make_small_queue(server, "full", 20);
     SinkConfig config = blocking();
     config.when_full = WhenFull::drop_oldest;
-    config.backlog_bytes = 1 << 18;
+    config.backlog_bytes = 1 << 20;
     config.stop_within = 500'000'000;
     TestSink sink(server.url("x.full"), config);
     sink.send(2'000);
-    const bool seen = in_time([&] { return sink->stats().state == EdgeState::degraded; });
-    INFO(name(sink->stats().state) << sink->stats().acknowledged << " d" << sink->stats().dropped << " c" << sink->stats().connects);
-    REQUIRE(seen);
+    REQUIRE(in_time([&] { return sink->stats().state == EdgeState::degraded; }));
     for (int i = 0; i < 100; ++i) {
         sink.send(500);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));

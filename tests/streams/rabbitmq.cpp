@@ -172,7 +172,7 @@ TEST_CASE("rabbitmq: a full queue does not hold the feed up, and the loss is cou
 }
 
 TEST_CASE("rabbitmq: while the server is blocked the feed is not, and the loss is counted",
-          "[rabbitmq][server]") {
+          "[.long][rabbitmq][server]") {
     const RabbitServer& server = RabbitServer::shared();
     SinkConfig config;
     config.backlog_bytes = 1 << 20;
@@ -277,7 +277,7 @@ TEST_CASE("rabbitmq: a stream's end is behind all that was confirmed before", "[
     const RabbitServer& server = RabbitServer::shared();
     std::uint64_t messages = 0;
     std::uint64_t records = 0;
-    for (int round = 0; round < 15; ++round) {
+    for (int round = 0; round < 6; ++round) {
         SinkConfig config = blocking();
         config.feed = "round " + std::to_string(round);  // streams of their own
         config.batch_records = 1;
@@ -346,9 +346,10 @@ TEST_CASE("rabbitmq: a connection that is lost ends a reader with one line", "[r
     sink.send(20'000);
     sink->stop();
     TcpProxy proxy(static_cast<std::uint16_t>(std::stoi(server.port())));
-    proxy.cut_after(100'000);
-    const Outcome cut = run_command(
-        {"replay", "amqp://127.0.0.1:" + std::to_string(proxy.port()) + "/lost?type=stream"});
+    // Of what a reader says: an acknowledgement of some twenty bytes after each message.
+    proxy.cut_after(5'000);
+    const Outcome cut = run_command({"replay", "amqp://127.0.0.1:" + std::to_string(proxy.port()) +
+                                                   "/lost?type=stream&prefetch=2"});
     INFO(cut.err);
     CHECK(cut.code == 11);
     CHECK(std::count(cut.err.begin(), cut.err.end(), '\n') == 1);

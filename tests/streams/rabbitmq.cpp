@@ -96,7 +96,8 @@ TEST_CASE("rabbitmq: URLs, and what is wrong with them", "[rabbitmq]") {
     CHECK_THROWS_AS(make_source(parse_url("amqp://127.0.0.1:1/q")), Error);
 }
 
-TEST_CASE("rabbitmq: a replay's queue gives the books of the capture", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: a replay's queue gives the books of the capture",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     const TempFile capture("rabbitmq.pcapng");
     REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "2", "--seed", "7"})
@@ -117,7 +118,8 @@ TEST_CASE("rabbitmq: a replay's queue gives the books of the capture", "[rabbitm
     }
 }
 
-TEST_CASE("rabbitmq: what no queue takes is counted, and named", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: what no queue takes is counted, and named",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TestSink sink(server.url("x.nobody"), blocking());
     sink.send(100);
@@ -128,7 +130,7 @@ TEST_CASE("rabbitmq: what no queue takes is counted, and named", "[rabbitmq][ser
     CHECK(sink->problem().find("mbo.BBBB") != std::string::npos);
 }
 
-TEST_CASE("rabbitmq: a full queue refuses, and is waited for", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: a full queue refuses, and is waited for", "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     make_small_queue(server, "small", 20);
     TestSink sink(server.url("x.small"), blocking());
@@ -150,7 +152,7 @@ TEST_CASE("rabbitmq: a full queue refuses, and is waited for", "[rabbitmq][serve
 }
 
 TEST_CASE("rabbitmq: a full queue does not hold the feed up, and the loss is counted",
-          "[rabbitmq][server]") {
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     make_small_queue(server, "full", 20);
     SinkConfig config = blocking();
@@ -172,7 +174,7 @@ TEST_CASE("rabbitmq: a full queue does not hold the feed up, and the loss is cou
 }
 
 TEST_CASE("rabbitmq: while the server is blocked the feed is not, and the loss is counted",
-          "[.long][rabbitmq][server]") {
+          "[.long][rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     SinkConfig config;
     config.backlog_bytes = 1 << 20;
@@ -206,7 +208,8 @@ TEST_CASE("rabbitmq: while the server is blocked the feed is not, and the loss i
     CHECK(totals.missing == stats.dropped + stats.ring_full);
 }
 
-TEST_CASE("rabbitmq: a connection cut in the middle of a frame costs nothing", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: a connection cut in the middle of a frame costs nothing",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TcpProxy proxy(static_cast<std::uint16_t>(std::stoi(server.port())));
     TestSink sink("amqp://127.0.0.1:" + std::to_string(proxy.port()) + "/x.cut?queue=cut", blocking());
@@ -222,7 +225,8 @@ TEST_CASE("rabbitmq: a connection cut in the middle of a frame costs nothing", "
     check_complete(sink, read_all(server.url("cut")));
 }
 
-TEST_CASE("rabbitmq: an idle connection lives by its heartbeats", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: an idle connection lives by its heartbeats",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TestSink sink(server.url("x.idle?queue=idle&heartbeat_s=1"), blocking());
     sink.send(10);
@@ -235,7 +239,7 @@ TEST_CASE("rabbitmq: an idle connection lives by its heartbeats", "[rabbitmq][se
 }
 
 TEST_CASE("rabbitmq: a consumer of a queue dies a hundred times and misses nothing",
-          "[rabbitmq][server]") {
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TestSink sink(server.url("x.dies?queue=dies"), blocking());
     sink.send(30'000);
@@ -257,7 +261,7 @@ TEST_CASE("rabbitmq: a consumer of a queue dies a hundred times and misses nothi
 }
 
 TEST_CASE("rabbitmq: a stream is read from wherever one likes, as often as one likes",
-          "[rabbitmq][server]") {
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TestSink sink(server.url("x.stream?queue=stream.all&type=stream"), blocking());
     sink.send(1'000);
@@ -273,7 +277,8 @@ TEST_CASE("rabbitmq: a stream is read from wherever one likes, as often as one l
     CHECK(messages_of(read_all(server.url("stream.all?type=stream&from=" + end))) == 0);
 }
 
-TEST_CASE("rabbitmq: a stream's end is behind all that was confirmed before", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: a stream's end is behind all that was confirmed before",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     std::uint64_t messages = 0;
     std::uint64_t records = 0;
@@ -294,7 +299,8 @@ TEST_CASE("rabbitmq: a stream's end is behind all that was confirmed before", "[
     }
 }
 
-TEST_CASE("rabbitmq: an empty stream, and queues of another kind, are named", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: an empty stream, and queues of another kind, are named",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     const std::string empty = "empty?type=stream&timeout_ms=1000";
     check_fails(server.url(empty), "no queue 'empty'");
@@ -307,7 +313,8 @@ TEST_CASE("rabbitmq: an empty stream, and queues of another kind, are named", "[
     check_complete(sink, read_all(server.url("kind")));
 }
 
-TEST_CASE("rabbitmq: what was read ahead and not committed comes again", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: what was read ahead and not committed comes again",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TestSink sink(server.url("x.hand?queue=hand&bind=%23"), blocking());
     TestSink stream(server.url("x.hand.stream?queue=hand.stream&type=stream"), blocking());
@@ -340,7 +347,8 @@ TEST_CASE("rabbitmq: what was read ahead and not committed comes again", "[rabbi
     CHECK(messages_of(read_all(url + "&from=10")) == messages - 10);
 }
 
-TEST_CASE("rabbitmq: a connection that is lost ends a reader with one line", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: a connection that is lost ends a reader with one line",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     TestSink sink(server.url("x.lost?queue=lost&type=stream"), blocking());
     sink.send(20'000);
@@ -357,7 +365,7 @@ TEST_CASE("rabbitmq: a connection that is lost ends a reader with one line", "[r
 }
 
 TEST_CASE("rabbitmq: a server that is killed and comes back has everything",
-          "[.long][rabbitmq][server]") {
+          "[.long][rabbitmq][server][no-sanitizer]") {
     RabbitServer server;
     TestSink sink(server.url("x.killed?queue=killed"), blocking());
     sink.send(20'000);
@@ -376,7 +384,8 @@ TEST_CASE("rabbitmq: a server that is killed and comes back has everything",
     check_complete(sink, checker.totals());
 }
 
-TEST_CASE("rabbitmq: a password comes by environment, and is not told", "[rabbitmq][server]") {
+TEST_CASE("rabbitmq: a password comes by environment, and is not told",
+          "[rabbitmq][server][no-sanitizer]") {
     const RabbitServer& server = RabbitServer::shared();
     REQUIRE(setenv("MILLRACE_AMQP_PASSWORD", "hidden", 1) == 0);
     TestSink sink(server.url("x.password"));
@@ -394,7 +403,7 @@ TEST_CASE("rabbitmq: a password comes by environment, and is not told", "[rabbit
 }
 
 TEST_CASE("rabbitmq: programs of pika read it as they are; a change to the stream is found",
-          "[rabbitmq][server]") {
+          "[.long][rabbitmq][server][no-sanitizer]") {
     const std::string python = venv_python("pika");
     if (python.empty()) {
         WARN("skipped: no Python with pika (./tools/test makes it)");

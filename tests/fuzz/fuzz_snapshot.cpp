@@ -53,11 +53,11 @@ struct Sink final : SnapshotSink {
     bool ended = false;
 };
 
-// The heartbeat of a line whose first 11 messages are missing.
+// The heartbeat of a line whose first 11 messages, of 40 bytes each, are missing.
 std::vector<std::uint8_t> late_heartbeat(std::uint16_t protocol) {
     std::vector<std::uint8_t> room(sizeof(IexTpHeader));
     IexTpPacketBuilder builder(room, {protocol, 1, 1});
-    builder.begin(12, 0);
+    builder.begin(12, 11 * 40);
     const auto bytes = builder.finish(1);
     return {bytes.begin(), bytes.end()};
 }

@@ -1,98 +1,9 @@
 // What a session does about messages that no line brought: retransmission, snapshot, join.
-#include <optional>
-#include <string>
-#include <vector>
-
-#include "millrace/feed/session.hpp"
-#include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/support/itch_packets.hpp"
+#include "tests/feed/recovery_fixture.hpp"
 
 using namespace millrace;
 using namespace millrace::test;
-using venues::NasdaqItch50;
-using Kind = RecoveryRequest::Kind;
-
-namespace {
-
-struct Recorder {
-    std::vector<std::string> log;
-
-    void on_book(const OrderBook& book, const BookUpdate& u) {
-        log.push_back("book " + std::string(book.symbol().view()) + " " + std::to_string(u.sequence) +
-                      (u.action == BookAction::clear ? " clear" : " " + std::to_string(value(u.order))) +
-                      (u.from_snapshot ? " snapshot" : "") +
-                      (book.quality() == Quality::live ? "" : " " + std::string(name(book.quality()))));
-    }
-    void on_trade(const OrderBook&, const Trade&) {}
-    void on_status(const OrderBook&, const TradingStatus&) {}
-    void on_quality(const OrderBook& book, Quality quality) {
-        log.push_back("quality " + std::string(book.symbol().view()) + " " + std::string(name(quality)));
-    }
-    void on_gap(SequenceRange missing) {
-        log.push_back("gap " + std::to_string(missing.first) + "-" + std::to_string(missing.last));
-    }
-    [[nodiscard]] std::vector<std::string> take() { return std::exchange(log, {}); }
-};
-
-using Log = std::vector<std::string>;
-
-constexpr Nanoseconds kMs = 1'000'000;
-
-SessionConfig recovering(std::uint8_t retransmit, std::uint8_t snapshot) {
-    SessionConfig config;
-    config.limits = {8, 1000, 1000};
-    config.reorder_window_packets = 8;
-    config.reorder_window_ns = 1000;
-    config.quality = QualityConfig::live();
-    config.quality.crossed = true;
-    config.recovery.retransmit_servers = retransmit;
-    config.recovery.snapshot_servers = snapshot;
-    config.recovery.hold_bytes = 20'000;
-    config.recovery.backlog_bytes = 4'000;
-    config.recovery.attempts = 1;
-    config.recovery.answer_timeout_ns = 10 * kMs;
-    config.recovery.request_interval_ns = 0;
-    config.recovery.snapshot_retry_ns = 5 * kMs;
-    config.recovery.snapshot_timeout_ns = 50 * kMs;
-    return config;
-}
-
-struct Fixture {
-    explicit Fixture(const SessionConfig& config) : session(config, recorder) {}
-    void send(const std::vector<std::uint8_t>& packet, Timestamp at = 0, LineId line = 0) {
-        session.on_packet({line, at, packet});
-        CHECK(balance(session.messages()) == 0);
-    }
-    void answer(const std::vector<std::uint8_t>& packet) { send(packet, 0, session.recovery_line()); }
-    [[nodiscard]] std::optional<RecoveryRequest> ask(Timestamp now) {
-        asked_at = now;
-        const auto request = session.next_request(now);
-        CHECK(balance(session.messages()) == 0);
-        return request;
-    }
-    void snapshot(std::uint32_t id, const std::vector<Message>& messages, SequenceNumber next) {
-        session.on_snapshot_begin(id);
-        for (const Message& m : messages) session.on_snapshot_message(id, m);
-        session.on_snapshot_end(id, next);
-        go_on();
-    }
-    // The reorder window goes by, and then the lines show that their session goes on.
-    void go_on() {
-        static_cast<void>(ask(asked_at));
-        static_cast<void>(ask(asked_at + 1'001));
-        send(packet(session.arbiter().known_end(), {}));
-    }
-    [[nodiscard]] std::uint64_t count(RecoveryCounter counter) const { return session.recovery()[counter]; }
-    Recorder recorder;
-    Session<NasdaqItch50, Recorder> session;
-    Timestamp asked_at = 0;
-};
-
-Message add_a(std::uint64_t id) { return add(1, id, 'B', 10, "A", 100); }
-std::uint32_t next_id(const std::optional<RecoveryRequest>& request) { return request ? request->id : 0; }
-
-}  // namespace
+using namespace millrace::test::recovery;
 
 TEST_CASE("recovery: what is missing is asked for, books say recovering, and are live when it has come") {
     Fixture f(recovering(1, 0));
@@ -135,9 +46,7 @@ TEST_CASE("recovery: a reply that holds only a part is followed by a request for
 
 TEST_CASE("recovery: without an answer and without a snapshot the gap is given up and the books stay flagged") {
     Fixture f(recovering(1, 0));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     REQUIRE(f.ask(0));
     static_cast<void>(f.recorder.take());
     CHECK_FALSE(f.ask(10 * kMs));
@@ -192,9 +101,7 @@ TEST_CASE("recovery: a book from a snapshot says that its queues are not known, 
 
 TEST_CASE("recovery: retransmission that fails is followed by the snapshot") {
     Fixture f(recovering(1, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     CHECK(f.ask(0)->kind == Kind::retransmit);
     const auto request = f.ask(10 * kMs);
     REQUIRE(request);
@@ -220,9 +127,7 @@ TEST_CASE("recovery: who joins late gets the snapshot") {
 
 TEST_CASE("recovery: a snapshot older than the gap is not joined; another one is asked for") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     const auto request = f.ask(0);
     f.snapshot(next_id(request), {directory(1, "A")}, 2);
     CHECK(f.session.book("A")->quality() == Quality::recovering);
@@ -238,9 +143,7 @@ TEST_CASE("recovery: a snapshot older than the gap is not joined; another one is
 
 TEST_CASE("recovery: a snapshot ahead of the lines is joined when these have come as far") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     f.snapshot(next_id(f.ask(0)), {directory(1, "A"), add_a(101), add_a(102), add_a(103)}, 6);
     CHECK(f.session.book("A")->quality() == Quality::recovering);
     f.send(packet(5, {add_a(103)}), 3000);
@@ -251,9 +154,7 @@ TEST_CASE("recovery: a snapshot ahead of the lines is joined when these have com
 
 TEST_CASE("recovery: a snapshot that claims to be far ahead is not believed for ever") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     f.snapshot(next_id(f.ask(0)), {directory(1, "A")}, 1'000'000);
     CHECK_FALSE(f.ask(1));
     CHECK_FALSE(f.ask(1 + 50 * kMs));
@@ -266,9 +167,7 @@ TEST_CASE("recovery: a snapshot that claims to be far ahead is not believed for 
 
 TEST_CASE("recovery: a snapshot that may be of the next session is joined when the lines show theirs to go on") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     const auto request = f.ask(0);
     REQUIRE(request);
     f.session.on_snapshot_begin(request->id);
@@ -322,9 +221,7 @@ TEST_CASE("recovery: a snapshot that names an instrument otherwise than the line
 
 TEST_CASE("recovery: a message lost while a snapshot is on its way needs a later one") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     const auto request = f.ask(0);
     f.send(packet(6, {add_a(104)}), 3000);
     f.send(packet(7, {add_a(105)}), 5000);
@@ -342,9 +239,7 @@ TEST_CASE("recovery: a message lost while a snapshot is on its way needs a later
 
 TEST_CASE("recovery: what waits for a snapshot that no server has begun is shown at the next gap, on flagged books") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     REQUIRE(f.ask(0));
     static_cast<void>(f.recorder.take());
     f.send(packet(6, {add_a(104)}), 3000);
@@ -362,9 +257,7 @@ TEST_CASE("recovery: what waits for a snapshot that no server has begun is shown
 
 TEST_CASE("recovery: what a later snapshot has to contain is named as given up until one has") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     const auto request = f.ask(0);
     REQUIRE(request);
     f.session.on_snapshot_begin(request->id);
@@ -389,9 +282,7 @@ TEST_CASE("recovery: what a later snapshot has to contain is named as given up u
 
 TEST_CASE("recovery: once every snapshot server has failed messages flow on, flagged, until one is asked again") {
     Fixture f(recovering(0, 2));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     const auto first = f.ask(0);
     REQUIRE(first);
     static_cast<void>(f.recorder.take());
@@ -421,9 +312,7 @@ TEST_CASE("recovery: once every snapshot server has failed messages flow on, fla
 
 TEST_CASE("recovery: a server that has no snapshot new enough yet is waited for") {
     Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A")}), 0);
-    f.send(packet(3, {add_a(101)}), 0);
-    f.send(packet(4, {add_a(102)}), 2000);
+    f.miss_message_2();
     const auto request = f.ask(0);
     f.session.on_snapshot_failed(next_id(request), ServerProblem::not_yet);
     CHECK_FALSE(f.ask(1));
@@ -468,136 +357,6 @@ TEST_CASE("recovery: a new session ends all recovery, and a late snapshot of the
     CHECK(f.session.book("A")->quality() == Quality::live);
     CHECK(f.session.book("A")->order_count() == 1);
     CHECK(f.session.book("A")->find(OrderId{9}));
-}
-
-TEST_CASE("recovery: a suspect book stands still until a snapshot makes it anew, and the others go on") {
-    Fixture f(recovering(0, 1));
-    f.send(packet(1, {directory(1, "A"), directory(2, "B"), add_a(1)}), 0);
-    f.send(packet(4, {remove(1, 77)}), 0);
-    CHECK(f.session.book("A")->quality() == Quality::suspect);
-    const auto request = f.ask(0);
-    REQUIRE(request);
-    CHECK(request->kind == Kind::snapshot);
-    CHECK(request->first == 5);
-    static_cast<void>(f.recorder.take());
-    f.send(packet(5, {add_a(2), add(2, 50, 'B', 1, "B", 1)}), 0);
-    CHECK(f.recorder.take() == Log{"book B 6 50"});
-    f.snapshot(request->id, {directory(1, "A"), directory(2, "B"), add_a(1), add(2, 51, 'B', 1, "B", 1)}, 5);
-    CHECK(f.recorder.take() == Log{"quality A recovering", "book A 0 clear snapshot recovering",
-                                   "book A 0 1 snapshot recovering", "book A 5 2 recovering", "quality A live"});
-    CHECK(f.session.book("B")->order_count() == 1);
-}
-
-TEST_CASE("recovery: a copy that differs makes the books it is about suspect when it comes") {
-    Fixture f(recovering(0, 0));
-    f.send(packet(1, {directory(1, "A"), directory(2, "B"), directory(3, "C"), add_a(7)}), 0, 0);
-    f.send(packet(1, {directory(1, "A"), directory(2, "B"), directory(3, "C")}), 0, 1);
-    CHECK(f.session.faults()[FaultCounter::lines_differ] == 0);
-    // The second copy speaks of another book.
-    f.send(packet(4, {add(2, 7, 'B', 10, "B", 100)}), 0, 1);
-    CHECK(f.session.faults()[FaultCounter::lines_differ] == 1);
-    CHECK(f.session.book("A")->quality() == Quality::suspect);
-    CHECK(f.session.book("B")->quality() == Quality::suspect);
-    CHECK(f.session.book("C")->quality() == Quality::live);
-}
-
-TEST_CASE("recovery: copies are compared also while they are held, and cut differently by each line") {
-    Fixture f(recovering(0, 0));
-    f.send(packet(1, {directory(1, "A")}), 0, 0);
-    f.send(packet(3, {add_a(3), add_a(4), add_a(5)}), 0, 0);
-    f.send(packet(3, {add_a(3), add_a(40), add_a(5)}), 0, 1);
-    CHECK(f.session.book("A")->quality() == Quality::suspect);
-    Fixture g(recovering(0, 0));
-    g.send(packet(1, {directory(1, "A"), add_a(2)}), 0, 0);
-    g.send(packet(2, {add_a(20), add_a(3)}), 0, 1);
-    CHECK(g.session.book("A")->quality() == Quality::suspect);
-    CHECK(g.session.faults()[FaultCounter::lines_differ] == 1);
-}
-
-TEST_CASE("recovery: copies that differ before their instrument is named make every book suspect") {
-    Fixture f(recovering(0, 1));
-    f.send(packet(2, {add_a(7)}), 0, 0);
-    f.send(packet(2, {add_a(8)}), 0, 1);
-    f.send(packet(1, {directory(1, "A")}), 0, 0);
-    REQUIRE(f.session.book("A"));
-    CHECK(f.session.book("A")->quality() == Quality::suspect);
-    CHECK(f.session.book("A")->find(OrderId{7}));
-    const auto request = f.ask(0);
-    REQUIRE(request);
-    CHECK(request->first == 3);
-    f.send(packet(3, {directory(2, "B"), add(2, 50, 'B', 1, "B", 1)}), 0);
-    f.snapshot(request->id, {directory(1, "A"), add_a(8)}, 3);
-    CHECK(f.session.book("A")->quality() == Quality::live);
-    CHECK(f.session.book("A")->find(OrderId{8}));
-    CHECK(f.session.book("B")->quality() == Quality::live);
-    CHECK(f.session.book("B")->order_count() == 1);
-}
-
-TEST_CASE("recovery: copies that name an instrument differently make every book suspect") {
-    Fixture f(recovering(0, 0));
-    f.send(packet(1, {directory(1, "A"), directory(2, "B")}), 0, 0);
-    f.send(packet(1, {directory(1, "A"), directory(2, "C")}), 0, 1);
-    CHECK(f.session.book("A")->quality() == Quality::suspect);
-    CHECK(f.session.book("B")->quality() == Quality::suspect);
-}
-
-TEST_CASE("recovery: a silent feed makes its books stale until it is heard, one silent line only counts") {
-    SessionConfig config = recovering(0, 0);
-    config.quality.quiet_ns = 10 * kMs;
-    Fixture f(config);
-    CHECK_FALSE(f.ask(0));
-    f.send(packet(1, {directory(1, "A")}), 0, 0);
-    f.send(packet(1, {directory(1, "A")}), 0, 1);
-    CHECK_FALSE(f.ask(100 * kMs));
-    f.send(packet(2, {add_a(1)}), 0, 0);
-    CHECK_FALSE(f.ask(105 * kMs));
-    CHECK_FALSE(f.ask(111 * kMs));
-    CHECK(f.session.silent(1));
-    CHECK(f.session.silences(1) == 1);
-    CHECK_FALSE(f.session.silent(0));
-    static_cast<void>(f.recorder.take());
-    CHECK_FALSE(f.ask(115 * kMs));
-    CHECK(f.recorder.take() == Log{"quality A stale"});
-    f.send(packet(3, {add_a(2)}), 0, 1);
-    CHECK(f.recorder.take() == Log{"quality A live", "book A 3 2"});
-}
-
-TEST_CASE("recovery: a crossed book is suspect in continuous trading, before the callback, and not before it") {
-    Fixture f(recovering(0, 0));
-    f.send(packet(1, {directory(1, "A"), add(1, 1, 'B', 10, "A", 101), add(1, 2, 'S', 10, "A", 101)}));
-    CHECK(f.session.book("A")->quality() == Quality::live);
-    f.send(packet(4, {remove(1, 1), trading_action(1, "A", 'T')}));
-    static_cast<void>(f.recorder.take());
-    f.send(packet(6, {add(1, 3, 'B', 10, "A", 100)}));
-    CHECK(f.recorder.take() == Log{"book A 6 3"});
-    f.send(packet(7, {add(1, 4, 'B', 10, "A", 101)}));
-    CHECK(f.recorder.take() == Log{"quality A suspect", "book A 7 4 suspect"});
-    CHECK(f.session.faults()[FaultCounter::crossed] == 1);
-}
-
-TEST_CASE("recovery: with the policy stop nothing is applied after a contradiction") {
-    SessionConfig config = recovering(0, 0);
-    config.quality.suspect = SuspectPolicy::stop;
-    Fixture f(config);
-    f.send(packet(1, {directory(1, "A"), add_a(1)}));
-    CHECK_FALSE(f.session.stopped());
-    f.send(packet(3, {remove(1, 99)}));
-    CHECK(f.session.stopped());
-    static_cast<void>(f.recorder.take());
-    f.send(packet(4, {add_a(2)}));
-    CHECK(f.recorder.take().empty());
-    CHECK(f.session.messages()[MessageCounter::filtered] == 1);
-}
-
-TEST_CASE("recovery: with the policy keep a suspect book goes on, and no snapshot is asked for") {
-    SessionConfig config = recovering(0, 1);
-    config.quality.suspect = SuspectPolicy::keep;
-    Fixture f(config);
-    f.send(packet(1, {directory(1, "A"), add_a(1), remove(1, 99)}));
-    CHECK_FALSE(f.ask(0));
-    static_cast<void>(f.recorder.take());
-    f.send(packet(4, {add_a(2)}));
-    CHECK(f.recorder.take() == Log{"book A 4 2 suspect"});
 }
 
 TEST_CASE("recovery: a gap ends though the packets' clock stands still") {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 
@@ -87,6 +88,19 @@ inline void read_into(streams::StreamChecker& checker, streams::Source& source,
 }
 inline streams::CheckedTotals read_all(const std::string& url) {
     streams::StreamChecker checker;
+    const auto source = streams::make_source(streams::parse_url(url));
+    read_into(checker, *source);
+    source->close();
+    return checker.totals();
+}
+// A hundred readers, one after the other, that end without a word behind fewer than `most` batches, and one that reads
+// to the end. `random` chooses, so that a failure comes again.
+inline streams::CheckedTotals read_by_dying(const std::string& url, std::mt19937 random, std::uint64_t most) {
+    streams::StreamChecker checker;
+    for (int life = 0; life < 100; ++life) {
+        const auto source = streams::make_source(streams::parse_url(url));
+        read_into(checker, *source, random() % most);
+    }
     const auto source = streams::make_source(streams::parse_url(url));
     read_into(checker, *source);
     source->close();

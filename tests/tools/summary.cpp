@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/itch_packets.hpp"
 
 using namespace millrace;
 using namespace millrace::tools;
@@ -78,4 +80,52 @@ TEST_CASE("RunSummary: latency stands by percentile, with its number of samples"
     CHECK(json["max"] == 1'000);
     CHECK(json["p50"].get<double>() == Approx(500).epsilon(0.04));
     CHECK(json["p99.9"].get<double>() == Approx(1'000).epsilon(0.04));
+}
+
+TEST_CASE("FeedSummary: JSON says what each line brought first, alone, by how much, lost, and when it was silent") {
+    using namespace millrace::test;
+    constexpr Nanoseconds kMs = 1'000'000;
+    SessionConfig config;
+    config.limits = {8, 1'000, 1'000};
+    config.reorder_window_ns = kMs;
+    config.quality = QualityConfig::live();
+    config.quality.quiet_ns = 10 * kMs;
+    NullHandler handler;
+    Session<venues::NasdaqItch50, NullHandler> session(config, handler);
+    const auto send = [&](LineId line, Timestamp at, const std::vector<std::uint8_t>& bytes) {
+        session.on_packet({line, at, bytes});
+    };
+    const auto order = [](std::uint64_t id) { return add(1, id, 'B', 10, "A", 100); };
+    static_cast<void>(session.next_request(0));
+    send(0, 100, packet(1, {directory(1, "A")}));  // A is ahead by 400 ns
+    send(1, 500, packet(1, {directory(1, "A")}));
+    send(1, 1'000, packet(2, {order(1)}));  // B by 200 ns
+    send(0, 1'200, packet(2, {order(1)}));
+    send(0, 2'000, packet(3, {order(2)}));  // A by 1,000 ns
+    send(1, 3'000, packet(3, {order(2)}));
+    send(1, 4'000, packet(4, {order(3)}));  // A skips this one ...
+    send(0, 5'000, packet(5, {order(4)}));  // ... and is then alone: B has fallen silent
+    static_cast<void>(session.next_request(1 * kMs));
+    send(0, 9 * kMs, packet(6, {order(5)}));
+    static_cast<void>(session.next_request(9 * kMs));
+    static_cast<void>(session.next_request(12 * kMs));
+
+    LineSummary a, b;
+    a.name = "A";
+    b.name = "B";
+    RunSummary run;
+    run.feeds.push_back(summarise("f", session, {a, b}));
+    const auto lines = nlohmann::json::parse(run.json())["lines"];
+    CHECK(lines[0]["first"] == 4);
+    CHECK(lines[1]["first"] == 2);
+    CHECK(lines[0]["ahead_ns_mean"] == 700);
+    CHECK(lines[0]["ahead_ns_max"] == 1'000);
+    CHECK(lines[1]["ahead_ns_mean"] == 200);
+    CHECK(lines[1]["ahead_ns_max"] == 200);
+    CHECK(lines[0]["lost"] == 1);
+    CHECK(lines[1]["lost"] == 0);
+    CHECK(lines[0]["only"] == 0);
+    CHECK(lines[1]["only"] == 1);
+    CHECK(lines[0]["silences"] == 0);
+    CHECK(lines[1]["silences"] == 1);
 }

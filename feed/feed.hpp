@@ -36,6 +36,7 @@ struct LineStats {
     net::ReceiveCounters received;
     LineCounters decoded;
     std::uint64_t in_flight = 0;  // in the queue to the decoder
+    std::uint64_t link_downs = 0;  // times its interface was down, or gone, when it was found silent
 
     // Of the packet ledger; zero whenever it is read.
     [[nodiscard]] std::int64_t balance() const {
@@ -162,6 +163,7 @@ class FeedHandler {
         struct Line {
             net::ReceiveCounters received;
             LineCounters decoded;
+            std::uint64_t link_downs;
         };
         std::array<Line, kLinesMax + 1> lines;  // the last one in use for what servers sent
     };
@@ -235,6 +237,8 @@ class FeedHandler {
     struct Upkeep {
         unsigned interface = 0;  // its number when the line was opened; 0: not known
         bool wanted = false;
+        bool link_down = false;
+        std::uint64_t link_downs = 0;
     };
     std::array<Upkeep, kLinesMax> upkeep_{};
     Timestamp kept_up_at_ = 0;
@@ -307,7 +311,11 @@ template <class Venue, BookHandler Handler>
 bool FeedHandler<Venue, Handler>::has_to_reopen(std::size_t line) {
     Upkeep& upkeep = upkeep_[line];
     if (!threads_.empty() && threads_[line]->failed()) return true;
-    if (config_.lines[line].soup || !session_->silent(static_cast<LineId>(line))) return upkeep.wanted;
+    const bool silent = !config_.lines[line].soup && session_->silent(static_cast<LineId>(line));
+    const bool down = silent && !net::link_is_up(config_.lines[line].interface);
+    upkeep.link_downs += down && !upkeep.link_down ? 1 : 0;
+    upkeep.link_down = down;
+    if (!silent) return upkeep.wanted;
     const unsigned now = net::interface_index(config_.lines[line].interface);
     if (upkeep.interface == 0) upkeep.interface = now;
     upkeep.wanted = upkeep.wanted || now != upkeep.interface;
@@ -322,8 +330,8 @@ void FeedHandler<Venue, Handler>::keep_up(Timestamp now, Tap& tap) {
         // What fails is tried again at the next look; meanwhile the line is silent.
         if (has_to_reopen(i)) upkeep_[i].wanted = !reopen_now(i, tap);
     }
-    // A line by TCP may fail without a packet.
-    if (receiver_ != nullptr) publish();
+    // A line by TCP may fail, and a link go down, without a packet.
+    publish();
 }
 
 template <class Venue, BookHandler Handler>
@@ -428,7 +436,9 @@ auto FeedHandler<Venue, Handler>::counters_now() const -> Counters {
     for (std::size_t i = 0; i < line_count(); ++i) {
         const auto line = static_cast<LineId>(i);
         now.lines[i].decoded = session_->arbiter().line(line);
-        if (receiver_ != nullptr && i < config_.lines.size()) now.lines[i].received = receiver_->counters(line);
+        if (i == config_.lines.size()) continue;
+        now.lines[i].link_downs = upkeep_[i].link_downs;
+        if (receiver_ != nullptr) now.lines[i].received = receiver_->counters(line);
     }
     return now;
 }
@@ -458,6 +468,7 @@ std::vector<LineStats> FeedHandler<Venue, Handler>::lines_of(const Counters& cou
         LineStats& stats = out.emplace_back();
         stats.name = recovery ? std::string(kRecoveryLineName) : config_.lines[i].name;
         stats.decoded = counters.lines[i].decoded;
+        stats.link_downs = counters.lines[i].link_downs;
         stats.received = recovery            ? recovery_->counters()
                          : !threads_.empty() ? threads_[i]->counters()
                                              : counters.lines[i].received;

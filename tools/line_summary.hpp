@@ -18,6 +18,7 @@ namespace millrace::tools {
         line.truncated = of.received[ReceiveCounter::truncated];
         line.queue_full = of.received[ReceiveCounter::queue_full];
         line.in_flight = of.in_flight;
+        line.link_downs = of.link_downs;
         line.kernel = of.received[ReceiveCounter::kernel_drops];
         line.no_buffers = of.received[ReceiveCounter::no_buffers];
         for (std::size_t i = 0; i < net::kReceiveCounters.size(); ++i) {

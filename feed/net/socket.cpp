@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -237,6 +238,15 @@ unsigned interface_index(const std::string& name_or_address) {
     } catch (const std::exception&) {
         return 0;
     }
+}
+
+bool link_is_up(const std::string& name_or_address) {
+    const unsigned index = interface_index(name_or_address);
+    ifreq request{};
+    if (index == 0 || if_indextoname(index, request.ifr_name) == nullptr) return false;
+    const Socket any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    constexpr short kUp = IFF_UP | IFF_RUNNING;
+    return ioctl(any.fd(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & kUp) == kUp;
 }
 
 }  // namespace millrace::net

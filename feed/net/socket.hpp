@@ -34,6 +34,8 @@ struct Interface {
 [[nodiscard]] Interface find_interface(const std::string& name_or_address);
 // Its number, which changes when it is removed and made again; 0 where there is none.
 [[nodiscard]] unsigned interface_index(const std::string& name_or_address);
+// Whether it is there, up, and has a carrier.
+[[nodiscard]] bool link_is_up(const std::string& name_or_address);
 
 // A socket of type SOCK_DGRAM or SOCK_STREAM that never blocks, on its way to `to`: a stream may still be
 // connecting. Without a file descriptor, and errno set, when it cannot be had.

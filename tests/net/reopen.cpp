@@ -51,6 +51,15 @@ bool make_interface() {
            ip("link set mill1 up") && ip("link set mill0 up");
 }
 
+template <class Done>
+bool idle_until(Feed& feed, Done&& done) {
+    return eventually([&] {
+        feed.poll();
+        feed.idle();
+        return done();
+    });
+}
+
 // On a thread in a network namespace of its own. Empty, or what went wrong.
 std::string lose_an_interface(ReceiveMode mode) {
     if (unshare(CLONE_NEWNET) != 0 || !make_interface()) return "skipped";
@@ -60,19 +69,47 @@ std::string lose_an_interface(ReceiveMode mode) {
     feed.start();
     if (!receives_more(feed, groups, "mill0")) return "nothing received";
     if (!ip("link del mill0")) return "not removed";
-    const auto idle_until = [&](auto&& done) {
-        return eventually([&] {
-            feed.poll();
-            feed.idle();
-            return done();
-        });
-    };
-    if (!idle_until([&] { return feed.session().silent(0); })) return "silence not noticed";
+    if (!idle_until(feed, [&] { return feed.session().silent(0); })) return "silence not noticed";
     if (!make_interface()) return "not made again";
-    if (!idle_until([&] { return restarts(feed) == 1; })) return "not opened anew";
+    if (!idle_until(feed, [&] { return restarts(feed) == 1; })) return "not opened anew";
     if (!receives_more(feed, groups, "mill0")) return "nothing received after";
     feed.stop();
     return feed.stats().balance() == 0 ? "" : "balance";
+}
+
+// The same.
+std::string lose_the_carrier_twice(ReceiveMode mode) {
+    if (unshare(CLONE_NEWNET) != 0 || !make_interface()) return "skipped";
+    const SomeGroups groups;
+    NullHandler handler;
+    Feed feed(config_of(groups, "mill0", mode), handler);
+    feed.start();
+    for (std::uint64_t times = 1; times <= 2; ++times) {
+        // Longer than there is between two looks, so that one finds the line heard again.
+        const auto heard = std::chrono::steady_clock::now() + std::chrono::milliseconds(400);
+        while (std::chrono::steady_clock::now() < heard) {
+            if (!receives_more(feed, groups, "mill0")) return "nothing received";
+        }
+        if (!ip("link set mill1 down")) return "not down";
+        if (!idle_until(feed, [&] { return feed.stats().lines[0].link_downs == times; })) return "not counted";
+        if (!ip("link set mill1 up")) return "not up";
+    }
+    if (!receives_more(feed, groups, "mill0")) return "nothing received after";
+    feed.stop();
+    if (restarts(feed) != 0 || feed.stats().lines[0].link_downs != 2) return "counted otherwise";
+    return feed.stats().balance() == 0 ? "" : "balance";
+}
+
+void check_in_a_namespace(std::string (*lose)(ReceiveMode)) {
+    const ReceiveMode mode = GENERATE(ReceiveMode::threads, ReceiveMode::run_to_completion);
+    CAPTURE(name(mode));
+    std::string problem;
+    std::thread([&] { problem = lose(mode); }).join();
+    if (problem == "skipped") {
+        WARN("skipped: no network namespaces here");
+        return;
+    }
+    CHECK(problem == "");
 }
 
 }  // namespace
@@ -103,13 +140,9 @@ TEST_CASE("FeedHandler: a line that is opened anew goes on, with its counters") 
 }
 
 TEST_CASE("FeedHandler: an interface that is removed and made again is joined again", "[no-sanitizer]") {
-    const ReceiveMode mode = GENERATE(ReceiveMode::threads, ReceiveMode::run_to_completion);
-    CAPTURE(name(mode));
-    std::string problem;
-    std::thread([&] { problem = lose_an_interface(mode); }).join();
-    if (problem == "skipped") {
-        WARN("skipped: no network namespaces here");
-        return;
-    }
-    CHECK(problem == "");
+    check_in_a_namespace(lose_an_interface);
+}
+
+TEST_CASE("FeedHandler: a link that goes down is counted each time, and its line is received again", "[no-sanitizer]") {
+    check_in_a_namespace(lose_the_carrier_twice);
 }

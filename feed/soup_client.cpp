@@ -47,12 +47,17 @@ bool SoupClient::accept(std::span<const std::uint8_t> payload) {
     const auto number = soup::parse_number(accepted.sequence_number.raw);
     const std::string session(soup::trimmed(accepted.session));
     const bool same_session = session_.empty() || session == session_;
+    if (between_sessions() && session == ended_session_) {
+        end_session();
+        return false;
+    }
     // The server's number counts. One below what was asked for would repeat messages.
     if (!number || !same_session || *number < next_) {
         refuse(ServerProblem::session);
         return false;
     }
     session_ = session;
+    ended_session_.clear();
     next_ = *number;
     state_ = State::live;
     failures_ = 0;
@@ -76,6 +81,16 @@ void SoupClient::reject(std::span<const std::uint8_t> payload) {
     refuse(ServerProblem::session);
 }
 
+// The server may go on serving a session that has ended, until the next one begins.
+void SoupClient::end_session() {
+    state_ = State::ended;
+    wants_close_ = true;
+    if (!config_.next_session || !config_.session.empty()) return;
+    if (!session_.empty()) ended_session_ = session_;
+    session_.clear();
+    next_ = std::min<SequenceNumber>(config_.first, 1);
+}
+
 void SoupClient::fail(SoupCounter why) {
     if (wants_close_) return;
     ++counters_[why];
@@ -91,11 +106,12 @@ void SoupClient::refuse(ServerProblem why) {
 }
 
 void SoupClient::on_closed(Timestamp now) {
-    if (state_ == State::ended || state_ == State::rejected) {
+    const bool ended = state_ == State::ended;
+    if ((ended && !between_sessions()) || state_ == State::rejected) {
         wants_close_ = false;
         return;
     }
-    if (!wants_close_) {
+    if (!wants_close_ && !ended) {
         ++counters_[SoupCounter::cut];
         problem_ = state_ == State::connecting ? ServerProblem::unreachable : ServerProblem::cut;
     }
@@ -129,6 +145,7 @@ void SoupClient::on_time(Timestamp now) {
 void SoupClient::log_out() {
     if (state_ == State::live) say(soup::kLogoutRequest);
     state_ = State::ended;
+    ended_session_.clear();
 }
 
 }  // namespace millrace

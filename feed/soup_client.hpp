@@ -23,6 +23,7 @@ struct SoupClientConfig {
     std::string password;
     std::string session;             // blank: the current one
     SequenceNumber first = 1;        // the first message wanted; 0: only what is new
+    bool next_session = false;       // after the end of a session the next one is waited for, from message `first` on
     bool tell_timeout = false;       // SoupBinTCP 4.1: names the silence after which the server may hang up
     Nanoseconds heartbeat_ns = 1'000'000'000;      // says something at least so often
     Nanoseconds timeout_ns = 15'000'000'000;       // silence after which the connection is dead
@@ -94,6 +95,8 @@ class SoupClient {
     [[nodiscard]] SequenceNumber next() const { return next_; }
     [[nodiscard]] const std::string& session() const { return session_; }
     [[nodiscard]] const SoupCounters& counters() const { return counters_; }
+    // The session has ended, and the next one has not begun: the server may well be away.
+    [[nodiscard]] bool between_sessions() const { return !ended_session_.empty(); }
     // What was wrong with the server last; none since it accepted the login.
     [[nodiscard]] ServerProblem problem() const { return problem_; }
 
@@ -112,21 +115,22 @@ class SoupClient {
         } else if (packet.type == soup::kServerHeartbeat) {
             sink.on_heartbeat(next_);
         } else if (packet.type == soup::kEndOfSession) {
-            state_ = State::ended;
-            wants_close_ = true;
             sink.on_end(next_);
+            end_session();
         } else if (packet.type == soup::kUnsequencedData) {
             ++counters_[SoupCounter::unsequenced];
         }
     }
     [[nodiscard]] bool accept(std::span<const std::uint8_t> payload);
     void reject(std::span<const std::uint8_t> payload);
+    void end_session();
     void fail(SoupCounter why);
     void refuse(ServerProblem why);
     void say(char type, std::span<const std::uint8_t> payload = {});
 
     SoupClientConfig config_;
     std::string session_;
+    std::string ended_session_;  // config.next_session: it is not entered again
     SequenceNumber next_;
     Random random_;
     State state_ = State::waiting;

@@ -12,6 +12,7 @@ SoupClientConfig login_of(const LineConfig& line) {
     SoupClientConfig config;
     config.username = line.username;
     config.password = line.password;
+    config.next_session = true;
     return config;
 }
 }  // namespace
@@ -110,7 +111,7 @@ bool SoupReceiver::advance(Line& line) {
         client.on_closed(now);
         const bool refused = client.problem() == ServerProblem::login;
         if (refused) ++counters_[line.id][ReceiveCounter::refused];
-        else if (client.state() != SoupClient::State::ended) ++counters_[line.id][ReceiveCounter::failed];
+        else if (!client.between_sessions()) ++counters_[line.id][ReceiveCounter::failed];
     }
     return !bytes.empty();
 }

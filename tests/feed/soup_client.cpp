@@ -192,6 +192,42 @@ TEST_CASE("SoupClient: when its session is gone it asks for the present one from
     CHECK(std::string(login.begin() + 19, login.end()) == "                             1");
 }
 
+TEST_CASE("SoupClient: behind the end of a session the next one is waited for, where that is wanted") {
+    SoupClientConfig config = user();
+    config.first = 1;
+    config.next_session = true;
+    Live l(config);
+    l.bytes(kAccepted);
+    l.bytes(kEnd);
+    Timestamp now = 0;
+    const auto connect = [&] {
+        l.client.on_closed(now);
+        CHECK(l.client.between_sessions());
+        while (!l.client.wants_connection(now)) now += kSecond / 8;
+        l.client.on_connecting(now);
+        l.client.on_connected(now);
+        // Whatever there is, from its first message on.
+        const Bytes login = take(l.client, now);
+        CHECK(std::string(login.begin() + 19, login.end()) == "                             1");
+    };
+    connect();
+    l.bytes(kAccepted);  // the session that has ended
+    CHECK(l.client.wants_close());
+    connect();
+    l.client.on_closed(now);  // hung up, or away
+    CHECK(l.client.counters()[SoupCounter::cut] == 1);
+    connect();
+    l.bytes(hex("001f 41 31363839313932313232 2020202020202020202020202020202020202031"));
+    CHECK_FALSE(l.client.between_sessions());
+    l.bytes(message("one"));
+    CHECK(l.recorder.log == Log{"login 1689192121 135", "end 135", "login 1689192122 1", "1 one"});
+    CHECK(l.client.counters()[SoupCounter::refused] == 0);
+    l.bytes(kEnd);
+    l.client.log_out();
+    l.client.on_closed(now);
+    CHECK_FALSE(l.client.wants_connection(now + 100 * kSecond));
+}
+
 TEST_CASE("SoupClient: a server that would repeat messages, or speaks of another session, is left") {
     SoupClientConfig config = user();
     config.first = 136;

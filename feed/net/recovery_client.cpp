@@ -25,7 +25,9 @@ constexpr std::size_t kAtOnce = 65'536;
 RecoveryClient::RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const RecoveryServers& servers,
                                const RecoveryConfig& config, LineId line, std::uint32_t buffer_bytes)
     : protocol_(std::move(protocol)), servers_(servers), line_(line), timeout_ns_(config.snapshot_timeout_ns),
-      arena_(kBuffers, (std::max(buffer_bytes, 2'048U) + kBufferHead + 63) / 64 * 64, HugePages::off), requests_(64),
+      answer_timeout_ns_(config.answer_timeout_ns),
+      arena_(kBuffers, (std::max(buffer_bytes, 2'048U) + kBufferHead + 63) / 64 * 64, HugePages::off),
+      unanswered_(servers.retransmit_count(), 1), requests_(64),
       answers_(std::size_t{kBuffers} + 64), back_(kBuffers),
       problems_(servers.retransmit_count() + servers.snapshot.size()) {
     for (std::uint32_t i = kBuffers; i > 0; --i) free_.push_back(i - 1);
@@ -70,18 +72,33 @@ void RecoveryClient::step() {
     take_requests(now);
     receive_packets();
     go_on_with_gap_fill();
+    look_for_silence(now);
     go_on_with_snapshot(now);
 }
 
 void RecoveryClient::take_requests(Timestamp now) {
     RecoveryRequest request;
     while (requests_.pop(request)) {
-        if (request.kind == RecoveryRequest::Kind::retransmit) send_request(request);
+        if (request.kind == RecoveryRequest::Kind::retransmit) send_request(request, now);
         else begin_snapshot(request, now);
     }
 }
 
-void RecoveryClient::send_request(const RecoveryRequest& request) {
+void RecoveryClient::look_for_silence(Timestamp now) {
+    if (!asked_ || now - asked_at_ < answer_timeout_ns_) return;
+    if (++unanswered_[*asked_] > 1) problems_.note(*asked_, ServerProblem::silent);
+    asked_.reset();
+}
+
+void RecoveryClient::note_answer(std::size_t server) {
+    unanswered_[server] = 0;
+    if (asked_ == server) asked_.reset();
+}
+
+void RecoveryClient::send_request(const RecoveryRequest& request, Timestamp now) {
+    look_for_silence(now);
+    if (request.server < unanswered_.size()) asked_ = request.server;
+    asked_at_ = now;
     gap_fill_.reset();  // the request before it was answered, or never will be
     request_.clear();
     protocol_->write_request(request, request_);
@@ -99,9 +116,12 @@ void RecoveryClient::receive_packets() {
             const long size =
                 recv(udp_[server].fd(), arena_[buffer] + kBufferHead, room, MSG_DONTWAIT | MSG_TRUNC);
             if (size < 0) {
-                if (errno == ECONNREFUSED) problems_.note(server, ServerProblem::unreachable);
-                break;  // nothing there, or nobody listens there
+                if (errno != ECONNREFUSED) break;  // nothing there
+                problems_.note(server, ServerProblem::unreachable);
+                note_answer(server);
+                break;
             }
+            note_answer(server);
             if (hand_over_packet(buffer, static_cast<std::size_t>(size))) free_.pop_back();
         }
     }
@@ -140,22 +160,29 @@ void RecoveryClient::begin_gap_fill(const RecoveryRequest& request) {
 void RecoveryClient::go_on_with_gap_fill() {
     if (gap_fill_ == nullptr) return;
     bool good = true;
-    const bool opened = gap_fill_->state() == TcpStream::State::open;
-    if (opened) {
-        request_sent_ += gap_fill_->send(std::span(request_).subspan(request_sent_));
-        while (good && free_.size() > kBuffersForPackets) {
-            const auto bytes = gap_fill_->receive();
-            if (bytes.empty()) break;
-            good = cutter_->on_bytes(bytes, arena_.buffer_bytes() - kBufferHead,
-                                     [this](std::span<const std::uint8_t> packet) { hand_over_copy(packet); });
-        }
-    }
-    if (!good) problems_.note(gap_fill_server_, ServerProblem::nonsense);
-    if (!opened && gap_fill_->state() == TcpStream::State::closed) {
+    if (gap_fill_->state() == TcpStream::State::open) {
+        good = take_gap_fill();
+        if (!good) problems_.note(gap_fill_server_, ServerProblem::nonsense);
+    } else if (gap_fill_->state() == TcpStream::State::closed) {
         problems_.note(gap_fill_server_, ServerProblem::unreachable);
+        note_answer(gap_fill_server_);
     }
     // Its end is no failure: whether all has come shows in what is missing.
     if (!good || gap_fill_->state() == TcpStream::State::closed) gap_fill_.reset();
+}
+
+// False for what is no answer.
+bool RecoveryClient::take_gap_fill() {
+    request_sent_ += gap_fill_->send(std::span(request_).subspan(request_sent_));
+    while (free_.size() > kBuffersForPackets) {
+        const auto bytes = gap_fill_->receive();
+        if (bytes.empty()) break;
+        note_answer(gap_fill_server_);
+        const bool good = cutter_->on_bytes(bytes, arena_.buffer_bytes() - kBufferHead,
+                                            [this](std::span<const std::uint8_t> packet) { hand_over_copy(packet); });
+        if (!good) return false;
+    }
+    return true;
 }
 
 void RecoveryClient::hand_over_copy(std::span<const std::uint8_t> packet) {
@@ -172,13 +199,15 @@ void RecoveryClient::hand_over_copy(std::span<const std::uint8_t> packet) {
 void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp now) {
     if (filling_ != kNoBuffer) free_.push_back(std::exchange(filling_, kNoBuffer));
     filled_ = 0;
-    // The one before was waited for in vain.
-    if (snapshot_ != nullptr) note_snapshot_problem(connected_ ? ServerProblem::silent : ServerProblem::unreachable);
+    // The one before was waited for in vain, or is no longer wanted.
+    const bool in_vain = snapshot_ != nullptr && now - snapshot_heard_at_ >= timeout_ns_ / 2;
+    if (in_vain) note_snapshot_problem(connected_ ? ServerProblem::silent : ServerProblem::unreachable);
     snapshot_id_ = request.id;
     snapshot_server_ = request.server % servers_.snapshot.size();
     snapshot_ = protocol_->snapshot_client(request, {servers_.username, servers_.password, servers_.token, timeout_ns_});
     tcp_ = std::make_unique<TcpStream>(servers_.snapshot[snapshot_server_], servers_.backend);
     snapshot_->on_connecting(now);
+    snapshot_heard_at_ = now;
     connected_ = false;
     begun_ = false;
 }
@@ -224,6 +253,7 @@ void RecoveryClient::go_on_with_snapshot(Timestamp now) {
             const auto bytes = tcp_->receive();
             if (bytes.empty()) break;
             snapshot_->on_bytes(bytes, now, messages);
+            snapshot_heard_at_ = now;
             heard_.store(snapshot_id_, std::memory_order_relaxed);
         }
     }

@@ -66,10 +66,15 @@ class RecoveryClient {
     void run();
     void step();
     void take_requests(Timestamp now);
-    void send_request(const RecoveryRequest& request);
+    void send_request(const RecoveryRequest& request, Timestamp now);
+    // Of a server that has left two requests in a row unanswered it is said, since one may get lost; of one that has
+    // never answered, at once.
+    void look_for_silence(Timestamp now);
+    void note_answer(std::size_t server);
     void receive_packets();
     void begin_gap_fill(const RecoveryRequest& request);
     void go_on_with_gap_fill();
+    [[nodiscard]] bool take_gap_fill();
     // Hands over a packet that lies in a buffer, or is copied into one.
     [[nodiscard]] bool hand_over_packet(std::uint32_t buffer, std::size_t bytes);
     void hand_over_copy(std::span<const std::uint8_t> packet);
@@ -90,16 +95,21 @@ class RecoveryClient {
     std::unique_ptr<RecoveryProtocol> protocol_;     // the thread's
     RecoveryServers servers_;
     LineId line_;
-    Nanoseconds timeout_ns_;
+    Nanoseconds timeout_ns_;         // of a snapshot, without progress
+    Nanoseconds answer_timeout_ns_;  // of a retransmission
     PacketArena arena_;
     std::vector<Socket> udp_;                        // by server; the thread's
     std::vector<std::uint8_t> request_;              // the thread's, as is what follows
     std::size_t request_sent_ = 0;                   // by gap_fill_
+    std::optional<std::size_t> asked_;               // this server's answer is waited for, ...
+    Timestamp asked_at_ = 0;                         // ... since then
+    std::vector<std::uint32_t> unanswered_;          // by server, in a row; from 1 on before its first answer
     std::unique_ptr<TcpStream> gap_fill_;
     std::unique_ptr<PacketCutter> cutter_;           // of gap_fill_
     std::unique_ptr<TcpStream> tcp_;
     std::unique_ptr<SnapshotClient> snapshot_;       // over tcp_
     bool connected_ = false;
+    Timestamp snapshot_heard_at_ = 0;                // or since when it is waited for
     std::uint32_t snapshot_id_ = 0;
     std::size_t snapshot_server_ = 0;
     std::size_t gap_fill_server_ = 0;                // of all servers

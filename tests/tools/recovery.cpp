@@ -1,17 +1,28 @@
 // Recovery as users meet it: `millrace sim` loses messages on all lines and plays the servers, `millrace live`
 // gets them back, and its books are those of every message that was sent.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "millrace/feed/net/socket.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
 
+using namespace millrace;
 using namespace millrace::test;
 using Json = nlohmann::json;
 
 namespace {
+
+// Takes in what is sent there, and says nothing.
+net::Socket deaf_server(const std::string& address) {
+    const std::size_t colon = address.find(':');
+    const auto port = static_cast<std::uint16_t>(std::stoul(address.substr(colon + 1)));
+    return net::listen_at({address.substr(0, colon), port}, SOCK_DGRAM);
+}
 
 struct Net {
     Net() {
@@ -250,6 +261,7 @@ TEST_CASE("recovery live: IEX fills gaps by UDP", "[live]") {
 
 TEST_CASE("recovery live: IEX fills gaps by TCP, where UDP is silent", "[live]") {
     const Net net;
+    const net::Socket deaf = deaf_server(net.retransmit);
     const Day day = run_iex(net, "iex-deepplus",
                             "retransmit = [\"" + net.retransmit + "\"]\nretransmit_tcp = [\"" + net.retransmit_tcp +
                                 "\"]\nanswer_timeout_ms = 20\n",
@@ -257,6 +269,9 @@ TEST_CASE("recovery live: IEX fills gaps by TCP, where UDP is silent", "[live]")
     CHECK(gaps_ended(day.seen, "retransmitted") > 0);
     CHECK(gaps_ended(day.seen, "given_up") == 0);
     CHECK(day.seen["recovery"]["unanswered"] > 0);
+    REQUIRE(day.seen["server_problems"].size() == 1);
+    CHECK(day.seen["server_problems"][0]["server"] == "retransmission server " + net.retransmit);
+    CHECK(day.seen["server_problems"][0]["problem"] == "silent");
 }
 
 TEST_CASE("recovery live: IEX's snapshots are joined where nothing is sent again, by who joins late too", "[live]") {

@@ -75,7 +75,7 @@ GapRecovery::Advice GapRecovery::ask_snapshot(const SessionKey& session, Sequenc
             return Advice::give_up;
         case Snapshot::wanted: break;
     }
-    if (failures_ != 0 && now < paused_until_) return Advice::wait;
+    if (now < paused_until_) return Advice::wait;
     if (ever_joined_ && now - joined_at_ < config_.snapshot_retry_ns) return Advice::wait;
     snapshot_ = Snapshot::asked;
     progressed_ = false;
@@ -83,6 +83,13 @@ GapRecovery::Advice GapRecovery::ask_snapshot(const SessionKey& session, Sequenc
     request = {RecoveryRequest::Kind::snapshot, snapshot_server_, 0, ++snapshot_id_, from, session};
     ++counters_[RecoveryCounter::snapshots_requested];
     return Advice::ask;
+}
+
+// The first time at once: then servers are not asked as fast as they answer.
+void GapRecovery::want_another_snapshot() {
+    const bool under_way = snapshot_ != Snapshot::none && snapshot_ != Snapshot::wanted;
+    if (under_way && ++outdone_ > 1) paused_until_ = std::max(paused_until_, looked_at_ + pause_after(outdone_ - 1));
+    snapshot_ = Snapshot::wanted;
 }
 
 bool GapRecovery::snapshot_begins(std::uint32_t id) {
@@ -99,15 +106,18 @@ void GapRecovery::snapshot_failed(RecoveryCounter why, bool has_none) {
     without_ = has_none ? without_ + 1 : 0;
     snapshot_ = planted(Bug::snapshot_asked_once) ? Snapshot::none : Snapshot::wanted;
     snapshot_server_ = static_cast<std::uint8_t>((snapshot_server_ + 1U) % config_.snapshot_servers);
-    const std::uint32_t doublings = std::min(failures_ - 1, 16U);
-    paused_until_ =
-        looked_at_ + std::min(config_.snapshot_retry_ns << doublings, config_.snapshot_retry_max_ns);
+    paused_until_ = looked_at_ + pause_after(failures_);
+}
+
+Nanoseconds GapRecovery::pause_after(std::uint32_t times) const {
+    return std::min(config_.snapshot_retry_ns << std::min(times - 1, 16U), config_.snapshot_retry_max_ns);
 }
 
 void GapRecovery::snapshot_joined() {
     ++counters_[RecoveryCounter::snapshots_joined];
     snapshot_ = Snapshot::none;
-    failures_ = without_ = 0;
+    failures_ = without_ = outdone_ = 0;
+    paused_until_ = 0;
     ever_joined_ = true;
     joined_at_ = looked_at_;
 }
@@ -115,7 +125,8 @@ void GapRecovery::snapshot_joined() {
 void GapRecovery::reset() {
     gap_ended();
     snapshot_ = Snapshot::none;
-    failures_ = without_ = 0;
+    failures_ = without_ = outdone_ = 0;
+    paused_until_ = 0;
 }
 
 }  // namespace millrace

@@ -47,7 +47,7 @@ class GapRecovery {
     // when it ends.
     void want_snapshot() { snapshot_ = snapshot_ == Snapshot::none ? Snapshot::wanted : snapshot_; }
     // The one under way will not do, whatever it brings.
-    void want_another_snapshot() { snapshot_ = Snapshot::wanted; }
+    void want_another_snapshot();
     // One of `session` that holds everything before `from`.
     [[nodiscard]] Advice ask_snapshot(const SessionKey& session, SequenceNumber from, Timestamp now,
                                       RecoveryRequest& request);
@@ -88,6 +88,8 @@ class GapRecovery {
     };
 
     void begin_gap(Timestamp now);
+    // After so many failures in a row.
+    [[nodiscard]] Nanoseconds pause_after(std::uint32_t times) const;
     void look_for_answer(SequenceRange missing, Timestamp now);
 
     RecoveryConfig config_;
@@ -109,6 +111,7 @@ class GapRecovery {
     std::uint8_t snapshot_server_ = 0;
     std::uint32_t snapshot_id_ = 0;
     std::uint32_t failures_ = 0;    // in a row
+    std::uint32_t outdone_ = 0;     // snapshots in a row that would not do before they were there
     std::uint32_t without_ = 0;     // servers in a row that gave none
     bool ever_joined_ = false;
     Timestamp joined_at_ = 0;

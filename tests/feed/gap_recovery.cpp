@@ -179,3 +179,21 @@ TEST_CASE("GapRecovery: one snapshot after the other keeps its distance too") {
     CHECK(recovery.ask_snapshot(session(), 9, 2 * kMs, request) == Advice::wait);
     CHECK(recovery.ask_snapshot(session(), 9, 11 * kMs, request) == Advice::ask);
 }
+
+TEST_CASE("GapRecovery: a snapshot that will not do is followed by another at once, and then after longer and longer pauses") {
+    RecoveryConfig config;
+    config.snapshot_servers = 1;
+    config.snapshot_retry_ns = 10 * kMs;
+    config.snapshot_retry_max_ns = 30 * kMs;
+    GapRecovery recovery(config);
+    RecoveryRequest request;
+    recovery.want_snapshot();
+    std::vector<Timestamp> asked_at;
+    for (Timestamp now = 0; now < 150 * kMs; now += kMs) {
+        if (recovery.ask_snapshot(session(), 5, now, request) != Advice::ask) continue;
+        asked_at.push_back(now / kMs);
+        REQUIRE(recovery.snapshot_begins(request.id));
+        recovery.want_another_snapshot();
+    }
+    CHECK(asked_at == std::vector<Timestamp>{0, 1, 11, 31, 61, 91, 121});
+}

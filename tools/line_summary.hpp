@@ -18,12 +18,12 @@ namespace millrace::tools {
         line.truncated = of.received[ReceiveCounter::truncated];
         line.queue_full = of.received[ReceiveCounter::queue_full];
         line.in_flight = of.in_flight;
-        line.link_downs = of.link_downs;
         line.kernel = of.received[ReceiveCounter::kernel_drops];
         line.no_buffers = of.received[ReceiveCounter::no_buffers];
         for (std::size_t i = 0; i < net::kReceiveCounters.size(); ++i) {
             line.receiver.emplace_back(net::kReceiveCounters[i].name, of.received[static_cast<ReceiveCounter>(i)]);
         }
+        line.receiver.emplace_back("link_downs", of.link_downs);
     }
     return lines;
 }

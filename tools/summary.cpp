@@ -40,9 +40,7 @@ Json json_of(const LineSummary& line) {
              {"ahead_ns_mean", samples == 0 ? 0 : lead.sum_ns / samples},
              {"ahead_ns_max", lead.max_ns},
              {"silences", line.silences}};
-    if (line.receiver.empty()) return out;
-    out["link_downs"] = line.link_downs;
-    out["receiver"] = object_of(line.receiver);
+    if (!line.receiver.empty()) out["receiver"] = object_of(line.receiver);
     return out;
 }
 

@@ -29,7 +29,6 @@ struct LineSummary {
     std::uint64_t kernel = 0;     // dropped before they were received; in no balance
     std::uint64_t no_buffers =
         0;  // times that reception paused for want of buffers; in no balance
-    std::uint64_t link_downs = 0;  // live
     std::vector<Named> receiver;  // live: all that its receiver counted
     LineCounters counters;
     LineLead lead;

@@ -142,7 +142,8 @@ class LineArbiter {
     // Sessions entered, and how often the stream began anew under one of them.
     [[nodiscard]] std::uint64_t sessions() const { return sessions_; }
     [[nodiscard]] std::uint64_t restarts() const { return streams_.restarts() + restarts_; }
-    [[nodiscard]] bool ended() const { return ended_; }
+    // An end of session was announced, and no message has come that it says would not.
+    [[nodiscard]] bool ended() const { return ended_at_ != 0 && known_end() <= ended_at_; }
     // Packets of the feed's lines that showed the present session to be what they carry: no copies of others.
     [[nodiscard]] std::uint64_t signs() const { return signs_; }
     [[nodiscard]] std::uint64_t messages_held() const { return messages_held_; }
@@ -337,7 +338,7 @@ class LineArbiter {
     SessionKey session_{};
     SessionKey previous_session_{};
     bool in_session_ = false;
-    bool ended_ = false;
+    SequenceNumber ended_at_ = 0;   // the message that an end of session said will not come; 0: none did
     SequenceNumber next_ = 1;       // the next message to deliver
     SequenceNumber known_end_ = 1;  // messages up to here (exclusive) are known to exist
     Timestamp now_ = 0;             // latest receive time seen; never goes back
@@ -376,10 +377,11 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
     const auto admit_kept = [&](LineId of, Timestamp at, const Frame& kept) { admit(of, at, kept, sink); };
     if (!in_session_ || frame.session != session_) {
         // What was asked for again may come when nobody wants it any more.
-        if (is_recovery_line(line) || is_straggler(frame)) return drop_duplicates(line, frame.count);
+        if (is_straggler(frame)) return drop_duplicates(line, frame.count);
+        if (is_recovery_line(line)) return count_stray(line, frame.count);
         Doubt* doubt = doubts_ && in_session_ ? &doubt_about(frame.session) : nullptr;
         // The end of the present session bears out the next one as well.
-        if (doubt != nullptr && !ended_ && !borne_out(*doubt, line, received_at, frame)) return;
+        if (doubt != nullptr && !ended() && !borne_out(*doubt, line, received_at, frame)) return;
         enter_session(frame, sink);
         if (doubt != nullptr) use_kept(*doubt, admit_kept);
     } else if (doubts_ && (is_misplaced(line, frame) || (frame.first_sequence > 1 && begins_stream(line, frame)))) {
@@ -395,7 +397,7 @@ template <ArbiterSink Sink>
 void LineArbiter::admit(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     if (frame.sent_at != 0 && !follow_stream(line, frame, sink)) return drop_duplicates(line, frame.count);
     // Nothing is asked for again that nobody knows of: this was, of a stream that has ended.
-    if (is_recovery_line(line) && frame.first_sequence >= known_end()) return drop_duplicates(line, frame.count);
+    if (is_recovery_line(line) && frame.first_sequence >= known_end()) return count_stray(line, frame.count);
     if (doubts_ && is_far_ahead(frame)) {
         if (!believe_jump(line, received_at, frame)) return;
         use_kept(doubt_about_jump_, [&](LineId of, Timestamp at, const Frame& kept) { take(of, at, kept, sink); });
@@ -420,7 +422,7 @@ void LineArbiter::take(LineId line, Timestamp received_at, const Frame& frame, S
     expire(sink, frame.count == 0 ? std::numeric_limits<SequenceNumber>::max() : first);
     count_on_line(line, frame);
     known_end_ = std::max(known_end_, first);
-    if (frame.kind == FrameKind::end_of_session) ended_ = true;
+    if (frame.kind == FrameKind::end_of_session && !is_recovery_line(line)) ended_at_ = std::max(ended_at_, first);
     if (first > next_ && frame.count != 0 && planted(Bug::gap_skipped)) next_ = first;
     while (first > next_) {
         note_gap(line, first, now_);
@@ -474,7 +476,7 @@ template <ArbiterSink Sink>
 void LineArbiter::end_stream(Sink& sink) {
     give_up_all(GapEnd::session_end, sink);
     close(doubt_about_jump_);
-    ended_ = false;
+    ended_at_ = 0;
     next_ = planted(Bug::session_keeps_sequence) ? next_ : 1;
     known_end_ = 1;
     offset_ = {};

@@ -225,14 +225,18 @@ class LiveVenueFeed final : public LiveFeed {
             recording_problem_ = std::current_exception();
         }
     }
-    // The end was announced, and nothing is missing or it is long past hope; sooner where all servers have failed.
+    // The end was announced, nothing has contradicted that, and nothing is missing or it is long past hope; sooner where
+    // all servers have failed.
     [[nodiscard]] bool has_ended() {
+        constexpr Nanoseconds kLinger = 200'000'000;
         constexpr Nanoseconds kHope = 15'000'000'000;
         constexpr Nanoseconds kLittleHope = 2'000'000'000;
         const auto& session = feed_.session();
+        if (!session.ended()) announced_at_ = 0;
         if (!session.ended()) return false;
         const Timestamp now = MonotonicClock::now();
         if (announced_at_ == 0) announced_at_ = now;
+        if (now - announced_at_ < kLinger) return false;
         return (!session.arbiter().gap_open() && !session.recovering()) ||
                now - announced_at_ >= (session.without_servers() ? kLittleHope : kHope);
     }

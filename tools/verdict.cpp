@@ -31,7 +31,7 @@ std::string losses_of(const FeedSummary& feed) {
     }
     std::uint64_t malformed = 0;
     for (const LineSummary& line : feed.lines) malformed += line.counters[LineCounter::malformed];
-    std::string text = listed({{"messages never came", messages},
+    std::string text = listed({{"messages never came to the books", messages},
                                {"malformed packets", malformed},
                                {"malformed messages", feed.message_counters[MessageCounter::malformed]}});
     if (gaps != 0) text += fmt::format("; {} gaps, the first of {} to {}", gaps, first.first, first.last);

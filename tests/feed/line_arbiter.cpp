@@ -243,6 +243,50 @@ TEST_CASE("LineArbiter: the end of a session that was announced needs no second 
     CHECK(feed.sink.delivered == std::vector<SequenceNumber>{1, 2, 3, 1, 2});
 }
 
+TEST_CASE("LineArbiter: an end of session is believed as long as no message says otherwise") {
+    const auto end = [](Feed& feed, SequenceNumber next, LineId line = 0) {
+        feed.packet(line, next, 0, 0, 'S', FrameKind::end_of_session);
+    };
+    Feed feed;
+    feed.packet(0, 1, 3);
+    end(feed, 1);
+    CHECK_FALSE(feed.arbiter.ended());
+    end(feed, 4);
+    CHECK(feed.arbiter.ended());
+    feed.packet(1, 1, 3);
+    feed.heartbeat(1, 4);
+    CHECK(feed.arbiter.ended());
+    feed.packet(1, 4, 1);
+    CHECK_FALSE(feed.arbiter.ended());
+    end(feed, 5);
+    CHECK(feed.arbiter.ended());
+    // One that has not ended bears out no other session.
+    feed.packet(1, 5, 1);
+    feed.packet(0, 1, 1, 0, 'T');
+    CHECK(feed.arbiter.messages_stray() == 1);
+
+    SessionConfig config = Feed::small();
+    config.recovery.retransmit_servers = 1;
+    Feed asks(config);
+    asks.packet(0, 1, 3);
+    end(asks, 4, static_cast<LineId>(config.lines));
+    CHECK_FALSE(asks.arbiter.ended());
+}
+
+TEST_CASE("LineArbiter: what a server sends of another session, or of what nobody knows of, is stray") {
+    SessionConfig config = Feed::small();
+    config.recovery.retransmit_servers = 1;
+    Feed feed(config);
+    const auto server = static_cast<LineId>(config.lines);
+    feed.packet(0, 1, 3);
+    feed.packet(server, 1, 2, 0, 'T');
+    feed.packet(server, 100'000, 3);
+    CHECK(feed.arbiter.messages_stray() == 5);
+    feed.packet(server, 1, 2);
+    CHECK(feed.arbiter.messages_stray() == 5);
+    CHECK(feed.arbiter.messages_duplicate() == 2);
+}
+
 TEST_CASE("LineArbiter: what is known to be missing behind a gap that was filled is a gap of its own") {
     Feed feed;
     feed.packet(0, 1, 3);

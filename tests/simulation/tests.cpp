@@ -79,7 +79,7 @@ TEST_CASE("Simulation: a seed is the same run on every compiler") {
         {"nasdaq-itch50", 1, 0x9b75c1fabc840f0c},
         {"nasdaq-itch50", 2, 0xf37c52a78067e933},
         {"nasdaq-itch50", 3, 0xb7f7dade47b08444},
-        {"nasdaq-itch50", 30, 0x5dc5d42c62a9a905},
+        {"nasdaq-itch50", 30, 0xf4d0fa4c3b40951e},
         {"nasdaq-itch50", 531, 0x79990096a2c962a2},
         {"nasdaq-itch50", 2522, 0x45c7f2c3a3fb59b7},
         {"nasdaq-itch50", 2848, 0x3f09c55104e02010},

@@ -53,7 +53,7 @@ struct LastTrade {
     Timestamp exchange_time = 0;
 };
 
-class alignas(kCacheLine) OrderBook {
+class alignas(2 * kCacheLine) OrderBook {
   public:
     [[nodiscard]] InstrumentId instrument() const { return InstrumentId{number_}; }
     [[nodiscard]] const Symbol& symbol() const { return symbol_; }

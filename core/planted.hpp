@@ -19,7 +19,7 @@ enum class Bug : std::uint8_t {
     same_server_again, request_storm, request_off_by_one, snapshot_asked_once, stale_snapshot_accepted,
     snapshot_joined_early, join_skips_one, join_repeats_one, difference_ignored, unnamed_difference_ignored,
     queue_doubt_forgotten, log_forgotten, snapshot_on_top, repair_does_not_wait,
-    recovering_for_ever, restart_unnoticed,
+    recovering_for_ever, restart_unnoticed, end_for_good,
     // what venues share
     fault_without_quality, stray_message_ignored, quality_untold, state_survives_session, update_without_sequence,
     halt_ignored, top_change_untold,

@@ -71,6 +71,7 @@ constexpr BugInfo kBugs[] = {
      "a gap is filled and the books stay recovering"},
     {Bug::restart_unnoticed, "restart_unnoticed",
      "a stream that begins anew under the same session is taken for copies of the old one"},
+    {Bug::end_for_good, "end_for_good", "an end of session counts though messages came that it says would not"},
     {Bug::fault_without_quality, "fault_without_quality",
      "a contradiction is counted and the book stays live"},
     {Bug::stray_message_ignored, "stray_message_ignored",

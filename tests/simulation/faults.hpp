@@ -13,14 +13,14 @@ enum class Fault : std::uint8_t {
     loss, burst_loss, duplication, reordering, truncation, line_down, both_down, late_join, rollover, clock_step,
     full_ring, corrupt_framing, corrupt_length, corrupt_type, corrupt_range, limits, late_retransmission,
     partial_retransmission, refused_retransmission, stale_snapshot, refused_snapshot, cut_snapshot, slow_consumer, wrong_payload,
-    corrupt_header, interface_flap, silence, restart
+    corrupt_header, interface_flap, silence, restart, false_end
 };
-inline constexpr std::array<std::string_view, 28> kFaultNames{
+inline constexpr std::array<std::string_view, 29> kFaultNames{
     "loss", "burst_loss", "duplication", "reordering", "truncation", "line_down", "both_down", "late_join",
     "rollover", "clock_step", "full_ring", "corrupt_framing", "corrupt_length", "corrupt_type", "corrupt_range",
     "limits", "late_retransmission", "partial_retransmission", "refused_retransmission", "stale_snapshot",
     "refused_snapshot", "cut_snapshot", "slow_consumer", "wrong_payload", "corrupt_header", "interface_flap",
-    "silence", "restart"};
+    "silence", "restart", "false_end"};
 inline constexpr std::size_t kFaults = kFaultNames.size();
 
 using FaultCounts = std::array<std::uint64_t, kFaults>;
@@ -47,7 +47,7 @@ struct FaultPlan {
   private:
     static constexpr std::array<std::uint32_t, kFaults> kStrongest{150, 30, 150, 200, 30, 15, 10, 1000, 15, 15,
                                                                    15, 30, 30, 30, 30, 1000, 400, 600, 500, 400, 400,
-                                                                   400, 30, 20, 20, 10, 10, 8};
+                                                                   400, 30, 20, 20, 10, 10, 8, 15};
 };
 
 }  // namespace millrace::sim

@@ -23,6 +23,7 @@ struct IexFeed {
     static void begin_packet(const Place& place, Bytes& out);
     static void append(Bytes& packet, std::span<const std::uint8_t> message);
     // IEX-TP has no such mark: a heartbeat.
+    static constexpr bool kEndsByPacket = false;
     static void end_of_session(const Place& place, Bytes& out) { begin_packet(place, out); }
     [[nodiscard]] static SessionKey session_key(std::uint32_t day);
     [[nodiscard]] static std::uint32_t session_of(const SessionKey& key);

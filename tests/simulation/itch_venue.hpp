@@ -38,6 +38,7 @@ struct ItchVenue {
         packet.insert(packet.end(), message.begin(), message.end());
         if (++packet[19] == 0) ++packet[18];
     }
+    static constexpr bool kEndsByPacket = true;
     static void end_of_session(const Place& place, Bytes& out) {
         begin_packet(place, out);
         out[18] = out[19] = 0xff;

@@ -70,6 +70,12 @@ class Lines {
             transmit(now, std::move(d));
         }
     }
+    // One packet, on one line, that says that the day is over and that its message `next` will not come.
+    void false_end(std::int64_t now, const Day& day, std::uint64_t next) {
+        Datagram d = start(now, next % kLines, day, next);
+        Venue::end_of_session(place_of(now, d, day), d.bytes);
+        transmit(now, std::move(d));
+    }
     // From now on the lines behave.
     void heal() {
         healed_ = true;

@@ -21,7 +21,7 @@ class Simulation {
   public:
     explicit Simulation(const Options& options)
         : options_(options), plan_(options.seed, options.faults), shape_(options.seed, 6), chaos_(options.seed, 7),
-          restarts_(options.seed, 9),
+          restarts_(options.seed, 9), ends_(options.seed, 10),
           exchange_(options.seed, static_cast<std::uint32_t>(shape_.between(2, 4)), Venue::kDialect),
           lines_(options.seed, plan_, outcome_.faults), servers_(options.seed, plan_, outcome_.faults, exchange_),
           checker_(exchange_, options.verbose),
@@ -157,7 +157,10 @@ class Simulation {
     }
     void roll_over() {
         const Day& day = exchange_.today();
-        if (chaos_.per_mille(700)) lines_.end_of_session(now_, day);
+        if (chaos_.per_mille(700)) {
+            lines_.end_of_session(now_, day);
+            ended_day_ = day.number();
+        }
         if (chaos_.per_mille(500)) advance(now_ + kStep);
         exchange_.open_day(midnight());
         day_began_ = now_;
@@ -194,6 +197,14 @@ class Simulation {
         constexpr std::uint64_t kMuch = 60;  // more than a stream begins with
         return day_number() == day.number() && arbiter.next_expected() > kMuch && heard_on(day.number()) > kMuch;
     }
+    // Of a day that goes on, now and then after a silence: it names a message that has come.
+    void false_end() {
+        const std::uint64_t known = session_->arbiter().known_end();
+        if (!Venue::kEndsByPacket || known == 1 || day_number() != exchange_.today().number()) return;
+        count(Fault::false_end);
+        lines_.false_end(now_, exchange_.today(), ends_.between(1, known - 1));
+        if (ends_.per_mille(300)) advance(now_ + 2 * kQuiet);
+    }
     // The faults that are not a line's.
     void mischief() {
         const auto strikes = [&](Fault fault) { return chaos_.per_mille(plan_.of(fault)); };
@@ -219,6 +230,7 @@ class Simulation {
         }
         if (strikes(Fault::slow_consumer)) slow_until_ = now_ + 4 * much;
         if (restarts_.per_mille(plan_.of(Fault::restart)) && can_restart()) restart();
+        if (ends_.per_mille(plan_.of(Fault::false_end))) false_end();
     }
     void count(Fault fault) { ++outcome_.faults[static_cast<std::size_t>(fault)]; }
 
@@ -434,7 +446,8 @@ class Simulation {
     }
     // A feed that was heard and is heard no more has no live book.
     void no_silence() const {
-        if (now_ - heard_at_ < kQuiet + 3 * kStep || heard_at_ == 0 || session_->ended()) return;
+        if (now_ - heard_at_ < kQuiet + 3 * kStep || heard_at_ == 0) return;
+        if (session_->ended() && (!Venue::kEndsByPacket || day_number() <= ended_day_)) return;
         for (const OrderBook& book : session_->books()) {
             if (book.quality() == Quality::live) violate("{} is live in silence", book.symbol().view());
         }
@@ -494,6 +507,7 @@ class Simulation {
     Rng shape_;   // of the day: how many messages, when
     Rng chaos_;   // of the host
     Rng restarts_;
+    Rng ends_;
     Exchange exchange_;
     Lines<Venue> lines_;
     Servers<Venue> servers_;
@@ -521,6 +535,7 @@ class Simulation {
     std::pair<std::uint32_t, std::uint64_t> heard_end_{};  // the last day that a line brought, and how far
     std::vector<SequenceNumber> handed_end_;  // by day: behind the last message known of
     std::uint32_t day_seen_ = 0;
+    std::uint32_t ended_day_ = 0;             // the last day whose end was told
     std::uint32_t tainted_day_ = 0;           // the last day of which a contradictory message came
     std::uint64_t passed_before_ = 0;         // messages of the sessions before
     std::uint64_t given_up_before_ = 0;

@@ -32,6 +32,8 @@ void check_seeds(const SimulatedVenue& venue, std::uint64_t seeds) {
     }
     CHECK(exact > seeds * 100);
     for (std::size_t i = 0; i < kFaults; ++i) {
+        // IEX's sessions end by a message, whose number says whether it is one.
+        if (i == static_cast<std::size_t>(Fault::false_end) && venue.name.starts_with("iex")) continue;
         INFO("no seed had the fault " << kFaultNames[i]);
         CHECK(faults[i] > 0);
     }
@@ -76,7 +78,7 @@ TEST_CASE("Simulation: a seed is the same run on every compiler") {
         std::uint64_t hash;
     };
     constexpr Stored kHashes[] = {
-        {"nasdaq-itch50", 1, 0x9b75c1fabc840f0c},
+        {"nasdaq-itch50", 1, 0xd2f0bb2de5ddc3eb},
         {"nasdaq-itch50", 2, 0xf37c52a78067e933},
         {"nasdaq-itch50", 3, 0xb7f7dade47b08444},
         {"nasdaq-itch50", 30, 0xf4d0fa4c3b40951e},

@@ -231,15 +231,15 @@ void StreamSink::append(Batch& batch, const Symbol& symbol, std::span<const std:
         batch.payload.insert(batch.payload.end(), record.begin(), record.end());
         return;
     }
-    fmt::memory_buffer text;
+    text_.clear();
     if (config_.payload == Payload::json) {
-        dbn::append_json(text, view, symbol.view());
+        dbn::append_json(text_, view, symbol.view());
     } else {
         const wire::MessageLayout* layout = dbn::layout_of(view.rtype());
-        if (layout != nullptr) dbn::append_csv(text, *layout, view, symbol.view());
-        text.push_back('\n');
+        if (layout != nullptr) dbn::append_csv(text_, *layout, view, symbol.view());
+        text_.push_back('\n');
     }
-    batch.payload.insert(batch.payload.end(), text.begin(), text.end());
+    batch.payload.insert(batch.payload.end(), text_.begin(), text_.end());
 }
 
 void StreamSink::seal(std::size_t stream) {

@@ -7,6 +7,8 @@
 // stopped: made = acknowledged + ring full + dropped + conflated + unsent.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <atomic>
 #include <deque>
@@ -212,6 +214,7 @@ class StreamSink {
     std::size_t in_at_ = 0;
     std::size_t in_size_ = 0;
     std::vector<std::uint8_t> record_;  // being put together
+    fmt::memory_buffer text_;           // of the present record
     std::vector<Symbol> symbols_;  // by instrument
     std::vector<Stream> streams_;
     std::vector<std::size_t> open_;    // streams with an open batch

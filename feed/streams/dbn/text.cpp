@@ -25,20 +25,36 @@ using Bytes = std::span<const std::uint8_t>;
                            : static_cast<std::int64_t>(bits >> unused);
 }
 
-void append(fmt::memory_buffer& out, std::string_view text) { out.append(text.begin(), text.end()); }
+void append(fmt::memory_buffer& out, std::string_view text) { out.append(text.data(), text.data() + text.size()); }
+
+template <class Number>
+void append_number(fmt::memory_buffer& out, Number number) {
+    const fmt::format_int text(number);
+    out.append(text.data(), text.data() + text.size());
+}
+
+// With zeroes in front; `number` is below kTenTo, a power of ten that says how many digits there are.
+template <std::uint32_t kTenTo>
+void append_digits(fmt::memory_buffer& out, std::uint32_t number) {
+    const fmt::format_int text(kTenTo + number);  // which has a 1 before them
+    out.append(text.data() + 1, text.data() + text.size());
+}
+
+constexpr std::uint32_t kUnit = 1'000'000'000;  // of prices, and of a second
 
 // 1e-9 fixed point without zeroes at the end.
 void append_price(fmt::memory_buffer& out, std::int64_t price) {
-    constexpr std::uint64_t kUnit = 1'000'000'000;
     const std::uint64_t size = price < 0 ? 0 - static_cast<std::uint64_t>(price)
                                          : static_cast<std::uint64_t>(price);
     if (price < 0) out.push_back('-');
-    fmt::format_to(fmt::appender(out), "{}", size / kUnit);
-    std::uint64_t fraction = size % kUnit;
+    append_number(out, size / kUnit);
+    const auto fraction = static_cast<std::uint32_t>(size % kUnit);
     if (fraction == 0) return;
-    int digits = 9;
-    for (; fraction % 10 == 0; fraction /= 10) --digits;
-    fmt::format_to(fmt::appender(out), ".{:0{}}", fraction, digits);
+    out.push_back('.');
+    append_digits<kUnit>(out, fraction);
+    std::size_t end = out.size();
+    while (out[end - 1] == '0') --end;
+    out.resize(end);
 }
 
 [[nodiscard]] std::string_view text_of(Bytes record, const FieldLayout& field) {
@@ -85,10 +101,7 @@ void append_value(fmt::memory_buffer& out, Bytes record, const FieldLayout& fiel
         case FieldKind::timestamp: {
             const std::uint64_t time = bits_of(record, field);
             if (time == kUndefTimestamp) return append(out, none);
-            if (times == TimeText::nanoseconds) {
-                fmt::format_to(fmt::appender(out), "{}", time);
-                return;
-            }
+            if (times == TimeText::nanoseconds) return append_number(out, time);
             if (format == Format::json) out.push_back('"');
             append_time(out, time);
             if (format == Format::json) out.push_back('"');
@@ -98,12 +111,8 @@ void append_value(fmt::memory_buffer& out, Bytes record, const FieldLayout& fiel
             const std::string_view text = text_of(record, field);
             return format == Format::json ? append_json_text(out, text) : append_csv_text(out, text);
         }
-        case FieldKind::integer:
-            fmt::format_to(fmt::appender(out), "{}", bits_of(record, field));
-            return;
-        case FieldKind::signed_integer:
-            fmt::format_to(fmt::appender(out), "{}", number_of(record, field));
-            return;
+        case FieldKind::integer: return append_number(out, bits_of(record, field));
+        case FieldKind::signed_integer: return append_number(out, number_of(record, field));
         case FieldKind::reserved: return;
     }
 }
@@ -115,14 +124,25 @@ void append_value(fmt::memory_buffer& out, Bytes record, const FieldLayout& fiel
 }  // namespace
 
 void append_time(fmt::memory_buffer& out, std::uint64_t nanoseconds) {
-    const std::uint64_t seconds = nanoseconds / 1'000'000'000;
+    const std::uint64_t seconds = nanoseconds / kUnit;
     const std::chrono::sys_days day{std::chrono::days(seconds / 86'400)};
     const std::chrono::year_month_day date(day);
     const auto of_day = static_cast<unsigned>(seconds % 86'400);
-    fmt::format_to(fmt::appender(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z",
-                   static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                   static_cast<unsigned>(date.day()), of_day / 3600, of_day / 60 % 60, of_day % 60,
-                   nanoseconds % 1'000'000'000);
+    // The bits reach to the year 2554.
+    append_digits<10'000>(out, static_cast<std::uint32_t>(static_cast<int>(date.year())));
+    out.push_back('-');
+    append_digits<100>(out, static_cast<unsigned>(date.month()));
+    out.push_back('-');
+    append_digits<100>(out, static_cast<unsigned>(date.day()));
+    out.push_back('T');
+    append_digits<100>(out, of_day / 3600);
+    out.push_back(':');
+    append_digits<100>(out, of_day / 60 % 60);
+    out.push_back(':');
+    append_digits<100>(out, of_day % 60);
+    out.push_back('.');
+    append_digits<kUnit>(out, static_cast<std::uint32_t>(nanoseconds % kUnit));
+    out.push_back('Z');
 }
 
 void append_json(fmt::memory_buffer& out, RecordView record, std::string_view symbol, TimeText times) {
@@ -142,7 +162,9 @@ void append_json(fmt::memory_buffer& out, RecordView record, std::string_view sy
     }
     for (const FieldLayout& field : layout->fields) {
         if (!shown(field)) continue;
-        fmt::format_to(fmt::appender(out), ",\"{}\":", field.name);
+        append(out, ",\"");
+        append(out, field.name);
+        append(out, "\":");
         append_value(out, record.bytes(), field, Format::json, times);
     }
     out.push_back('}');

@@ -21,6 +21,9 @@ class Address {
     [[nodiscard]] static bool names_event(std::string_view pattern) {
         return pattern.find(kEvent) != std::string_view::npos;
     }
+    [[nodiscard]] static bool names_symbol(std::string_view pattern) {
+        return pattern.find(kSymbol) != std::string_view::npos;
+    }
     [[nodiscard]] bool empty() const { return pattern_.empty(); }
     [[nodiscard]] bool is_fixed() const { return pattern_.find('{') == std::string::npos; }
 

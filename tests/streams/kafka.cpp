@@ -4,13 +4,15 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
+#include <map>
 #include <random>
-#include <set>
 
+#include "millrace/feed/streams/kafka/settings.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kafka_server.hpp"
 #include "tests/support/python.hpp"
 #include "tests/support/sink_test.hpp"
+#include "tests/support/tls_proxy.hpp"
 
 using namespace millrace;
 using namespace millrace::streams;
@@ -92,6 +94,51 @@ void take_what_was_read(StreamChecker& checker, int from) {
     std::fclose(pipe);
 }
 
+// The last record of each symbol in a topic, and what its messages say beyond that is left aside.
+std::map<std::string, std::string> last_by_symbol(const std::string& url) {
+    std::map<std::string, std::string> last;
+    const auto source = make_source(parse_url(url));
+    Received received;
+    for (Source::Next next{}; (next = source->next(100, received)) != Source::Next::end;) {
+        REQUIRE(next != Source::Next::failed);
+        if (next != Source::Next::batch) continue;
+        replay::DbnFileReader reader(received.payload, "payload");
+        dbn::RecordView record;
+        while (reader.next(record)) {
+            last[reader.metadata().symbols.at(0)] = {reinterpret_cast<const char*>(record.bytes().data()),
+                                                     record.bytes().size()};
+        }
+    }
+    source->close();
+    return last;
+}
+
+// What the server says of a topic: its cleanup.policy.
+std::string cleanup_policy(const KafkaServer& server, const std::string& topic) {
+    Url url = parse_url(server.url(topic));
+    const KafkaSettings settings(url);
+    const KafkaClient client = make_kafka_client(RD_KAFKA_PRODUCER, settings, "test");
+    rd_kafka_ConfigResource_t* asked = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str());
+    rd_kafka_queue_t* answers = rd_kafka_queue_new(client.get());
+    rd_kafka_DescribeConfigs(client.get(), &asked, 1, nullptr, answers);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(answers, 10'000);
+    REQUIRE(event != nullptr);
+    std::size_t count = 0;
+    const auto* resources =
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+    REQUIRE(count == 1);
+    const auto* entries = rd_kafka_ConfigResource_configs(resources[0], &count);
+    std::string policy;
+    for (std::size_t i = 0; i < count; ++i) {
+        if (rd_kafka_ConfigEntry_name(entries[i]) == std::string("cleanup.policy"))
+            policy = rd_kafka_ConfigEntry_value(entries[i]);
+    }
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(answers);
+    rd_kafka_ConfigResource_destroy(asked);
+    return policy;
+}
+
 }  // namespace
 
 TEST_CASE("kafka: a stream is complete, by librdkafka's mock cluster", "[kafka]") {
@@ -104,7 +151,8 @@ TEST_CASE("kafka: a stream is complete, by librdkafka's mock cluster", "[kafka]"
 
 TEST_CASE("kafka: URLs, and what is wrong with them", "[kafka]") {
     for (const std::string wrong : {"kafka://a:1", "kafka://a:1/t?profile=x", "kafka://a:1/t?x=1",
-                                    "kafka://a:1/t?no.such.key=1", "kafka://a:1/t?linger.ms=x"}) {
+                                    "kafka://a:1/t?no.such.key=1", "kafka://a:1/t?linger.ms=x",
+                                    "kafka://a:1/t?last=l.{event}", "kafka://a:1/t?last=l.{symbol}"}) {
         INFO(wrong);
         SinkConfig config;
         CHECK_THROWS_AS(make_edge(parse_url(wrong), config), Error);
@@ -150,6 +198,43 @@ TEST_CASE("kafka: a replay's topic gives the books of the capture", "[kafka][ser
     };
     CHECK(digest_of(read.out) == digest_of(sent.out));
     CHECK(read.out.find("\"missing\":0,\"duplicates\":0,\"damaged\":0") != std::string::npos);
+}
+
+TEST_CASE("kafka: compacted topics have the last definition and the last quote of each symbol",
+          "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    const TempFile capture("last.pcapng");
+    REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "2", "--seed", "8"}).code == 0);
+    const Outcome sent = run_command({"replay", capture.path(), "--json", "--schema", "definition,mbp-1", "--sink",
+                                      server.url("all.{event}?last=last.{event}")});
+    INFO(sent.out << sent.err);
+    REQUIRE(sent.code == 0);
+    CHECK(sent.out.find("\"others_failed\":0") != std::string::npos);
+    for (const std::string event : {"definition", "mbp-1"}) {
+        INFO(event);
+        const auto all = last_by_symbol(server.url("all." + event));
+        CHECK(all.size() == 20);
+        CHECK(last_by_symbol(server.url("last." + event)) == all);
+        CHECK(cleanup_policy(server, "last." + event) == "compact");
+        CHECK(cleanup_policy(server, "all." + event) == "delete");
+    }
+}
+
+TEST_CASE("kafka: encrypted, by keys that are passed through", "[.long][kafka][server][no-sanitizer]") {
+    TlsProxy proxy;
+    const KafkaServer server(proxy.port());  // clients are told to come through the proxy
+    proxy.lead_to(server.port());
+    const std::string url = "kafka://localhost:" + std::to_string(proxy.port()) + "/tls?security.protocol=ssl";
+    TestSink stranger(url);  // vouched for by nobody of the system's authorities
+    REQUIRE(in_time([&] { return stranger->stats().state == EdgeState::backoff; }));
+    stranger->stop();
+    CHECK(stranger->stats().acknowledged == 0);
+    const std::string known = url + "&ssl.ca.location=" + proxy.certificate();
+    TestSink sink(known, patient());
+    sink.send(5'000);
+    sink->stop();
+    INFO(sink->problem());
+    check_complete(sink, read_all(known));
 }
 
 TEST_CASE("kafka: a server that is killed and comes back has everything", "[kafka][server][no-sanitizer]") {

@@ -116,6 +116,24 @@ TEST_CASE("redis: a full server, and one that has become a replica, are waited f
     CHECK(sink->problem().find("READONLY") != std::string::npos);
 }
 
+TEST_CASE("redis: a server that is loading what it had written is waited for", "[.long][redis][server]") {
+    // Some 100 us for each command that it reads again.
+    RedisServer server(true, {"--key-load-delay", "100"});
+    SinkConfig config = blocking();
+    config.batch_records = 1;
+    TestSink sink(server.url("md"), config);
+    sink.send(20'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    server.kill_it();
+    sink.send(10);
+    server.start();
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    sink->stop();
+    INFO(sink->problem());
+    CHECK(sink->problem().find("LOADING") != std::string::npos);
+    check_complete(sink, read_all(server.url("md")));
+}
+
 TEST_CASE("redis: while the server stands still the feed does not, and the loss is counted",
           "[redis][server]") {
     const RedisServer server;

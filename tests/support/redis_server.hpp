@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/server.hpp"
@@ -10,12 +11,9 @@ namespace millrace::test {
 
 class RedisServer {
   public:
-    // With `durable` it has written what it acknowledged.
-    explicit RedisServer(bool durable = false)
-        : folder_("redis"), port_(free_port()),
-          process_({std::string(MILLRACE_SOURCE_DIR) + "/tests/support/redis/serve",
-                    folder_.path().string(), std::to_string(port_), durable ? "yes" : "no"},
-                   folder_.path() / "log") {
+    // With `durable` it has written what it acknowledged. `options` are further ones of the server's.
+    explicit RedisServer(bool durable = false, const std::vector<std::string>& options = {})
+        : folder_("redis"), port_(free_port()), process_(command(durable, options), folder_.path() / "log") {
         wait();
     }
 
@@ -37,6 +35,12 @@ class RedisServer {
     }
 
   private:
+    [[nodiscard]] std::vector<std::string> command(bool durable, const std::vector<std::string>& options) const {
+        std::vector<std::string> all{std::string(MILLRACE_SOURCE_DIR) + "/tests/support/redis/serve",
+                                     folder_.path().string(), std::to_string(port_), durable ? "yes" : "no"};
+        all.insert(all.end(), options.begin(), options.end());
+        return all;
+    }
     void wait() const {
         const bool ready = process_.wait_until(
             [&] {

@@ -8,6 +8,7 @@
 
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/kafka/compacted_topic.hpp"
 #include "millrace/feed/streams/kafka/headers.hpp"
 
 namespace millrace::streams {
@@ -21,15 +22,6 @@ constexpr std::array<std::string_view, 4> kQualities{"live", "recovering", "stal
     throw Error(ExitCode::resource, fmt::format("{}: {}", where, why));
 }
 
-struct QueueDeleter {
-    void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
-};
-struct NewTopicDeleter {
-    void operator()(rd_kafka_NewTopic_t* topic) const { rd_kafka_NewTopic_destroy(topic); }
-};
-struct EventDeleter {
-    void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
-};
 struct MessageDeleter {
     void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
 };
@@ -93,29 +85,8 @@ CatalogueEntry catalogue_entry(const ShardName& name, const Symbol& symbol, cons
 }
 
 void ensure_catalogue(rd_kafka_t* client, const std::string& topic, const std::string& where) {
-    std::array<char, 512> problem{};
-    const std::unique_ptr<rd_kafka_NewTopic_t, NewTopicDeleter> wanted(rd_kafka_NewTopic_new(
-        catalogue_of(topic).c_str(), 1, -1, problem.data(), problem.size()));
-    if (wanted == nullptr) fail(where, problem.data());
-    rd_kafka_NewTopic_set_config(wanted.get(), "cleanup.policy", "compact");
-    // Only segments that are closed are compacted, and a shard that starts reads all there is.
-    rd_kafka_NewTopic_set_config(wanted.get(), "segment.bytes", "16777216");
-    const std::unique_ptr<rd_kafka_queue_t, QueueDeleter> answers(rd_kafka_queue_new(client));
-    rd_kafka_NewTopic_t* topics = wanted.get();
-    rd_kafka_CreateTopics(client, &topics, 1, nullptr, answers.get());
-    const std::unique_ptr<rd_kafka_event_t, EventDeleter> event(
-        rd_kafka_queue_poll(answers.get(), kAnswerMs));
-    if (event == nullptr) fail(where, "the servers do not answer");
-    if (rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        fail(where, rd_kafka_event_error_string(event.get()));
-    std::size_t count = 0;
-    const rd_kafka_topic_result_t** results = rd_kafka_CreateTopics_result_topics(
-        rd_kafka_event_CreateTopics_result(event.get()), &count);
-    for (std::size_t i = 0; i < count; ++i) {
-        const rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            fail(where, rd_kafka_topic_result_error_string(results[i]));
-    }
+    const std::string problem = ensure_compacted(client, catalogue_of(topic), 1, kAnswerMs);
+    if (!problem.empty()) fail(where, problem);
 }
 
 ShardPosition read_position(const KafkaSettings& settings, const std::string& topic,

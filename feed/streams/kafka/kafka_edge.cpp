@@ -7,7 +7,10 @@
 
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
+#include "millrace/feed/streams/dbn/layouts.hpp"
+#include "millrace/feed/streams/kafka/compacted_topic.hpp"
 #include "millrace/feed/streams/kafka/headers.hpp"
+#include "millrace/feed/streams/last_record.hpp"
 
 namespace millrace::streams {
 
@@ -50,10 +53,41 @@ KafkaEdge::KafkaEdge(Url& url, const SinkConfig& config)
     settings_.set("reconnect.backoff.ms", "50");
     settings_.set("reconnect.backoff.max.ms", "2000");
     settings_.take_options(url);
+    take_last(url, config);
     rd_kafka_conf_set_opaque(settings_.get(), this);
     rd_kafka_conf_set_dr_msg_cb(settings_.get(), on_delivery);
     rd_kafka_conf_set_error_cb(settings_.get(), on_error);
     client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
+}
+
+void KafkaEdge::take_last(Url& url, const SinkConfig& config) {
+    const std::string pattern = url.take("last", "");
+    if (pattern.empty()) return;
+    last_ = Address(pattern);
+    const bool by_event = Address::names_event(pattern);
+    if (by_event && !config.by_event) {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: {{event}} in last needs {{event}} in the topic", where_));
+    }
+    if (Address::names_symbol(pattern))
+        throw Error(ExitCode::usage, fmt::format("{}: last names topics by {{event}} alone", where_));
+    for (const dbn::SchemaInfo& info : dbn::schemas()) {
+        if (by_event && !config.schemas.has(info.schema)) continue;
+        last_wanted_.push_back(last_.of(info.name, {}));
+        if (!by_event) break;
+    }
+}
+
+bool KafkaEdge::make_last_topics(std::string& problem) {
+    while (!last_wanted_.empty()) {
+        const std::string why = ensure_compacted(client_.get(), last_wanted_.back(), -1, kConnectMs);
+        if (!why.empty()) {
+            problem = fmt::format("{}: {}", where_, why);
+            return false;
+        }
+        last_wanted_.pop_back();
+    }
+    return true;
 }
 
 // librdkafka connects by itself; this asks whether the topic is to be had.
@@ -75,7 +109,7 @@ bool KafkaEdge::connect(std::string& problem) {
     if (topic != nullptr) rd_kafka_topic_destroy(topic);
     if (of_topic == RD_KAFKA_RESP_ERR_NO_ERROR) {
         all_down_ = false;
-        return true;
+        return make_last_topics(problem);
     }
     problem = fmt::format("{}: {}{}{}", where_, rd_kafka_err2str(of_topic),
                           problem_.empty() ? "" : "; ", problem_);
@@ -101,12 +135,30 @@ Edge::Sent KafkaEdge::send(const Batch& batch) {
         rd_kafka_produceva(client_.get(), arguments.data(), arguments.size());
     if (error == nullptr) {
         bytes_ += batch.payload.size();
+        if (!last_.empty() && batch.envelope.records.value() != 0) send_last(batch);
         return Sent::accepted;
     }
     rd_kafka_headers_destroy(headers);
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
     return refused(code, batch);
+}
+
+// Nobody is told of it: what fails is counted, and the next value takes its place.
+void KafkaEdge::send_last(const Batch& batch) {
+    const std::string topic = last_.of(batch.event, {});
+    const std::string value = last_record(batch.payload);
+    const std::string_view key = batch.symbol.view();
+    std::array<rd_kafka_vu_t, 4> arguments{of(RD_KAFKA_VTYPE_TOPIC), of(RD_KAFKA_VTYPE_KEY),
+                                           of(RD_KAFKA_VTYPE_VALUE), of(RD_KAFKA_VTYPE_MSGFLAGS)};
+    arguments[0].u.cstr = topic.c_str();
+    arguments[1].u.mem = {const_cast<char*>(key.data()), key.size()};
+    arguments[2].u.mem = {const_cast<char*>(value.data()), value.size()};
+    arguments[3].u.i = RD_KAFKA_MSG_F_COPY;
+    rd_kafka_error_t* error = rd_kafka_produceva(client_.get(), arguments.data(), arguments.size());
+    if (error == nullptr) return;
+    ++others_failed_;
+    rd_kafka_error_destroy(error);
 }
 
 Edge::Sent KafkaEdge::refused(rd_kafka_resp_err_t code, const Batch& batch) {
@@ -123,6 +175,10 @@ void KafkaEdge::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void
 
 void KafkaEdge::deliver(const rd_kafka_message_t& message) {
     const auto batch = reinterpret_cast<std::uint64_t>(message._private);
+    if (batch == 0) {  // of send_last()
+        others_failed_ += message.err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0U : 1U;
+        return;
+    }
     bytes_ -= message.len;
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         all_down_ = false;
@@ -159,6 +215,8 @@ bool KafkaEdge::poll(int wait_ms, Acks& acks, std::string& problem) {
 
 void KafkaEdge::disconnect() {
     if (client_ == nullptr) return;
+    // When everything was acknowledged, the last values may still be on their way.
+    if (!last_.empty() && bytes_ == 0 && !lost_) rd_kafka_flush(client_.get(), kPurgeMs);
     const Timestamp until = MonotonicClock::now() + Nanoseconds{kPurgeMs} * 1'000'000;
     rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_outq_len(client_.get()) > 0 && MonotonicClock::now() < until)
@@ -167,6 +225,11 @@ void KafkaEdge::disconnect() {
     if (lost_ || rd_kafka_outq_len(client_.get()) > 0) client_.reset();
     acks_ = {};
     bytes_ = 0;
+}
+
+std::vector<EdgeCounter> KafkaEdge::counters() const {
+    if (last_.empty()) return {};
+    return {{"others_failed", others_failed_}};
 }
 
 }  // namespace millrace::streams

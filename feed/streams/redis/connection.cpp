@@ -35,7 +35,7 @@ bool RedisConnection::open(std::string& problem) {
     refuse_sigpipe();
     const timeval wait{0, kConnectMs * 1000};
     context_.reset(redisConnectWithTimeout(at_.host.c_str(), at_.port, wait));
-    written_ = true;
+    unwritten_ = 0;
     if (context_ == nullptr || context_->err != 0) return lost(problem);
     redisEnableKeepAlive(context_.get());
     // From here on nothing blocks: exchange() waits by poll().
@@ -87,17 +87,17 @@ void RedisConnection::append(const RedisCommand& command) {
     for (const std::string_view word : command) {
         words.push_back(word.data());
         sizes.push_back(word.size());
+        unwritten_ += word.size();
     }
     redisAppendCommandArgv(context_.get(), static_cast<int>(words.size()), words.data(),
                            sizes.data());
-    written_ = false;
 }
 
 bool RedisConnection::exchange(int wait_ms, std::string& problem) {
     int done = 1;
-    if (!written_ && redisBufferWrite(context_.get(), &done) != REDIS_OK) return lost(problem);
-    written_ = done != 0;
-    const short out = written_ ? 0 : POLLOUT;
+    if (unwritten_ != 0 && redisBufferWrite(context_.get(), &done) != REDIS_OK) return lost(problem);
+    if (done != 0) unwritten_ = 0;
+    const short out = done != 0 ? 0 : POLLOUT;
     pollfd wait{context_->fd, static_cast<short>(POLLIN | out), 0};
     if (poll(&wait, 1, wait_ms) <= 0) return true;
     if ((wait.revents & ~POLLOUT) != 0 && redisBufferRead(context_.get()) != REDIS_OK)

@@ -44,6 +44,8 @@ class RedisConnection {
     // Writes and reads what can be without waiting longer than `wait_ms` for the server. False
     // when the connection is lost.
     [[nodiscard]] bool exchange(int wait_ms, std::string& problem);
+    // Bytes of the commands that were appended since the kernel had taken all of them.
+    [[nodiscard]] std::size_t unwritten() const { return unwritten_; }
     // Null when there is no whole answer yet, or what came is no answer: exchange() tells that.
     [[nodiscard]] RedisReply next();
 
@@ -55,7 +57,7 @@ class RedisConnection {
 
     HostPort at_;
     std::unique_ptr<redisContext, ContextDeleter> context_;
-    bool written_ = true;  // everything that was appended
+    std::size_t unwritten_ = 0;
 };
 
 }  // namespace millrace::streams

@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
-#include "millrace/feed/streams/dbn/codec.hpp"
+#include "millrace/feed/streams/last_record.hpp"
 
 namespace millrace::streams {
 
@@ -17,33 +15,15 @@ constexpr std::uint64_t kEntriesMax = 1'000'000'000;
 constexpr std::uint64_t kWindowMax = 100'000;
 constexpr std::uint64_t kTimeoutMax = 600'000;  // ms
 // On their way at most, so that memory stays bounded when the server stands still.
-constexpr std::size_t kBytesOut = std::size_t{8} << 20;
+constexpr std::size_t kBytesOut = std::size_t{16} << 20;
+// Of these so many wait in the library: it moves all that is left whenever the kernel takes a part.
+constexpr std::size_t kUnwritten = std::size_t{256} << 10;
 
 // What Redis answers to an entry whose id is not above the last one's.
 constexpr std::string_view kNotAbove = "ERR The ID specified in XADD is equal or smaller";
 
 std::string_view text_of(std::span<const std::uint8_t> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// A complete DBN stream of a batch's last record; or its last line.
-std::string last_record(std::span<const std::uint8_t> payload) {
-    const std::string_view text = text_of(payload);
-    constexpr std::size_t kPrelude = 8;  // of DBN's metadata, of which it tells the length
-    if (text.substr(0, 3) != "DBN" || text.size() < kPrelude) {
-        const std::string_view lines = text.substr(0, text.find_last_not_of('\n') + 1);
-        return std::string(lines.substr(lines.rfind('\n') + 1));
-    }
-    wire::u32le length;
-    std::memcpy(&length, payload.data() + kPrelude / 2, sizeof(length));
-    const auto metadata = payload.first(kPrelude + length.value());
-    std::span<const std::uint8_t> last;
-    dbn::RecordView record;
-    for (auto rest = payload.subspan(metadata.size());
-         dbn::next_record(rest, record) == dbn::Step::record;
-         rest = rest.subspan(record.bytes().size()))
-        last = record.bytes();
-    return std::string(text_of(metadata)).append(text_of(last));
 }
 
 }  // namespace
@@ -69,7 +49,8 @@ bool RedisEdge::connect(std::string& problem) {
 }
 
 Edge::Sent RedisEdge::send(const Batch& batch) {
-    if (expected_.size() >= window_ || bytes_ > kBytesOut) return Sent::full;
+    if (expected_.size() >= window_ || bytes_ > kBytesOut || connection_.unwritten() > kUnwritten)
+        return Sent::full;
     // Before this the server owed nothing, so that its silence counts from now.
     if (expected_.empty()) heard_at_ = MonotonicClock::now();
     Expected entry{batch.id, Asked::add, batch.again, key_.of(batch.event, batch.symbol.view()),

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "millrace/feed/net/io_uring_receiver.hpp"
 #include "millrace/feed/streams/dbn/gateway_records.hpp"
 #include "millrace/feed/streams/edges.hpp"
 #include "millrace/feed/streams/tcp/live_protocol.hpp"
@@ -254,6 +255,57 @@ TEST_CASE("tcp: with block the feed waits for a client that pauses", "[tcp]") {
     CHECK(served.sink->stats().acknowledged == kRecords);
 }
 
+TEST_CASE("tcp: it serves by io_uring, and by poll where that is refused", "[tcp]") {
+    const std::string backend = GENERATE("auto", "io_uring", "poll");
+    const bool refused = !net::io_uring_refusal().empty();
+    if (refused && backend == "io_uring") {
+        SinkConfig config;
+        CHECK_THROWS_AS(make_edge(parse_url("tcp://127.0.0.1:1?backend=io_uring"), config), Error);
+        return;
+    }
+    Served served("policy=block&clients=2&backend=" + backend);
+    TcpClient slow(served.port, true);
+    TcpClient fast(served.port);
+    start(slow);
+    start(fast);
+    constexpr std::uint64_t kRecords = 40'000;
+    std::thread feeding([&] {
+        for (std::uint64_t i = 0; i < kRecords; ++i) served.send(quote(), i % 2);
+        served.sink->stop();
+    });
+    std::string of_fast;
+    std::thread reading([&] { of_fast = fast.receive_all(); });
+    const Heard of_slow = hear(slow.receive_all());
+    feeding.join();
+    reading.join();
+    CHECK(of_slow.sequences.size() == kRecords);
+    CHECK(hear(of_fast).sequences == of_slow.sequences);
+    CHECK(served.counter("sent") == 2 * kRecords);
+    CHECK(served.counter("io_uring") == (backend == "poll" || refused ? 0 : 1));
+    CHECK(served.sink->stats().balance() == 0);
+}
+
+TEST_CASE("tcp: clients that come and go in the middle of everything leave the others alone", "[tcp]") {
+    const std::string backend = GENERATE("auto", "poll");
+    Served served("policy=block&clients=1&backend=" + backend);
+    TcpClient steady(served.port);
+    start(steady);
+    std::string heard;
+    std::thread reading([&] { heard = steady.receive_all(); });
+    constexpr std::uint64_t kRounds = 50;
+    for (std::uint64_t round = 0; round < kRounds; ++round) {
+        auto guest = std::make_unique<TcpClient>(served.port, round % 2 == 0);
+        if (round % 3 != 0) start(*guest);  // the others leave without a word
+        for (int i = 0; i < 500; ++i) served.send(quote(), 0);
+        if (round % 5 == 0) static_cast<void>(guest->receive());
+    }
+    served.sink->stop();
+    reading.join();
+    CHECK(hear(heard).sequences.size() == kRounds * 500);
+    CHECK(served.sink->stats().acknowledged == kRounds * 500);
+    CHECK(served.sink->stats().balance() == 0);
+}
+
 TEST_CASE("tcp: a client that comes late is told that its books may be bad", "[tcp]") {
     Served served("policy=drop_oldest");
     auto order = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
@@ -336,7 +388,7 @@ TEST_CASE("tcp: a reader of asyncio gets every record", "[tcp]") {
 TEST_CASE("tcp: a gateway's URL, and what is wrong with it", "[tcp]") {
     for (const std::string wrong : {"tcp://127.0.0.1:1?payload=json", "tcp://localhost:13000",
                                     "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1?client=1",
-                                    "tcp://127.0.0.1:1?clients=257"}) {
+                                    "tcp://127.0.0.1:1?clients=257", "tcp://127.0.0.1:1?backend=aio"}) {
         INFO(wrong);
         SinkConfig config;
         CHECK_THROWS_AS(make_edge(parse_url(wrong), config), Error);

@@ -1,14 +1,14 @@
 #include "millrace/feed/streams/tcp/gateway.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "millrace/core/clock.hpp"
+#include "millrace/core/error.hpp"
+#include "millrace/feed/net/io_uring_receiver.hpp"
 
 namespace millrace::streams {
 
@@ -21,6 +21,18 @@ net::Socket listen_at(const HostPort& at) {
     return net::listen_at({at.host, static_cast<std::uint16_t>(at.port)}, SOCK_STREAM);
 }
 
+GatewayBackend take_backend(Url& url) {
+    const std::string name = url.take("backend", "auto");
+    if (name == "auto") return GatewayBackend::best;
+    if (name == "io_uring") {
+        const std::string refusal = net::io_uring_refusal();
+        if (!refusal.empty()) throw Error(ExitCode::backend, fmt::format("{}: {}", url.text(), refusal));
+        return GatewayBackend::io_uring;
+    }
+    if (name == "poll") return GatewayBackend::poll;
+    throw Error(ExitCode::usage, fmt::format("{}: backend is auto, io_uring or poll", url.text()));
+}
+
 }  // namespace
 
 Gateway::Gateway(Url& url, const SinkConfig& config)
@@ -28,9 +40,18 @@ Gateway::Gateway(Url& url, const SinkConfig& config)
       // Below the sink's own cap, so that it is here that the policy is carried out.
       bytes_max_(config.backlog_bytes / 4 * 3),
       clients_wanted_(static_cast<std::uint32_t>(url.take_number("clients", 0, kClientsMax))),
-      listener_(listen_at(first_host(url, 13'000))), symbols_(config.instruments) {}
+      backend_(take_backend(url)), listener_(listen_at(first_host(url, 13'000))), symbols_(config.instruments) {}
 
-bool Gateway::connect(std::string&) { return true; }
+// On the thread that uses the sockets.
+bool Gateway::connect(std::string& problem) {
+    sockets_ = make_gateway_sockets(listener_, backend_);
+    if (sockets_ == nullptr) {
+        problem = "the gateway's backend is io_uring, which this kernel or container refuses";
+        return false;
+    }
+    by_io_uring_ = sockets_->by_io_uring();
+    return true;
+}
 
 Edge::Sent Gateway::send(const Batch& batch) {
     if (started_ < clients_wanted_) return Sent::full;
@@ -45,13 +66,13 @@ Edge::Sent Gateway::send(const Batch& batch) {
 
 void Gateway::drop_oldest() {
     const Chunk& oldest = log_.front();
-    for (Reader& reader : readers_) {
-        if (!reader.client->started() || reader.chunk != first_) continue;
+    for (auto& [number, reader] : readers_) {
+        if (!reader.client.started() || reader.chunk != first_) continue;
         dbn::RecordView record;
         for (auto rest = oldest.records.subspan(reader.offset);
              dbn::next_record(rest, record) == dbn::Step::record;
              rest = rest.subspan(record.bytes().size())) {
-            reader.client->leave_out(record, when_full_ == WhenFull::conflate, symbols_);
+            reader.client.leave_out(record, when_full_ == WhenFull::conflate, symbols_);
         }
         reader.chunk = first_ + 1;
         reader.offset = 0;
@@ -63,64 +84,45 @@ void Gateway::drop_oldest() {
 }
 
 bool Gateway::poll(int wait_ms, Acks& acks, std::string&) {
-    std::array<pollfd, kClientsMax + 1> polled;
-    polled[0] = {listener_.fd(), POLLIN, 0};
-    std::size_t count = 1;
-    for (const Reader& reader : readers_) {
-        // Who does not take the answers is not listened to.
-        const short in = reader.client->has_room() ? POLLIN : 0;
-        const short out = reader.client->has_output() ? POLLOUT : 0;
-        polled[count++] = {reader.client->fd(), static_cast<short>(in | out), 0};
-    }
-    static_cast<void>(::poll(polled.data(), count, wait_ms));
-    const Timestamp now = MonotonicClock::now();
-    for (std::size_t i = 0; i < readers_.size(); ++i) {
-        GatewayClient& client = *readers_[i].client;
-        const bool was_started = client.started();
-        if ((polled[i + 1].revents & ~POLLOUT) != 0) client.on_readable(symbols_, now);
-        if (client.started() && !was_started) {
-            ++started_;
-            readers_[i].chunk = end();  // what comes from now on
-        }
-        serve(readers_[i], now);
-    }
-    if ((polled[0].revents & POLLIN) != 0) accept_clients(now);
-    const auto gone = std::partition(readers_.begin(), readers_.end(),
-                                     [](const Reader& r) { return !r.client->gone(); });
-    std::for_each(gone, readers_.end(), [this](const Reader& r) { part_with(r); });
-    readers_.erase(gone, readers_.end());
+    now_ = MonotonicClock::now();
+    sockets_->turn(wait_ms, *this);
+    now_ = MonotonicClock::now();
+    for (auto& [number, reader] : readers_) serve(number, reader);
+    part_with_gone();
     trim(acks);
     return true;
 }
 
-void Gateway::accept_clients(Timestamp now) {
-    for (;;) {
-        net::Socket socket(
-            accept4(listener_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        if (socket.fd() < 0) return;
-        if (readers_.size() >= kClientsMax) continue;  // closes it
-        const int one = 1;
-        setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        auto client = std::make_unique<GatewayClient>(std::move(socket), offer_, ++sessions_,
-                                                      bytes_max_ / 4, now);
-        client->flush(now);
-        readers_.push_back({std::move(client), 0, 0});
-    }
+void Gateway::on_accept(std::uint32_t number) {
+    if (readers_.size() >= kClientsMax || closing_) return sockets_->drop(number);
+    readers_.try_emplace(number, offer_, ++sessions_, bytes_max_ / 4, now_);
 }
 
-void Gateway::serve(Reader& reader, Timestamp now) {
-    GatewayClient& client = *reader.client;
-    for (;;) {
-        if (client.started()) fill(reader);
-        const bool had_room = client.has_room();
-        client.flush(now);
-        // As long as the socket takes all it is given, there may be more to give.
-        if (client.gone() || client.has_output() || had_room) return;
+void Gateway::on_bytes(std::uint32_t number, std::span<const char> bytes) {
+    Reader& reader = readers_.at(number);
+    if (closing_) return;
+    const bool was_started = reader.client.started();
+    reader.client.on_bytes(bytes, symbols_, now_);
+    if (!reader.client.started() || was_started) return;
+    ++started_;
+    reader.chunk = end();  // what comes from now on
+}
+
+void Gateway::serve(std::uint32_t number, Reader& reader) {
+    GatewayClient& client = reader.client;
+    if (client.gone()) return;
+    if (client.started()) fill(reader);
+    client.on_time(!sockets_->sending(number), now_);
+    if (!client.output().empty() && !sockets_->sending(number)) {
+        sockets_->send(number, client.output());
+        if (client.started()) fill(reader);  // while those are on their way
     }
+    // Who does not take the answers is not listened to.
+    if (client.has_room()) sockets_->receive(number);
 }
 
 void Gateway::fill(Reader& reader) {
-    GatewayClient& client = *reader.client;
+    GatewayClient& client = reader.client;
     if (!client.put_held(symbols_)) return;
     while (reader.chunk < end() && client.has_room()) {
         const Chunk& chunk = log_[reader.chunk - first_];
@@ -140,8 +142,8 @@ void Gateway::trim(Acks& acks) {
     acks.taken.insert(acks.taken.end(), dropped_.begin(), dropped_.end());
     dropped_.clear();
     std::uint64_t passed = end();
-    for (const Reader& reader : readers_) {
-        if (reader.client->started()) passed = std::min(passed, reader.chunk);
+    for (const auto& [number, reader] : readers_) {
+        if (reader.client.started()) passed = std::min(passed, reader.chunk);
     }
     for (; first_ < passed; ++first_) {
         acks.taken.push_back(log_.front().id);
@@ -150,28 +152,55 @@ void Gateway::trim(Acks& acks) {
     }
 }
 
-void Gateway::part_with(const Reader& reader) {
-    const GatewayClient::Counters& counters = reader.client->counters();
-    past_.sent += counters.sent;
-    past_.lost += counters.lost;
-    past_.conflated += counters.conflated;
+void Gateway::part_with_gone() {
+    for (auto reader = readers_.begin(); reader != readers_.end();) {
+        const GatewayClient& client = reader->second.client;
+        if (!client.gone()) {
+            ++reader;
+            continue;
+        }
+        past_.sent += client.counters().sent;
+        past_.lost += client.counters().lost;
+        past_.conflated += client.counters().conflated;
+        sockets_->drop(reader->first);
+        reader = readers_.erase(reader);
+    }
+}
+
+// Closing with unread bytes would reset the connection, and what is on its way would be lost: say that
+// this was all, and wait for the other side to say so too.
+void Gateway::send_last(std::uint32_t number, Reader& reader) {
+    if (reader.client.gone()) return;
+    sockets_->receive(number);
+    if (sockets_->sending(number)) return;
+    if (!reader.client.output().empty()) return sockets_->send(number, reader.client.output());
+    if (!std::exchange(reader.finished, true)) sockets_->finish(number);
 }
 
 void Gateway::disconnect() {
-    for (Reader& reader : readers_) {
-        reader.client->close(kCloseMs);
-        part_with(reader);
+    if (sockets_ == nullptr) return;
+    closing_ = true;
+    for (auto& [number, reader] : readers_) reader.client.say_last();
+    const Timestamp until = MonotonicClock::now() + Nanoseconds{kCloseMs} * 1'000'000;
+    while (!readers_.empty() && MonotonicClock::now() < until) {
+        for (auto& [number, reader] : readers_) send_last(number, reader);
+        sockets_->turn(10, *this);
+        part_with_gone();
     }
-    readers_.clear();
+    for (auto& [number, reader] : readers_) reader.client.on_hang_up();
+    part_with_gone();
+    sockets_.reset();
     log_.clear();
     bytes_ = 0;
+    closing_ = false;
 }
 
 std::vector<EdgeCounter> Gateway::counters() const {
     return {{"clients", started_},
             {"sent", past_.sent},
             {"left_out", past_.lost},
-            {"client_conflated", past_.conflated}};
+            {"client_conflated", past_.conflated},
+            {"io_uring", by_io_uring_ ? 1U : 0U}};
 }
 
 }  // namespace millrace::streams

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,14 +15,15 @@
 #include "millrace/feed/net/socket.hpp"
 #include "millrace/feed/streams/sink.hpp"
 #include "millrace/feed/streams/tcp/gateway_client.hpp"
+#include "millrace/feed/streams/tcp/gateway_sockets.hpp"
 #include "millrace/feed/streams/url.hpp"
 
 namespace millrace::streams {
 
-class Gateway final : public Edge {
+class Gateway final : public Edge, GatewayListener {
   public:
-    // Takes its options from the URL: `clients`, how many to wait for before the first record.
-    // Listens at once. Throws Error(usage, config, resource).
+    // Takes its options from the URL: `clients`, how many to wait for before the first record, and
+    // `backend`. Listens at once. Throws Error(usage, config, resource).
     Gateway(Url& url, const SinkConfig& config);
 
     void on_symbol(std::uint32_t id, const Symbol& symbol) override { symbols_[id - 1] = symbol; }
@@ -39,30 +41,41 @@ class Gateway final : public Edge {
     };
     // A client and where in the log it is.
     struct Reader {
-        std::unique_ptr<GatewayClient> client;
-        std::uint64_t chunk;  // counting all there ever were
-        std::size_t offset;   // in it, in bytes
+        Reader(const LiveOffer& offer, std::uint64_t session, std::size_t held_max, Timestamp now)
+            : client(offer, session, held_max, now) {}
+        GatewayClient client;
+        std::uint64_t chunk = 0;  // counting all there ever were
+        std::size_t offset = 0;   // in it, in bytes
+        bool finished = false;    // was told that this was all
     };
 
-    void accept_clients(Timestamp now);
-    void serve(Reader& reader, Timestamp now);
+    void on_accept(std::uint32_t number) override;
+    void on_bytes(std::uint32_t number, std::span<const char> bytes) override;
+    void on_hang_up(std::uint32_t number) override { readers_.at(number).client.on_hang_up(); }
+    void serve(std::uint32_t number, Reader& reader);
+    void send_last(std::uint32_t number, Reader& reader);
+    void part_with_gone();
     void fill(Reader& reader);
     void drop_oldest();
     void trim(Acks& acks);
-    void part_with(const Reader& reader);
     [[nodiscard]] std::uint64_t end() const { return first_ + log_.size(); }
 
     LiveOffer offer_;
     WhenFull when_full_;
     std::size_t bytes_max_;
     std::uint32_t clients_wanted_;
+    GatewayBackend backend_;
     net::Socket listener_;
+    std::unique_ptr<GatewaySockets> sockets_;  // null while it is not connected
+    bool by_io_uring_ = false;
+    bool closing_ = false;
+    Timestamp now_ = 0;  // of the present turn
     std::vector<Symbol> symbols_;  // by instrument id, from 1
     std::deque<Chunk> log_;
     std::uint64_t first_ = 0;  // the number of the log's first chunk
     std::size_t bytes_ = 0;    // of the log
     std::vector<std::uint64_t> dropped_;  // chunks that left the log before their time
-    std::vector<Reader> readers_;
+    std::map<std::uint32_t, Reader> readers_;  // by the number of the connection
     std::uint64_t sessions_ = 0;
     std::uint64_t started_ = 0;
     GatewayClient::Counters past_;  // of clients that have gone

@@ -1,13 +1,9 @@
 #include "millrace/feed/streams/tcp/gateway_client.hpp"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 
 #include "millrace/core/clock.hpp"
@@ -58,21 +54,16 @@ std::uint32_t schemas_of(dbn::RecordView record) {
 
 }  // namespace
 
-GatewayClient::GatewayClient(net::Socket socket, const LiveOffer& offer, std::uint64_t session,
-                             std::size_t held_max, Timestamp now)
-    : socket_(std::move(socket)), offer_(offer), conversation_(offer, challenge(), session),
-      came_at_(now), held_(held_max) {
+GatewayClient::GatewayClient(const LiveOffer& offer, std::uint64_t session, std::size_t held_max, Timestamp now)
+    : offer_(offer), conversation_(offer, challenge(), session), came_at_(now), held_(held_max) {
     const std::string& greeting = conversation_.greeting();
     append({reinterpret_cast<const std::uint8_t*>(greeting.data()), greeting.size()});
 }
 
-void GatewayClient::on_readable(std::span<const Symbol> symbols, Timestamp now) {
-    std::array<char, 4096> bytes;
-    const ssize_t n = recv(socket_.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) gone_ = true;
-    if (n <= 0 || hang_up_) return;
+void GatewayClient::on_bytes(std::span<const char> bytes, std::span<const Symbol> symbols, Timestamp now) {
+    if (hang_up_) return;
     std::string answers;
-    conversation_.receive({bytes.data(), static_cast<std::size_t>(n)}, answers);
+    conversation_.receive({bytes.data(), bytes.size()}, answers);
     append({reinterpret_cast<const std::uint8_t*>(answers.data()), answers.size()});
     if (conversation_.started() && !begun_) begin(symbols);
     if (begun_) subscribe();
@@ -197,50 +188,13 @@ void GatewayClient::send_error(std::string_view text) {
     append(wire::bytes_of(record));
 }
 
-void GatewayClient::flush(Timestamp now) {
+void GatewayClient::on_time(bool all_sent, Timestamp now) {
     const Nanoseconds beat = Nanoseconds{conversation_.heartbeat_seconds()} * kSecond;
-    if (begun_ && !has_output() && now - last_sent_ >= beat) send_system(kHeartbeat, "Heartbeat");
+    const bool quiet = all_sent && out_.empty();
+    if (!quiet) last_sent_ = now;
+    if (begun_ && quiet && now - last_sent_ >= beat) send_system(kHeartbeat, "Heartbeat");
     if (!begun_ && now - came_at_ >= kPatience) gone_ = true;
-    while (has_output() && !gone_) {
-        const ssize_t n = send(socket_.fd(), &out_[out_at_], out_.size() - out_at_,
-                               MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno == EAGAIN) break;
-        if (n < 0) {
-            gone_ = true;
-            return;
-        }
-        out_at_ += static_cast<std::size_t>(n);
-        last_sent_ = now;
-    }
-    if (hang_up_ && !has_output()) gone_ = true;
-    if (has_output() && out_at_ < kOutput) return;
-    out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(out_at_));
-    out_at_ = 0;
-}
-
-void GatewayClient::close(int within_ms) {
-    const Timestamp until = MonotonicClock::now() + Nanoseconds{within_ms} * 1'000'000;
-    const auto left_ms = [&] {
-        return static_cast<int>(
-            std::max<Nanoseconds>(0, (until - MonotonicClock::now()) / 1'000'000));
-    };
-    if (untold_ != 0) tell_of_loss();
-    while (has_output() && !gone_ && left_ms() > 0) {
-        pollfd wait{socket_.fd(), POLLOUT, 0};
-        static_cast<void>(poll(&wait, 1, left_ms()));
-        flush(MonotonicClock::now());
-    }
-    // Closing with unread bytes would reset the connection, and what is on its way would be lost:
-    // say that this was all, and wait for the other side to say so too.
-    shutdown(socket_.fd(), SHUT_WR);
-    while (!gone_ && left_ms() > 0) {
-        pollfd wait{socket_.fd(), POLLIN, 0};
-        static_cast<void>(poll(&wait, 1, left_ms()));
-        std::array<char, 4096> bytes;
-        const ssize_t n = recv(socket_.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-        gone_ = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-    }
+    if (hang_up_ && quiet) gone_ = true;
 }
 
 }  // namespace millrace::streams

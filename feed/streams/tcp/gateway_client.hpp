@@ -1,4 +1,5 @@
-// One client of the DBN gateway: its conversation, what it asked for, and what is on its way to it.
+// One client of the DBN gateway: its conversation, what it asked for, and what is to be sent to it. A
+// function of bytes and time; its socket is the gateway's.
 #pragma once
 
 #include <array>
@@ -8,7 +9,6 @@
 #include <unordered_set>
 #include <vector>
 
-#include "millrace/feed/net/socket.hpp"
 #include "millrace/feed/streams/tcp/held_records.hpp"
 #include "millrace/feed/streams/tcp/live_protocol.hpp"
 
@@ -23,22 +23,22 @@ class GatewayClient {
     };
 
     // `held_max` is how many bytes of conflated records are kept for it.
-    GatewayClient(net::Socket socket, const LiveOffer& offer, std::uint64_t session,
-                  std::size_t held_max, Timestamp now);
+    GatewayClient(const LiveOffer& offer, std::uint64_t session, std::size_t held_max, Timestamp now);
 
-    [[nodiscard]] int fd() const { return socket_.fd(); }
-    // True when the connection is over, by whichever side.
+    // True when the connection is over, by whichever side; with ours, when everything is sent.
     [[nodiscard]] bool gone() const { return gone_; }
+    void on_hang_up() { gone_ = true; }
     [[nodiscard]] bool started() const { return begun_; }
     [[nodiscard]] const Counters& counters() const { return counters_; }
 
-    // Reads and answers what the client said. `symbols` are the names by instrument id, from 1.
-    void on_readable(std::span<const Symbol> symbols, Timestamp now);
-    // Writes what is due, heartbeats too.
-    void flush(Timestamp now);
-    [[nodiscard]] bool has_output() const { return out_at_ < out_.size(); }
+    // Answers what the client said. `symbols` are the names by instrument id, from 1.
+    void on_bytes(std::span<const char> bytes, std::span<const Symbol> symbols, Timestamp now);
+    // Says what is due, such as heartbeats. `all_sent`: nothing is on its way.
+    void on_time(bool all_sent, Timestamp now);
+    // What is to be sent. Whoever does it leaves it empty.
+    [[nodiscard]] std::vector<std::uint8_t>& output() { return out_; }
     // Whether more records should be put now.
-    [[nodiscard]] bool has_room() const { return out_.size() - out_at_ < kOutput; }
+    [[nodiscard]] bool has_room() const { return out_.size() < kOutput; }
 
     // Queues the record for sending, if it is one that the client asked for.
     void put(dbn::RecordView record, std::span<const Symbol> symbols);
@@ -47,11 +47,13 @@ class GatewayClient {
     // Puts what is held while there is room; true when nothing is held any more.
     [[nodiscard]] bool put_held(std::span<const Symbol> symbols);
 
-    // Sends what it can within the time and hangs up.
-    void close(int within_ms);
+    // There will be no more records.
+    void say_last() {
+        if (untold_ != 0) tell_of_loss();
+    }
 
   private:
-    static constexpr std::size_t kOutput = 256 << 10;
+    static constexpr std::size_t kOutput = 128 << 10;  // and as much may be on its way
 
     struct Wish {
         bool all = false;
@@ -78,14 +80,12 @@ class GatewayClient {
         out_.insert(out_.end(), bytes.begin(), bytes.end());
     }
 
-    net::Socket socket_;
     const LiveOffer& offer_;
     LiveConversation conversation_;
     bool begun_ = false;
     bool hang_up_ = false;  // when everything is written
     bool gone_ = false;
     std::vector<std::uint8_t> out_;
-    std::size_t out_at_ = 0;
     Timestamp last_sent_ = 0;
     Timestamp came_at_;
     std::array<Wish, 20> wishes_;  // by schema

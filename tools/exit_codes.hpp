@@ -27,7 +27,7 @@ inline constexpr std::array<ExitCodeInfo, 12> kExitCodes{{
     {ExitCode::backend, "the backend that require_backend names is not to be had"},
     {ExitCode::cpu, "a CPU that does not exist, is busy, or that this process may not use"},
     {ExitCode::memory, "the memory asked for is not to be had"},
-    {ExitCode::resource, "a port or address that something else uses"},
+    {ExitCode::resource, "a port or address that something else uses, or a server that is not there or refuses"},
 }};
 
 // One line a code: "  3  a config file that ...".

@@ -103,6 +103,8 @@ void take_frame_options(Url& url, SinkConfig& config) {
     config.end_marks = url.take_number("end_marks", config.payload == Payload::dbn ? 1 : 0, 1) != 0;
     if (config.batch_records == 0)
         throw Error(ExitCode::usage, fmt::format("{}: batch is at least 1", url.text()));
+    if (config.backlog_bytes == 0)
+        throw Error(ExitCode::usage, fmt::format("{}: backlog_mb is at least 1", url.text()));
 }
 
 // Throws Error(usage) for an option that nothing has taken.

@@ -9,6 +9,7 @@
 #include "tests/support/rabbit_server.hpp"
 #include "tests/support/sink_test.hpp"
 #include "tests/support/tcp_proxy.hpp"
+#include "tests/support/tls_proxy.hpp"
 
 using namespace millrace;
 using namespace millrace::streams;
@@ -392,6 +393,25 @@ TEST_CASE("rabbitmq: a password comes by environment, and is not told",
         CHECK(problem.find("hidden") == std::string::npos);
     }
     CHECK(std::count(read.err.begin(), read.err.end(), '\n') == 1);
+}
+
+TEST_CASE("rabbitmq: encrypted, to a server whose certificate is good for its name",
+          "[rabbitmq][server][no-sanitizer]") {
+    const RabbitServer& server = RabbitServer::shared();
+    TlsProxy proxy;
+    proxy.lead_to(server.port());
+    const std::string at = "amqps://localhost:" + std::to_string(proxy.port());
+    TestSink stranger(at + "/x.tls?queue=tls");  // vouched for by nobody of the system's authorities
+    REQUIRE(in_time([&] { return stranger->stats().state == EdgeState::backoff; }));
+    stranger->stop();
+    CHECK(stranger->problem().find("certificate") != std::string::npos);
+    REQUIRE(setenv("MILLRACE_AMQP_CA", proxy.certificate().c_str(), 1) == 0);
+    TestSink sink(at + "/x.tls?queue=tls", blocking());
+    sink.send(5'000);
+    sink->stop();
+    INFO(sink->problem());
+    check_complete(sink, read_all(at + "/tls"));
+    unsetenv("MILLRACE_AMQP_CA");
 }
 
 TEST_CASE("rabbitmq: programs of pika read it as they are; a change to the stream is found",

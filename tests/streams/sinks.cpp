@@ -553,7 +553,7 @@ TEST_CASE("streams: URLs, and what is wrong with them", "[streams]") {
     SinkConfig config;
     CHECK_THROWS_AS(make_edge(parse_url("nats://a:1/t"), config), Error);
     for (const std::string wrong : {"payload=xml", "batch=4294967297", "linger_ms=60001",
-                                    "backlog_mb=17592186044416", "batch=0", "batch=-1"}) {
+                                    "backlog_mb=17592186044416", "backlog_mb=0", "batch=0", "batch=-1"}) {
         INFO(wrong);
         const std::string key = wrong.substr(0, wrong.find('='));
         CHECK_THROWS_WITH(make_edge(parse_url("kafka://a:1/t?" + wrong), config),

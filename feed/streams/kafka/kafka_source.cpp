@@ -23,10 +23,6 @@ void remove(std::vector<std::int32_t>& set, std::int32_t partition) {
     if (at != set.end() && *at == partition) set.erase(at);
 }
 
-[[noreturn]] void fail(const std::string& where, rd_kafka_resp_err_t code) {
-    throw Error(ExitCode::resource, fmt::format("{}: {}", where, rd_kafka_err2str(code)));
-}
-
 }  // namespace
 
 KafkaSource::KafkaSource(Url& url)
@@ -63,23 +59,43 @@ KafkaSource::KafkaSource(Url& url)
     else subscribe();
 }
 
+// What librdkafka says of its connections tells more than a code.
+void KafkaSource::fail(rd_kafka_resp_err_t code) {
+    std::string why = rd_kafka_err2str(code);
+    for (;;) {
+        const std::unique_ptr<rd_kafka_message_t, MessageDeleter> event(rd_kafka_consumer_poll(client_.get(), 0));
+        if (event == nullptr) break;
+        const bool vague = event->err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+        if (event->err != RD_KAFKA_RESP_ERR_NO_ERROR && !vague) why = rd_kafka_message_errstr(event.get());
+    }
+    throw Error(ExitCode::resource, fmt::format("{}: {}", where_, why));
+}
+
+KafkaSource::Metadata KafkaSource::ask_of_topic() {
+    rd_kafka_topic_t* topic = rd_kafka_topic_new(client_.get(), topic_.c_str(), nullptr);
+    const rd_kafka_metadata_t* answer = nullptr;
+    const auto code = rd_kafka_metadata(client_.get(), 0, topic, &answer, kAnswerMs);
+    rd_kafka_topic_destroy(topic);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(code);
+    Metadata metadata(answer);
+    if (answer->topics[0].err != RD_KAFKA_RESP_ERR_NO_ERROR) fail(answer->topics[0].err);
+    return metadata;
+}
+
 void KafkaSource::subscribe() {
+    static_cast<void>(ask_of_topic());  // a member of a group would wait for it for good
     const Partitions topics(rd_kafka_topic_partition_list_new(1));
     rd_kafka_topic_partition_list_add(topics.get(), topic_.c_str(), RD_KAFKA_PARTITION_UA);
     const auto code = rd_kafka_subscribe(client_.get(), topics.get());
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(where_, code);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(code);
 }
 
 void KafkaSource::assign_all(std::int64_t from_ms) {
-    rd_kafka_topic_t* topic = rd_kafka_topic_new(client_.get(), topic_.c_str(), nullptr);
-    const rd_kafka_metadata_t* metadata = nullptr;
-    auto code = rd_kafka_metadata(client_.get(), 0, topic, &metadata, kAnswerMs);
-    rd_kafka_topic_destroy(topic);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = metadata->topics[0].err;
-    const Partitions all(rd_kafka_topic_partition_list_new(8));
-    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < metadata->topics[0].partition_cnt;
-         ++i) {
-        const std::int32_t id = metadata->topics[0].partitions[i].id;
+    const Metadata metadata = ask_of_topic();
+    const rd_kafka_metadata_topic_t& topic = metadata->topics[0];
+    const Partitions all(rd_kafka_topic_partition_list_new(topic.partition_cnt));
+    for (int i = 0; i < topic.partition_cnt; ++i) {
+        const std::int32_t id = topic.partitions[i].id;
         auto* partition = rd_kafka_topic_partition_list_add(all.get(), topic_.c_str(), id);
         const auto at = processed_.find(id);
         partition->offset = at != processed_.end() ? at->second
@@ -87,11 +103,10 @@ void KafkaSource::assign_all(std::int64_t from_ms) {
                                                    : from_ms;
         add(assigned_, id);
     }
-    if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && from_ms != 0)
-        code = rd_kafka_offsets_for_times(client_.get(), all.get(), kAnswerMs);
+    auto code = from_ms == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
+                             : rd_kafka_offsets_for_times(client_.get(), all.get(), kAnswerMs);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = rd_kafka_assign(client_.get(), all.get());
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(where_, code);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(code);
 }
 
 void KafkaSource::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,

@@ -39,6 +39,10 @@ class KafkaSource final : public Source {
             rd_kafka_topic_partition_list_destroy(list);
         }
     };
+    struct MetadataDeleter {
+        void operator()(const rd_kafka_metadata_t* metadata) const { rd_kafka_metadata_destroy(metadata); }
+    };
+    using Metadata = std::unique_ptr<const rd_kafka_metadata_t, MetadataDeleter>;
     using Offsets = std::map<std::int32_t, std::int64_t>;  // by partition: the next one to read
     struct Place {
         std::int32_t partition;
@@ -49,6 +53,9 @@ class KafkaSource final : public Source {
     static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
                              rd_kafka_topic_partition_list_t* partitions, void* source);
     void rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t& partitions);
+    [[noreturn]] void fail(rd_kafka_resp_err_t code);
+    // Of the topic and its partitions. Throws Error(resource) where the servers do not know it.
+    [[nodiscard]] Metadata ask_of_topic();
     void subscribe();
     void assign_all(std::int64_t from_ms);
     [[nodiscard]] Offsets parse_offsets(const std::string& text) const;

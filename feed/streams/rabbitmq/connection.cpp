@@ -121,6 +121,7 @@ bool RabbitConnection::open(std::string& problem) {
     amqp_set_handshake_timeout(get(), &wait);
     amqp_set_rpc_timeout(get(), &wait);
     const int code = amqp_socket_open_noblock(socket, at_.host.c_str(), at_.port, &wait);
+    if (code == AMQP_STATUS_SOCKET_ERROR) return lost("nobody answers there; is the server running?", problem);
     if (code != AMQP_STATUS_OK) return lost(amqp_error_string2(code), problem);
     watch_socket();
     const std::string user = environment("MILLRACE_AMQP_USER", "guest");

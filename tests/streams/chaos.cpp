@@ -1,6 +1,6 @@
 // What networks and servers do to an edge, to each in turn: a server that stands still for ten
-// seconds, is killed and comes back, or is slow; a connection that is cut within a frame, or that
-// garbles one. The feed goes on, memory keeps its cap, the ledger closes, and the consumer's checker
+// seconds, is killed and comes back, is full, or is slow; a connection that is cut within a frame, or
+// that garbles one. The feed goes on, memory keeps its cap, the ledger closes, and the consumer's checker
 // finds exactly what the sender says. Slow, hence under --long.
 #include <functional>
 #include <random>
@@ -13,6 +13,9 @@
 #endif
 #ifdef MILLRACE_HAS_REDIS
 #include "tests/support/redis_server.hpp"
+#endif
+#ifdef MILLRACE_HAS_RABBITMQ
+#include "tests/support/rabbit_server.hpp"
 #endif
 
 using namespace millrace;
@@ -30,6 +33,8 @@ struct Target {
     std::function<void(int)> signal;
     std::function<void()> kill_it;
     std::function<void()> start;
+    std::function<void()> fill;   // from now on there is no room for anything,
+    std::function<void()> empty;  // and now there is again
     std::function<std::string(const std::string& options)> sink;  // a place of its own each call
     std::function<std::string()> source;                         // of the last such place
     TcpProxy* proxy = nullptr;
@@ -92,6 +97,18 @@ void is_killed(const Target& target, const std::string& policy) {
     target.kill_it();
     feed_for(sink, std::chrono::seconds(2));
     target.start();
+    feed_for(sink, std::chrono::seconds(1));
+    settle(sink, target, policy == "spill");
+}
+
+void is_full(const Target& target, const std::string& policy) {
+    INFO("full, " << policy);
+    TestSink sink(target.sink("policy=" + policy), config_of(policy));
+    feed_for(sink, std::chrono::seconds(1));
+    target.fill();
+    feed_for(sink, std::chrono::seconds(5));
+    CHECK(sink->stats().state != EdgeState::live);
+    target.empty();
     feed_for(sink, std::chrono::seconds(1));
     settle(sink, target, policy == "spill");
 }
@@ -163,6 +180,8 @@ void endures_all(const Target& target) {
     is_paused(target, "drop_oldest");
     is_killed(target, "spill");
     is_killed(target, "drop_oldest");
+    is_full(target, "spill");
+    is_full(target, "drop_oldest");
     is_slow(target);
     is_cut(target);
     is_garbled(target);
@@ -179,6 +198,8 @@ TEST_CASE("chaos: redis", "[.long][chaos][redis][server]") {
     target.signal = [&](int number) { server.signal(number); };
     target.kill_it = [&] { server.kill_it(); };
     target.start = [&] { server.start(); };
+    target.fill = [&] { REQUIRE(server.ask("CONFIG SET maxmemory 1") == "+OK\r\n"); };
+    target.empty = [&] { REQUIRE(server.ask("CONFIG SET maxmemory 0") == "+OK\r\n"); };
     target.sink = [&](const std::string& options) {
         return "redis://127.0.0.1:" + std::to_string(proxy.port()) + "/md" + std::to_string(++place) +
                "?timeout_ms=2000&maxlen=0&" + options;
@@ -199,10 +220,39 @@ TEST_CASE("chaos: kafka", "[.long][chaos][kafka][server][no-sanitizer]") {
     target.signal = [&](int number) { server.signal(number); };
     target.kill_it = [&] { server.kill_it(); };
     target.start = [&] { server.start(); };
+    // As on a full disk, at which the server ends; somebody then makes room and starts it again.
+    target.fill = [&] { server.limit_files(4'096); };
+    target.empty = [&] {
+        server.kill_it();
+        server.start();
+    };
     target.sink = [&](const std::string& options) {
         return "kafka://127.0.0.1:" + std::to_string(proxy.port()) + "/md" + std::to_string(++place) + "?" + options;
     };
     target.source = [&] { return "kafka://127.0.0.1:" + std::to_string(proxy.port()) + "/md" + std::to_string(place); };
+    target.proxy = &proxy;
+    endures_all(target);
+}
+#endif
+
+#ifdef MILLRACE_HAS_RABBITMQ
+TEST_CASE("chaos: rabbitmq", "[.long][chaos][rabbitmq][server][no-sanitizer]") {
+    RabbitServer server;
+    TcpProxy proxy(static_cast<std::uint16_t>(std::stoi(server.port())));
+    int place = 0;
+    Target target;
+    target.signal = [&](int number) { server.signal(number); };
+    target.kill_it = [&] { server.kill_it(); };
+    target.start = [&] { server.start(); };
+    // Its alarm of memory, at which it takes nothing from those who publish.
+    target.fill = [&] { server.control({"set_vm_memory_high_watermark", "0"}); };
+    target.empty = [&] { server.control({"set_vm_memory_high_watermark", "0.4"}); };
+    target.sink = [&](const std::string& options) {
+        const std::string name = "md" + std::to_string(++place);
+        return "amqp://127.0.0.1:" + std::to_string(proxy.port()) + "/x." + name + "?queue=" + name +
+               "&timeout_ms=2000&" + options;
+    };
+    target.source = [&] { return server.url("md" + std::to_string(place)); };
     target.proxy = &proxy;
     endures_all(target);
 }

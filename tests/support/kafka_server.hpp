@@ -32,6 +32,7 @@ class KafkaServer {
     }
     void signal(int number) const { process_.signal(number); }
     void kill_it() { process_.kill_it(); }
+    void limit_files(std::uint64_t bytes) const { process_.limit_files(bytes); }
     void start() {
         process_.start();
         wait();

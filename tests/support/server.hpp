@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,11 @@ class ServerProcess {
         _exit(127);
     }
     void signal(int number) const { kill(pid_, number); }
+    // From now on, and until it is started again, it can make no file longer than that: to it the disk is full.
+    void limit_files(std::uint64_t bytes) const {
+        const rlimit limit{bytes, bytes};
+        MILLRACE_VERIFY(prlimit(pid_, RLIMIT_FSIZE, &limit, nullptr) == 0);
+    }
     // As a crash would.
     void kill_it() {
         if (pid_ <= 0) return;

@@ -26,8 +26,9 @@ class TestSink {
         fill(config);
         sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
     }
-    void send(std::uint64_t records) {
+    void send(std::uint64_t records, std::uint64_t ts_recv = 0) {
         auto record = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+        record.ts_recv.set(ts_recv);
         record.ts_event.set(1704205800000000000);
         record.action.set('N');
         record.side.set('N');

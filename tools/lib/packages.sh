@@ -6,7 +6,7 @@ packages_tests=(catch2 iproute2 libseccomp-dev)
 packages_servers=(maven openjdk-17-jre-headless redis-server rabbitmq-server)
 packages_bench=(libbenchmark-dev)
 packages_python=(python3 python3-dev python3-venv)
-packages_long=(clang-19 libclang-rt-19-dev)
+packages_long=(clang-19 libclang-rt-19-dev valgrind)
 
 # missing_packages NAME...: prints those that are not installed, one a line. dpkg-query fails when it does not
 # know one of them.
@@ -24,6 +24,22 @@ as_root() {
     sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
   fi
 }
+
+# install_packages NAME...: whatever they bring along as a service of the machine is neither started nor enabled: tests
+# start servers of their own. Prints what apt-get says.
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  # What Debian's packages ask before they start something; a file that is there already is somebody's decision.
+  if [ ! -e $policy ]; then
+    trap 'as_root rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin $policy
+  fi
+  as_root apt-get install -yq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" || exit
+  [ -d /run/systemd/system ] || exit 0
+  for service in redis-server rabbitmq-server; do
+    [[ " $* " != *" $service "* ]] || as_root systemctl --quiet disable "$service" || true
+  done
+)
 
 # ensure_packages YES NAME...: installs what is missing. Asks first when YES is empty and somebody is there to
 # answer.
@@ -50,7 +66,7 @@ ensure_packages() {
   fi
   log=$(mktemp)
   as_root apt-get update -q >"$log" 2>&1 || say "apt-get update failed; trying with the package lists there are"
-  if ! as_root apt-get install -yq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >>"$log" 2>&1; then
+  if ! install_packages "${missing[@]}" >>"$log" 2>&1; then
     tail -n 5 "$log" >&2
     die 1 "apt-get could not install ${missing[*]} (network? all of its output: $log)"
   fi

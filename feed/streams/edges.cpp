@@ -60,10 +60,11 @@ constexpr Nanoseconds kMillisecond = 1'000'000;
 constexpr std::uint64_t kBacklogMost = 1 << 20;  // MiB
 
 bool is_amqp(const Url& url) { return url.scheme == "amqp" || url.scheme == "amqps"; }
+bool is_redis(const Url& url) { return url.scheme == "redis" || url.scheme == "rediss"; }
 
 [[noreturn]] void refuse(const Url& url) {
     for (const EdgeComponent& component : kComponents) {
-        const bool meant = component.scheme == (is_amqp(url) ? "amqp" : url.scheme);
+        const bool meant = component.scheme == (is_amqp(url) ? "amqp" : is_redis(url) ? "redis" : url.scheme);
         if (!meant || component.built) continue;
         throw Error(ExitCode::usage,
                     fmt::format("{}: this build has no {}; install {} and build again", url.text(),
@@ -148,7 +149,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     else if (url.scheme == "kafka") edge = make_kafka(url, config);
 #endif
 #ifdef MILLRACE_HAS_REDIS
-    else if (url.scheme == "redis") edge = std::make_unique<RedisEdge>(url);
+    else if (is_redis(url)) edge = std::make_unique<RedisEdge>(url);
 #endif
 #ifdef MILLRACE_HAS_RABBITMQ
     else if (is_amqp(url)) edge = std::make_unique<RabbitEdge>(url, config);
@@ -165,7 +166,7 @@ std::unique_ptr<Source> make_source(Url url) {
     if (url.scheme == "kafka") source = std::make_unique<KafkaSource>(url);
 #endif
 #ifdef MILLRACE_HAS_REDIS
-    if (url.scheme == "redis") source = std::make_unique<RedisSource>(url);
+    if (is_redis(url)) source = std::make_unique<RedisSource>(url);
 #endif
 #ifdef MILLRACE_HAS_RABBITMQ
     if (is_amqp(url)) source = std::make_unique<RabbitSource>(url);

@@ -7,6 +7,7 @@
 #include "tests/support/python.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/sink_test.hpp"
+#include "tests/support/tls_proxy.hpp"
 
 using namespace millrace;
 using namespace millrace::streams;
@@ -282,5 +283,27 @@ TEST_CASE("redis: a password comes by environment, and is not told", "[redis][se
     unsetenv("MILLRACE_REDIS_PASSWORD");
     CHECK(with->stats().acknowledged == 10);
     CHECK(with->problem().find("hidden") == std::string::npos);
+}
+
+TEST_CASE("redis: encrypted, to a server whose certificate is good for its name", "[redis][server]") {
+    const RedisServer server;
+    TlsProxy proxy;
+    proxy.lead_to(server.port());
+    for (const std::string name : {"localhost", "127.0.0.1"}) {
+        INFO(name);
+        const std::string url = "rediss://" + name + ":" + std::to_string(proxy.port()) + "/md:" + name;
+        TestSink stranger(url);  // vouched for by nobody of the system's authorities
+        REQUIRE(in_time([&] { return stranger->stats().state == EdgeState::backoff; }));
+        stranger->stop();
+        CHECK(stranger->problem().find("certificate") != std::string::npos);
+        REQUIRE(setenv("MILLRACE_REDIS_CA", proxy.certificate().c_str(), 1) == 0);
+        TestSink sink(url, blocking());
+        sink.send(20'000);
+        sink->stop();
+        INFO(sink->problem());
+        check_complete(sink, read_all(url));
+        unsetenv("MILLRACE_REDIS_CA");
+    }
+    CHECK(run_command({"replay", "rediss://127.0.0.1:" + server.port() + "/md"}).code == 11);  // it speaks no TLS
 }
 #endif

@@ -1,7 +1,7 @@
 # The one list of Debian packages the project needs, and how they get onto the machine.
 packages_build=(g++ cmake ninja-build ccache pkg-config liburing-dev libboost-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libzstd-dev libhiredis-dev
-  librdkafka-dev librabbitmq-dev)
+  librdkafka-dev librabbitmq-dev libssl-dev)
 packages_tests=(catch2 iproute2 libseccomp-dev)
 packages_servers=(maven openjdk-17-jre-headless redis-server rabbitmq-server)
 packages_bench=(libbenchmark-dev)

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/feed/streams/redis/tls.hpp"
 #include "millrace/feed/streams/url.hpp"
 
 namespace millrace::streams {
@@ -27,12 +28,15 @@ using RedisCommand = std::vector<std::string_view>;
 
 class RedisConnection {
   public:
-    explicit RedisConnection(HostPort at) : at_(std::move(at)) {}
+    // To the first host of the URL; encrypted for rediss://. Throws Error(usage).
+    explicit RedisConnection(const Url& url);
 
     // Connects, logs in with $MILLRACE_REDIS_USER and $MILLRACE_REDIS_PASSWORD where they are set,
-    // and asks whether the server serves. Takes at most about 400 ms. False: `problem` in one line.
+    // and asks whether the server serves. An encrypted one is trusted by the authorities in the file
+    // $MILLRACE_REDIS_CA, else by the system's. Takes at most about 400 ms, and 1 s for TLS. False:
+    // `problem` in one line.
     [[nodiscard]] bool open(std::string& problem);
-    void close() { context_.reset(); }
+    void close();
     [[nodiscard]] bool is_open() const { return context_ != nullptr; }
 
     // A command and its answer, waiting at most so long; null when there is none, and the
@@ -44,8 +48,8 @@ class RedisConnection {
     // Writes and reads what can be without waiting longer than `wait_ms` for the server. False
     // when the connection is lost.
     [[nodiscard]] bool exchange(int wait_ms, std::string& problem);
-    // Bytes of the commands that were appended since the kernel had taken all of them.
-    [[nodiscard]] std::size_t unwritten() const { return unwritten_; }
+    // Bytes of commands that the kernel has not taken.
+    [[nodiscard]] std::size_t unwritten() const { return out_.size() - out_at_; }
     // Null when there is no whole answer yet, or what came is no answer: exchange() tells that.
     [[nodiscard]] RedisReply next();
 
@@ -53,11 +57,18 @@ class RedisConnection {
     struct ContextDeleter {
         void operator()(redisContext* context) const { redisFree(context); }
     };
-    [[nodiscard]] bool lost(std::string& problem);
+    [[nodiscard]] bool lost(std::string_view why, std::string& problem);
+    [[nodiscard]] bool log_in(std::string& problem);
+    [[nodiscard]] bool write_some(std::string& problem);
+    [[nodiscard]] bool read_some(std::string& problem);
 
     HostPort at_;
+    bool encrypted_;
     std::unique_ptr<redisContext, ContextDeleter> context_;
-    std::size_t unwritten_ = 0;
+    std::unique_ptr<Tls> tls_;  // null unless encrypted
+    std::vector<char> out_;     // commands, on their way
+    std::size_t out_at_ = 0;
+    std::vector<char> in_;
 };
 
 }  // namespace millrace::streams

@@ -10,13 +10,12 @@ namespace millrace::streams {
 
 namespace {
 
-constexpr int kDefaultPort = 6379;
 constexpr std::uint64_t kEntriesMax = 1'000'000'000;
 constexpr std::uint64_t kWindowMax = 100'000;
 constexpr std::uint64_t kTimeoutMax = 600'000;  // ms
 // On their way at most, so that memory stays bounded when the server stands still.
 constexpr std::size_t kBytesOut = std::size_t{16} << 20;
-// Of these so many wait in the library: it moves all that is left whenever the kernel takes a part.
+// Of these so many wait for the kernel to take them.
 constexpr std::size_t kUnwritten = std::size_t{256} << 10;
 
 // What Redis answers to an entry whose id is not above the last one's.
@@ -29,7 +28,7 @@ std::string_view text_of(std::span<const std::uint8_t> bytes) {
 }  // namespace
 
 RedisEdge::RedisEdge(Url& url)
-    : connection_(first_host(url, kDefaultPort)), where_(url.text()), key_(url.path),
+    : connection_(url), where_(url.text()), key_(url.path),
       last_(url.take("last", "")), channel_(url.take("publish", "")),
       maxlen_(std::to_string(url.take_number("maxlen", 1'000'000, kEntriesMax))),
       window_(url.take_number("window", 1'024, kWindowMax)),

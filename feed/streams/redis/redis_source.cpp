@@ -12,7 +12,6 @@ namespace millrace::streams {
 
 namespace {
 
-constexpr int kDefaultPort = 6379;
 constexpr int kAnswerMs = 5'000;  // for commands that do not wait themselves
 constexpr std::string_view kCount = "100";
 constexpr std::size_t kAcknowledgeEvery = 100;
@@ -39,7 +38,7 @@ bool is_text(const redisReply* reply) {
 }  // namespace
 
 RedisSource::RedisSource(Url& url)
-    : connection_(first_host(url, kDefaultPort)), where_(url.text()), key_(url.path),
+    : connection_(url), where_(url.text()), key_(url.path),
       group_(url.take("group", "")),
       consumer_(url.take("consumer", fmt::format("millrace-{}", getpid()))),
       claim_ms_(std::to_string(url.take_number("claim_ms", 60'000, 86'400'000))),

@@ -29,6 +29,20 @@ std::string environment(const char* name, const char* otherwise) {
     return value == nullptr ? std::string(otherwise) : std::string(value);
 }
 
+// Why a connection was not to be had, more plainly than the library says it.
+std::string why_not(int code) {
+    switch (code) {
+        case AMQP_STATUS_SOCKET_ERROR: return "nobody answers there; is the server running?";
+        case AMQP_STATUS_SSL_CONNECTION_FAILED:
+        case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
+        case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
+            return fmt::format("{}; is the server's certificate good for that name, by the authorities in "
+                               "$MILLRACE_AMQP_CA?",
+                               amqp_error_string2(code));
+        default: return amqp_error_string2(code);
+    }
+}
+
 timeval milliseconds(int ms) { return {ms / 1'000, ms % 1'000 * 1'000}; }
 
 amqp_table_entry_t entry(std::string_view key, std::uint8_t kind) {
@@ -121,8 +135,7 @@ bool RabbitConnection::open(std::string& problem) {
     amqp_set_handshake_timeout(get(), &wait);
     amqp_set_rpc_timeout(get(), &wait);
     const int code = amqp_socket_open_noblock(socket, at_.host.c_str(), at_.port, &wait);
-    if (code == AMQP_STATUS_SOCKET_ERROR) return lost("nobody answers there; is the server running?", problem);
-    if (code != AMQP_STATUS_OK) return lost(amqp_error_string2(code), problem);
+    if (code != AMQP_STATUS_OK) return lost(why_not(code), problem);
     watch_socket();
     const std::string user = environment("MILLRACE_AMQP_USER", "guest");
     const std::string password = environment("MILLRACE_AMQP_PASSWORD", "guest");

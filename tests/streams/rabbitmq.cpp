@@ -360,7 +360,9 @@ TEST_CASE("rabbitmq: a connection that is lost ends a reader with one line",
 TEST_CASE("rabbitmq: a server that is killed and comes back has everything",
           "[.long][rabbitmq][server][no-sanitizer]") {
     RabbitServer server;
-    TestSink sink(server.url("x.killed?queue=killed"), blocking());
+    SinkConfig config = blocking();
+    config.stop_within = 120'000'000'000;  // it takes its time to come back
+    TestSink sink(server.url("x.killed?queue=killed"), config);
     sink.send(20'000);
     REQUIRE(in_time([&] { return sink->stats().acknowledged > 1'000; }));
     const auto reader = make_source(parse_url(server.url("killed?follow=1")));
@@ -369,8 +371,8 @@ TEST_CASE("rabbitmq: a server that is killed and comes back has everything",
     CHECK_FALSE(reads_to_end(checker, *reader));
     CHECK_FALSE(reader->problem().empty());
     server.start();
-    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
     sink->stop();
+    INFO(sink->problem());
     CHECK(sink->stats().resent > 0);
     const auto again = make_source(parse_url(server.url("killed")));
     CHECK(reads_to_end(checker, *again));

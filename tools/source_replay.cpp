@@ -24,7 +24,7 @@ class Intake {
 
     void take(const streams::Received& received) {
         const bool good = checked_.take(received);
-        if (checked_.began_anew()) clear_book(received.payload);
+        if (checked_.began_anew()) apply(clearing(received.payload));
         // Numbers passed over are a gap to the session, which distrusts its books behind it.
         next_ += checked_.missing_before();
         if (good) apply(received.payload);
@@ -32,25 +32,8 @@ class Intake {
     [[nodiscard]] const StreamIntake& checked() const { return checked_; }
 
   private:
-    // A sender that began anew tells its books anew: this batch's starts empty.
-    void clear_book(std::span<const std::uint8_t> payload) {
-        replay::DbnFileReader reader(payload, "batch");
-        dbn::RecordView record;
-        if (!reader.next(record)) return;
-        auto clear = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
-        clear.publisher_id = record.header().publisher_id;
-        clear.instrument_id = record.header().instrument_id;
-        clear.ts_event = record.header().ts_event;
-        // Which kind of book it is stands in the flags.
-        if (const auto* mbo = record.as<dbn::Mbo>()) clear.flags = mbo->flags;
-        clear.action.set('R');
-        clear.side.set('N');
-        std::vector<std::uint8_t> stream = dbn::encode(reader.metadata());
-        const auto bytes = wire::bytes_of(clear);
-        stream.insert(stream.end(), bytes.begin(), bytes.end());
-        apply(stream);
-    }
     void apply(std::span<const std::uint8_t> payload) {
+        if (payload.empty()) return;
         replay::DbnBlocks batch(replay::DbnFileReader(payload, "batch"));
         std::span<const std::uint8_t> blocks;
         while (const std::uint32_t count = batch.next(blocks)) {

@@ -17,6 +17,24 @@ std::uint64_t records_in(std::span<const std::uint8_t> payload) {
     }
 }
 
+std::vector<std::uint8_t> clearing(std::span<const std::uint8_t> payload) {
+    replay::DbnFileReader reader(payload, "batch");
+    dbn::RecordView record;
+    if (!reader.next(record)) return {};
+    auto clear = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+    clear.publisher_id = record.header().publisher_id;
+    clear.instrument_id = record.header().instrument_id;
+    clear.ts_event = record.header().ts_event;
+    // Which kind of book it is stands in the flags.
+    if (const auto* mbo = record.as<dbn::Mbo>()) clear.flags = mbo->flags;
+    clear.action.set('R');
+    clear.side.set('N');
+    std::vector<std::uint8_t> stream = dbn::encode(reader.metadata());
+    const auto bytes = wire::bytes_of(clear);
+    stream.insert(stream.end(), bytes.begin(), bytes.end());
+    return stream;
+}
+
 bool StreamIntake::take(const streams::Received& received) {
     missing_before_ = received.gap ? 1 : 0;
     began_anew_ = false;

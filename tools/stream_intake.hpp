@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "millrace/feed/streams/checker.hpp"
 #include "millrace/feed/streams/source.hpp"
@@ -13,6 +14,10 @@ namespace millrace::tools {
 
 // How many records a payload holds; 0 when it is no whole DBN stream.
 [[nodiscard]] std::uint64_t records_in(std::span<const std::uint8_t> payload);
+
+// A DBN stream that clears the book of a payload's first record: a sender that began anew tells its books anew, and the
+// payload's starts empty. Empty when there is no record.
+[[nodiscard]] std::vector<std::uint8_t> clearing(std::span<const std::uint8_t> payload);
 
 class StreamIntake {
   public:

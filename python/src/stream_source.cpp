@@ -88,6 +88,7 @@ class StreamProducer final : public SessionProducer<venues::DbnMbo, Teller> {
     };
 
     void take(const streams::Received& received);
+    void clear_book(std::span<const std::uint8_t> payload);
     void apply(const streams::Received& received, std::uint64_t missing);
     void take_names(Blocks blocks, std::uint32_t count);
     void append_records(Blocks blocks, std::uint32_t count);
@@ -156,10 +157,23 @@ void StreamProducer::take(const streams::Received& received) {
     ++batches_;
     const bool good = intake_->take(received);
     const std::uint64_t missing = intake_->missing_before();
+    if (intake_->began_anew()) clear_book(received.payload);
     if (good) apply(received, missing);
     else next_ += missing;
     mark_batch();
     packet_done(0);
+}
+
+// The session's alone: consumers get what the broker has, and no more.
+void StreamProducer::clear_book(std::span<const std::uint8_t> payload) {
+    const std::vector<std::uint8_t> stream = tools::clearing(payload);
+    if (stream.empty()) return;
+    replay::DbnBlocks batch(replay::DbnFileReader(stream, "batch"));
+    Blocks blocks;
+    while (const std::uint32_t count = batch.next(blocks)) {
+        session_->on_records(next_, count, blocks, 0);
+        next_ += count;
+    }
 }
 
 void StreamProducer::apply(const streams::Received& received, std::uint64_t missing) {

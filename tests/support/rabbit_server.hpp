@@ -2,7 +2,6 @@
 // own. A test whose server does not start fails.
 #pragma once
 
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,7 @@ class RabbitServer {
     RabbitServer()
         : folder_("rabbitmq"), port_(free_port()), stream_port_(free_port()),
           epmd_port_(free_port()), dist_port_(free_port()),
-          epmd_({"epmd", "-address", "127.0.0.1", "-port", std::to_string(epmd_port_)},
-                folder_.path() / "epmd.log"),
-          process_(command("rabbitmq-server", {}), prepare()) {
+          process_(command({}), folder_.path() / "server.log") {
         wait();
     }
     // One for all tests of this process, which use queues of their own.
@@ -40,42 +37,22 @@ class RabbitServer {
     }
     // Runs rabbitmqctl, which takes seconds.
     void control(const std::vector<std::string>& words) const {
-        const Outcome outcome = run_program(command("rabbitmqctl", words));
+        std::vector<std::string> all{"rabbitmqctl"};
+        all.insert(all.end(), words.begin(), words.end());
+        const Outcome outcome = run_program(command(all));
         INFO(outcome.out << outcome.err);
         REQUIRE(outcome.code == 0);
     }
 
   private:
-    // A program of RabbitMQ's in this server's surroundings.
-    [[nodiscard]] std::vector<std::string> command(const std::string& program,
-                                                   const std::vector<std::string>& words) const {
-        const std::string home = folder_.path().string();
+    // The server, or a program beside it.
+    [[nodiscard]] std::vector<std::string> command(const std::vector<std::string>& program) const {
         std::vector<std::string> all{
-            "env", "HOME=" + home, "ERL_EPMD_ADDRESS=127.0.0.1",
-            "ERL_EPMD_PORT=" + std::to_string(epmd_port_), "RABBITMQ_NODENAME=feed@localhost",
-            "RABBITMQ_DIST_PORT=" + std::to_string(dist_port_),
-            "RABBITMQ_MNESIA_BASE=" + home + "/mnesia", "RABBITMQ_LOG_BASE=" + home + "/log",
-            "RABBITMQ_CONFIG_FILE=" + home + "/rabbitmq.conf",
-            "RABBITMQ_CONF_ENV_FILE=/dev/null",
-            "RABBITMQ_ENABLED_PLUGINS_FILE=" + home + "/enabled_plugins",
-            "RABBITMQ_PID_FILE=" + home + "/pidfile",
-            // No shell stays between the server and who signals it.
-            "RUNNING_UNDER_SYSTEMD=1",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
-            "/usr/lib/rabbitmq/bin/" + program};
-        all.insert(all.end(), words.begin(), words.end());
+            std::string(MILLRACE_SOURCE_DIR) + "/tests/support/rabbitmq/serve",
+            folder_.path().string(), std::to_string(port_), std::to_string(stream_port_),
+            std::to_string(epmd_port_), std::to_string(dist_port_)};
+        all.insert(all.end(), program.begin(), program.end());
         return all;
-    }
-    // Writes what the server reads; returns where its output goes.
-    [[nodiscard]] std::filesystem::path prepare() const {
-        const std::filesystem::path& home = folder_.path();
-        std::filesystem::create_directories(home / "mnesia");
-        std::filesystem::create_directories(home / "log");
-        std::ofstream(home / "enabled_plugins") << "[rabbitmq_stream].\n";
-        std::ofstream(home / "rabbitmq.conf")
-            << "listeners.tcp.1 = 127.0.0.1:" << port_ << "\nstream.listeners.tcp.1 = 127.0.0.1:"
-            << stream_port_ << "\ndisk_free_limit.absolute = 50MB\n";
-        return home / "server.log";
     }
     void wait() const {
         const bool ready = process_.wait_until(
@@ -94,7 +71,6 @@ class RabbitServer {
     std::uint16_t stream_port_;
     std::uint16_t epmd_port_;
     std::uint16_t dist_port_;
-    ServerProcess epmd_;
     ServerProcess process_;
 };
 

@@ -43,6 +43,9 @@ class Source {
     [[nodiscard]] virtual const std::string& problem() const = 0;
     // Tells the broker what was processed.
     virtual void close() = 0;
+    // At least every second while next() is not called, so that a server that listens for signs of
+    // life goes on hearing some. Sends only; what goes wrong is told by next().
+    virtual void keep_alive() {}
     // How many batches the broker has that were not read yet, as far as it has told.
     [[nodiscard]] virtual std::uint64_t lag() const { return 0; }
     // Whether it reads from where the streams began, so that each is to begin with record 1.

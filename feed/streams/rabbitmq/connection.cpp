@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "millrace/core/clock.hpp"
 #include "millrace/core/error.hpp"
 
 namespace millrace::streams {
@@ -241,6 +242,16 @@ RabbitConnection::Step RabbitConnection::next(int wait_ms, amqp_frame_t& frame,
     if (code == AMQP_STATUS_TIMEOUT) return Step::none;
     static_cast<void>(lost(amqp_error_string2(code), problem));
     return Step::lost;
+}
+
+void RabbitConnection::keep_alive() {
+    constexpr Nanoseconds kOften = 1'000'000'000;
+    const Timestamp now = MonotonicClock::now();
+    if (!is_open() || now - beat_at_ < kOften) return;
+    beat_at_ = now;
+    amqp_frame_t heartbeat{};
+    heartbeat.frame_type = AMQP_FRAME_HEARTBEAT;
+    static_cast<void>(amqp_send_frame(get(), &heartbeat));  // a lost connection is found by next()
 }
 
 }  // namespace millrace::streams

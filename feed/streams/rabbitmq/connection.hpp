@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/core/types.hpp"
 #include "millrace/feed/streams/url.hpp"
 
 namespace millrace::streams {
@@ -71,6 +72,8 @@ class RabbitConnection {
     // The next frame, waiting at most so long for it; heartbeats are seen to. Valid until the next
     // call of release().
     [[nodiscard]] Step next(int wait_ms, amqp_frame_t& frame, std::string& problem);
+    // One heartbeat, and at most one a second, for a time in which next() is not called.
+    void keep_alive();
     // What the server says when it closes channel or connection; false for any other frame.
     [[nodiscard]] bool is_farewell(const amqp_frame_t& frame, std::string& problem) const;
     void release() { amqp_maybe_release_buffers(state_.get()); }
@@ -94,6 +97,7 @@ class RabbitConnection {
     int heartbeat_s_;
     int timeout_ms_;
     std::size_t send_buffer_ = 0;
+    Timestamp beat_at_ = 0;  // when keep_alive() sent the last one
     std::unique_ptr<amqp_connection_state_t_, StateDeleter> state_;
 };
 

@@ -229,6 +229,12 @@ void RabbitSource::processed(std::uint64_t batches) {
     });
 }
 
+// The server answers nothing before it has taken the acknowledgement, which itself has no answer.
+bool RabbitSource::commit() {
+    std::uint64_t messages = 0;
+    return acknowledge() && count(messages);
+}
+
 void RabbitSource::close() {
     if (!connection_.is_open()) return;
     if (given_) pass_message();

@@ -21,11 +21,12 @@ class RabbitSource final : public Source {
     [[nodiscard]] Next next(int wait_ms, Received& received) override;
     [[nodiscard]] const std::string& problem() const override { return problem_; }
     void close() override;
+    void keep_alive() override { connection_.keep_alive(); }
     [[nodiscard]] std::uint64_t lag() const override { return waiting_; }
     [[nodiscard]] bool from_start() const override { return is_stream() ? from_start_ : !by_hand_; }
     [[nodiscard]] bool commit_by_hand() override { return by_hand_ = true; }
     void processed(std::uint64_t batches) override;
-    [[nodiscard]] bool commit() override { return acknowledge(); }
+    [[nodiscard]] bool commit() override;
     [[nodiscard]] std::string position() const override { return position_; }
 
   private:

@@ -16,7 +16,7 @@ namespace {
 class Csv {
   public:
     Csv(const std::string& path, char separator, std::uint64_t rows_ahead, std::uint64_t skip) {
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         file_ = std::make_unique<CsvFile>(CsvConfig{path, separator, rows_ahead, skip});
     }
     ~Csv() {
@@ -25,7 +25,7 @@ class Csv {
             static_cast<void>(file_.release());  // its thread stayed in the parent
             return;
         }
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         file_.reset();
     }
     Csv(const Csv&) = delete;
@@ -168,7 +168,7 @@ void bind_csv(nb::module_& module) {
                         double seconds) { return wait_for(self.file(), rows, seconds); })
         .def(
             "close", [](Csv& self) { self.file().close(); },
-            nb::call_guard<nb::gil_scoped_release>());
+            nb::call_guard<GilReleased>());
 }
 
 }  // namespace millrace::python

@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "batch.hpp"
+#include "gil.hpp"
 #include "messages.hpp"
 #include "sources.hpp"
 #include "waiting.hpp"
@@ -15,7 +16,7 @@ namespace millrace::python {
 
 namespace {
 
-using WithoutGil = nb::call_guard<nb::gil_scoped_release>;
+using WithoutGil = nb::call_guard<GilReleased>;
 
 // A producer that stops when Python lets go of it.
 class Core {
@@ -30,7 +31,7 @@ class Core {
             static_cast<void>(producer_.release());
             return;
         }
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         producer_.reset();
     }
     Core(const Core&) = delete;
@@ -84,7 +85,7 @@ Channel open_channel(Core& core, const std::vector<std::string>& schemas,
 std::optional<Batch> take(Channel& self, std::uint32_t rows) {
     Taken taken;
     {
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         taken = self.channel->take(rows);
     }
     if (taken.view.rows() == 0) return std::nullopt;
@@ -158,7 +159,7 @@ nb::object book_object(const std::optional<BookImage>& image) {
 nb::object book(Core& core, const std::string& symbol, bool orders) {
     std::optional<BookImage> image;
     {
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         image = core.producer().book(Symbol(symbol), orders);
     }
     return book_object(image);
@@ -167,7 +168,7 @@ nb::object book(Core& core, const std::string& symbol, bool orders) {
 nb::list books(Core& core) {
     std::vector<BookImage> images;
     {
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         images = core.producer().books();
     }
     nb::list out;
@@ -178,7 +179,7 @@ nb::list books(Core& core) {
 nb::list snapshots(Core& core) {
     std::vector<std::vector<std::optional<BookImage>>> at_times;
     {
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         at_times = core.producer().snapshots();
     }
     nb::list out;
@@ -223,7 +224,7 @@ std::unique_ptr<Core> capture(const nb::dict& from) {
     options.groups = nb::cast<std::vector<std::string>>(from["groups"]);
     options.pace = nb::cast<double>(from["pace"]);
     options.sequential = nb::cast<bool>(from["sequential"]);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return std::make_unique<Core>(capture_source(options));
 }
 
@@ -231,7 +232,7 @@ std::unique_ptr<Core> dbn_file(const nb::dict& from) {
     DbnOptions options;
     read_common(options, from);
     options.file = nb::cast<std::string>(from["file"]);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return std::make_unique<Core>(dbn_source(options));
 }
 
@@ -240,7 +241,7 @@ std::unique_ptr<Core> csv_records(const nb::dict& from) {
     read_common(options, from);
     options.file = nb::cast<std::string>(from["file"]);
     options.skip_bad = nb::cast<bool>(from["skip_bad"]);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return std::make_unique<Core>(csv_source(options));
 }
 
@@ -248,7 +249,7 @@ std::unique_ptr<Core> stream(const nb::dict& from) {
     StreamOptions options;
     read_common(options, from);
     options.url = nb::cast<std::string>(from["url"]);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return std::make_unique<Core>(stream_source(options));
 }
 
@@ -259,7 +260,7 @@ std::unique_ptr<Core> live(const nb::dict& from) {
     options.title = nb::cast<std::string>(from["title"]);
     options.feed = nb::cast<std::string>(from["feed"]);
     options.until_end = nb::cast<bool>(from["until_end"]);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return std::make_unique<Core>(live_source(options));
 }
 
@@ -275,7 +276,7 @@ std::unique_ptr<Core> simulated(const nb::dict& from) {
     options.loss = nb::cast<double>(from["loss"]);
     options.lose_on_all = nb::cast<bool>(from["lose_on_all"]);
     options.lines = nb::cast<std::uint32_t>(from["lines"]);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return std::make_unique<Core>(simulated_source(options));
 }
 
@@ -337,7 +338,7 @@ void bind_feed(nb::module_& module) {
         .def("books", books)
         .def("processed",
              [](Core& self, const std::vector<std::optional<std::uint64_t>>& rows, bool commit) {
-                 const nb::gil_scoped_release release;
+                 const GilReleased release;
                  return self.producer().processed(rows, commit);
              })
         .def("symbols", [](Core& self) { return self.symbols()->dict(); });

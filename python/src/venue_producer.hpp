@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "channel_handler.hpp"
@@ -64,6 +65,11 @@ class VenueProducer : public SessionProducer<Venue, ChannelHandler<VenueProducer
         by_event_time_ = start_ != std::numeric_limits<Timestamp>::min() ||
                          end_ != std::numeric_limits<Timestamp>::max();
     }
+    // Whether a packet may be handled together with an earlier one, for which set_time() was called.
+    [[nodiscard]] bool alike(Timestamp earlier, Timestamp received_at) const {
+        return (earlier < start_) == (received_at < start_) && !past_end(received_at) &&
+               !this->must_snap(received_at);
+    }
     [[nodiscard]] bool past_end(Timestamp received_at) const { return received_at >= end_; }
 
   private:
@@ -93,7 +99,7 @@ class Driven {
   public:
     explicit Driven(Source& source) : source_(source) {}
 
-    void on_packet(const Packet& packet) { source_.on_packet(packet); }
+    void on_packets(std::span<const Packet> packets) { source_.on_packets(packets); }
     std::optional<RecoveryRequest> next_request(Timestamp now)
         requires requires(Source& s) { s.next_request(now); }
     {

@@ -32,15 +32,24 @@ def command_json(*arguments: str | Path) -> dict[str, Any]:
     return json.loads(command(*arguments, "--json").strip().splitlines()[-1])
 
 
-@pytest.fixture(scope="session")
-def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated day of 30,000 messages on two lines, each of which loses packets."""
-    path = tmp_path_factory.mktemp("captures") / "day.pcapng.zst"
+def simulated_day(path: Path) -> Path:
     command(
         *("sim", "--capture", path, "--messages", "30000", "--symbols", "12"),
         *("--loss", "0.02", "--reorder", "0.02", "--seed", "7"),
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated day of 30,000 messages on two lines, each of which loses packets."""
+    return simulated_day(tmp_path_factory.mktemp("captures") / "day.pcapng.zst")
+
+
+@pytest.fixture(scope="session")
+def plain_capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, not compressed: its packets are handled several at a time."""
+    return simulated_day(tmp_path_factory.mktemp("captures") / "day.pcapng")
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +61,12 @@ def redis_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def kafka_server() -> Iterator[str]:
     with servers.kafka() as where:
+        yield where
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[str]:
+    with servers.rabbitmq() as where:
         yield where
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -166,29 +167,50 @@ def test_threads_may_share_an_iterator() -> None:
     assert sum(counts) == sum(map(len, millrace.Feed(SIM).batches("mbo")))
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "text"),
-    [
-        (lambda: millrace.replay("/nowhere/day.pcap"), millrace.FileError, "day.pcap"),
-        (lambda: millrace.Feed("ftp://host/x"), millrace.UsageError, "no source is called ftp"),
-        (lambda: millrace.Feed("udp://239.1.1.1:5000", venue="nasdaq-itch50"), ValueError, "iface"),
-        (lambda: millrace.Feed(SIM, overflow="lose"), ValueError, "drop_oldest"),
-        (lambda: millrace.Feed(SIM, books="later"), ValueError, "'now' or 'batch'"),
-        (lambda: millrace.Feed(SIM, speed=2), millrace.UsageError, "no option 'speed'"),
-        (lambda: millrace.Feed(SIM).batches("ticks"), millrace.UsageError, "no schema"),
-        (lambda: millrace.Feed(SIM).batches("mbo", overflow="conflate"), ValueError, "conflated"),
-        (lambda: millrace.Feed(SIM).messages(int), millrace.UsageError, "no message"),
-        (lambda: millrace.Feed(SIM, start="soon"), millrace.UsageError, "no time"),
-    ],
-)
-def test_mistakes_are_told_in_one_line(make, error, text) -> None:
-    with pytest.raises(error, match=text) as caught:
-        make()
-    assert "\n" not in str(caught.value)
+def seen(source: Path, **options) -> dict:
+    """All that a replay shows: rows, messages, what it counted, and books on the way."""
+    feed = millrace.replay(source, **options)
+    mbo, deep = feed.batches("mbo"), feed.batches("mbp-10")
+    messages = feed.messages(millrace.Trade, millrace.Gap, millrace.Quality)
+    with ThreadPoolExecutor() as pool:
+        trades = pool.submit(list, messages)
+        levels = pool.submit(collect_rows, deep)
+        rows = collect_rows(mbo)
+        out = {"rows": rows.tobytes(), "levels": levels.result().tobytes()}
+        out["messages"] = [str(one) for one in trades.result()]
+    stats = feed.stats()
+    assert stats["balance"] == 0
+    if "end" not in options:  # behind that packets may have been read that nobody looked at
+        by_the_clock = ("seconds", "messages_per_second", "streams")
+        out |= {key: value for key, value in stats.items() if key not in by_the_clock}
+    return out
 
 
-def test_a_capture_of_no_venue_says_what_to_try(tmp_path: Path) -> None:
-    path = tmp_path / "junk.pcap"
-    path.write_bytes(b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(16))
-    with pytest.raises(millrace.UsageError, match="venue"):
-        millrace.replay(path)
+def collect_rows(stream: millrace.BatchStream) -> np.ndarray:
+    return np.concatenate([batch.numpy() for batch in stream])
+
+
+def test_packets_handled_together_show_what_each_alone_shows(
+    capture: Path, plain_capture: Path
+) -> None:
+    for options in (
+        {},
+        {"symbols": ["AAAA", "BAAA"]},
+        {"start": "2024-01-02T14:30:00.2", "end": "2024-01-02T14:30:00.9"},
+    ):
+        assert seen(plain_capture, **options) == seen(capture, **options)
+    at = [f"2024-01-02T14:30:00.{digit}00000001" for digit in range(1, 10)]
+    names = ["AAAA", "CAAA"]
+    expected = millrace.books_at(capture, at, names)
+    assert millrace.books_at(plain_capture, at, names) == expected
+
+
+def test_a_replay_is_balanced_whenever_it_is_asked(plain_capture: Path) -> None:
+    feed = millrace.replay(plain_capture, buffer_bytes=1)
+    batches = feed.batches("mbo", max_rows=100)
+    moments = set()
+    for _ in batches:
+        stats = feed.stats()
+        assert stats["balance"] == 0
+        moments.add(stats["messages"])
+    assert len(moments) > 5

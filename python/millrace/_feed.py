@@ -7,6 +7,7 @@ import datetime
 import inspect
 import json
 import os
+import re
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from ._closing import Closing
 from ._errors import MillraceError, NoPosition, UsageError, core_errors, error_of
 from ._position import Checkpoint, Position
 from ._schemas import EVENTS, SCHEMA_OF, dtype_of, rtype_of
-from ._sources import Source, source_of
+from ._sources import Source, at_least, source_of
 from ._streams import TURN_S, BatchStream, MessageStream, refuse_foreign
 
 When = datetime.datetime | str | int | None
@@ -37,13 +38,15 @@ class Feed(Closing):
 
     ``source`` is a capture file (or several), a DBN or CSV file (rows as they are, no books), a
     ``udp://group:port?iface=name`` or ``soup://address:port`` URL (or one for each redundant
-    line), a ``kafka://host:port/topic`` or ``redis://host:port/key`` URL of a stream of ours, a
-    config file (``*.toml``), or ``sim://`` for the exchange simulator.
+    line), the URL of a stream of ours (``kafka://host:port/topic``, ``redis://host:port/key``,
+    ``amqp://host:port/queue``), a config file (``*.toml``), or ``sim://``, an exchange simulator.
     It starts when it is first iterated; make all iterators of a capture before that.
 
     ``overflow`` says what happens to rows that nobody takes: ``"block"`` holds the source up,
     ``"drop_oldest"`` throws the oldest away, ``"conflate"`` keeps only each instrument's newest.
-    Whatever is thrown away is counted. Files block unless told otherwise, live feeds drop.
+    Whatever is thrown away is counted. Files block unless told otherwise, live feeds drop. An
+    iterator's queue takes at most ``buffer_bytes``, less as long as less will do; what was of no
+    use for ``buffer_quiet`` seconds is given back.
 
     ``books="batch"`` keeps the feed in step with its one iterator, so that :meth:`book` shows
     books as of the end of the batch in hand; otherwise it shows them as of now.
@@ -59,6 +62,7 @@ class Feed(Closing):
         end: When = None,
         overflow: str | None = None,
         buffer_bytes: int = 64 << 20,
+        buffer_quiet: float = 60.0,
         books: str = "now",
         checkpoint: str | os.PathLike[str] | None = None,
         **options: Any,
@@ -68,6 +72,10 @@ class Feed(Closing):
             raise UsageError(f"books={books!r}: 'now' or 'batch'")
         if overflow is not None and overflow not in _OVERFLOWS:
             raise UsageError(f"overflow={overflow!r}: one of {', '.join(_OVERFLOWS)}")
+        if isinstance(symbols, str):
+            raise UsageError(f"symbols={symbols!r}: a list, as [{symbols!r}]")
+        at_least("buffer_bytes", buffer_bytes, 1, whole=True)
+        at_least("buffer_quiet", buffer_quiet, 0)
         common: dict[str, Any] = {"venue": venue or "", "symbols": list(symbols or [])}
         if start is not None:
             common["start"] = nanoseconds(start)
@@ -79,6 +87,7 @@ class Feed(Closing):
             self._core: _core.Core = self._source.make()
         self._overflow = overflow or ("drop_oldest" if self._source.live else "block")
         self._buffer_bytes = buffer_bytes
+        self._buffer_quiet = buffer_quiet
         self._in_step = books == "batch"
         self._streams: weakref.WeakSet[BatchStream | MessageStream] = weakref.WeakSet()
         # Of all iterators there ever were, by number: what they come by, the name of what they
@@ -95,7 +104,9 @@ class Feed(Closing):
         if path is None:
             return None
         if self._source.has_group:
-            raise UsageError("a group's server keeps its place; leave checkpoint= out")
+            raise UsageError(
+                "the server keeps the place of a group or queue; leave checkpoint= out"
+            )
         checkpoint = Checkpoint(Path(path), self._source.identity())
         self._source.at = checkpoint.at
         return checkpoint
@@ -174,6 +185,7 @@ class Feed(Closing):
                 self._skipped(stream),
                 self._in_step,
                 65536,
+                self._buffer_quiet,
             )
         self._channels.append(channel)
         self._names.append(stream)
@@ -376,7 +388,7 @@ class Feed(Closing):
         if self._source.has_group and self._closed:
             raise MillraceError(f"{self._source.title}: this feed is closed; commit before that")
         if self._checkpoint is None and not self._source.has_group:
-            more = " or name a group (?group=NAME)" if self._source.url else ""
+            more = " or name a group (?group=NAME)" if self._source.has_groups else ""
             raise UsageError(f"nowhere to commit to; make the feed with checkpoint='FILE'{more}")
 
     def _commit(self, done: list[int | None]) -> Position:
@@ -390,6 +402,7 @@ class Feed(Closing):
             raise NoPosition(
                 f"{self._source.title}: what a raw line sent is gone; it has no position to resume"
             )
+
     def _done_rows(self) -> list[int | None]:
         """Rows handed out, by channel; None where no more will be, and the others decide alone."""
         return [
@@ -489,15 +502,23 @@ def nanoseconds(when: datetime.datetime | str | int) -> int:
     >>> from millrace._feed import nanoseconds
     >>> nanoseconds("2024-01-02T09:30:00-05:00")
     1704205800000000000
+    >>> nanoseconds("2024-01-02T14:30:00.000000001Z") - nanoseconds("2024-01-02T09:30:00-05:00")
+    1
     """
     if isinstance(when, int):
         return when
+    fraction = ""
     if isinstance(when, str):
+        # Python 3.10 takes three or six digits behind the seconds, and no Z; nobody takes nine.
+        text = when.replace("Z", "+00:00")
+        if parts := re.fullmatch(r"(.*:\d\d)\.(\d{1,9})([+-].*)?", text):
+            text, fraction = parts[1] + (parts[3] or ""), parts[2]
         try:
-            when = datetime.datetime.fromisoformat(when.replace("Z", "+00:00"))
+            when = datetime.datetime.fromisoformat(text)
         except ValueError:
             raise UsageError(f"{when!r} is no time; write 2024-01-02T14:30:00") from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.timezone.utc)
     delta = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-    return (delta.days * 86_400 + delta.seconds) * 10**9 + delta.microseconds * 1000
+    seconds = delta.days * 86_400 + delta.seconds
+    return seconds * 10**9 + delta.microseconds * 1000 + int(fraction.ljust(9, "0"))

@@ -16,10 +16,12 @@ from ._errors import FileError, UsageError
 
 _KINDS = (
     "a capture, DBN or CSV file, udp://GROUP:PORT?iface=NAME, soup://ADDRESS:PORT, "
-    "kafka://HOST:PORT/TOPIC, redis://HOST:PORT/KEY, a config file (*.toml), or sim://"
+    "kafka://HOST:PORT/TOPIC, redis://HOST:PORT/KEY, amqp://HOST:PORT/QUEUE, "
+    "a config file (*.toml), or sim://"
 )
 _LINES = frozenset({"udp", "soup"})
-_BROKERS = frozenset({"kafka", "redis"})
+_RABBIT = frozenset({"amqp", "amqps"})
+_BROKERS = frozenset({"kafka", "redis"}) | _RABBIT
 _RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
 
 
@@ -36,6 +38,8 @@ class Source:
     #: Of a broker, which names its places itself: the URL, and whether its server keeps them.
     url: str = ""
     has_group: bool = False
+    #: Whether it could have one.
+    has_groups: bool = False
     #: The place to go on from; set before it is made.
     at: str = ""
 
@@ -55,9 +59,12 @@ def identity_of(files: list[str], settings: dict[str, Any]) -> dict[str, Any]:
 
 def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> Source:
     """The source that a user's argument names."""
-    names = [os.fspath(source)] if isinstance(source, (str, os.PathLike)) else list(source)
-    names = [os.fspath(name) for name in names]
-    if not names:
+    try:
+        given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+        names = [os.fspath(name) for name in given]
+    except TypeError:
+        raise UsageError(f"{source!r} is no source; there is {_KINDS}") from None
+    if not all(names) or not names:
         raise UsageError(f"name a source: {_KINDS}")
     schemes = {name.split("://")[0] if "://" in name else "" for name in names}
     if schemes <= _LINES:
@@ -125,9 +132,17 @@ def _taken(options: dict[str, Any], known: dict[str, Any], what: str) -> dict[st
 
 
 def _limits(options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: options.pop(name) for name in ("instruments", "orders", "levels") if name in options
-    }
+    names = [name for name in ("instruments", "orders", "levels") if name in options]
+    return {name: at_least(name, options.pop(name), 1, whole=True) for name in names}
+
+
+def at_least(name: str, value: Any, least: int, *, whole: bool = False) -> Any:
+    """The value of an option, if it is a number in its range."""
+    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value < 2**31:
+        what = "whole number" if whole else "number"
+        raise UsageError(f"{name}={value!r}: a {what} from {least} to {2**31 - 1}")
+    return value
 
 
 def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
@@ -135,7 +150,7 @@ def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) 
     known = {"pace": 0.0, "sequential": False, "groups": [], "date": None}
     settings |= _taken(options, known, "a capture")
     settings["date"] = _day(settings["date"])
-    settings["pace"] = float(settings["pace"])
+    settings["pace"] = float(at_least("pace", settings["pace"], 0))
     settings["groups"] = list(settings["groups"])
     return Source(
         title=", ".join(names),
@@ -177,8 +192,11 @@ def _lines(names: list[str], common: dict[str, Any], options: dict[str, Any]) ->
     login = {"username": "", "password": ""}
     known = {"until_end": True, **login, **dict.fromkeys(_RECEIVE)}
     settings = _taken(options, known, "a live feed")
+    venues = ", ".join(_core.venues())
     if not common["venue"]:
-        raise UsageError(f"{names[0]}: say whose protocol it is, as venue='nasdaq-itch50'")
+        raise UsageError(f"{names[0]}: say whose protocol it is by venue=; there are {venues}")
+    if common["venue"] not in _core.venues():
+        raise UsageError(f"no venue is called {common['venue']}; there are {venues}")
     receive = {key: settings.pop(key) for key in _RECEIVE}
     login = {key: str(settings.pop(key)) for key in login}
     text = _table("[[feed]]", {"name": "feed", "venue": common["venue"]})
@@ -236,8 +254,16 @@ def _broker(names: list[str], common: dict[str, Any], options: dict[str, Any]) -
     if len(names) != 1:
         raise UsageError("one stream of a broker a feed")
     base, _, query = names[0].partition("?")
+    scheme, _, rest = base.partition("://")
+    for host in rest.split("/")[0].split(","):
+        _split(f"{scheme}://{host}")
     settings = common | _limits(options) | _taken(options, {}, "a stream of a broker")
     keys = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    is_rabbit = scheme in _RABBIT
+    is_queue = is_rabbit and keys.get("type") != "stream"
+    if is_queue:
+        # So many batches may be out and not committed; with each commit some of them are read.
+        keys.setdefault("prefetch", "1024")
 
     def make() -> _core.Core:
         here = keys | ({"from": source.at} if source.at else {})
@@ -251,7 +277,8 @@ def _broker(names: list[str], common: dict[str, Any], options: dict[str, Any]) -
         resumable=True,
         settings=settings | {"url": base},
         url=base,
-        has_group="group" in keys,
+        has_group="group" in keys or is_queue,
+        has_groups=not is_rabbit,
     )
     return source
 
@@ -284,10 +311,16 @@ def _simulated(names: Sequence[str], common: dict[str, Any], options: dict[str, 
     for key, value in query.items():
         if key not in known:
             raise UsageError(f"{names[0]}: the simulator has no option {key}; see millrace.Feed")
-        given[key] = type(known[key])(json.loads(value)) if value else known[key]
+        try:
+            given[key] = type(known[key])(json.loads(value)) if value else known[key]
+        except (ValueError, TypeError):
+            raise UsageError(f"{names[0]}: {key}={value} is no number") from None
     settings = common | limits | _taken(given, known, "the simulator")
-    for key in ("rate", "pace", "loss"):
-        settings[key] = float(settings[key])
+    for key, usual in known.items():
+        if isinstance(usual, float):
+            settings[key] = float(at_least(key, settings[key], 0))
+        elif not isinstance(usual, bool):
+            at_least(key, settings[key], 0, whole=True)
     return Source(
         title=names[0],
         make=lambda: _core.simulated(settings),

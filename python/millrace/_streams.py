@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._feed import Feed
 
 # How long a loop of ours may run on the event loop before it lets others have a turn.
-TURN_S = 0.0005
+TURN_S = 0.0003
 _MESSAGES_AT_ONCE = 512
 
 

@@ -9,6 +9,7 @@
 #include "batch.hpp"
 #include "gil.hpp"
 #include "messages.hpp"
+#include "millrace/feed/venues/venue_list.hpp"
 #include "sources.hpp"
 #include "waiting.hpp"
 
@@ -63,7 +64,7 @@ Overflow overflow_of(const std::string& name) {
 Channel open_channel(Core& core, const std::vector<std::string>& schemas,
                      const std::vector<std::uint8_t>& record_types, const std::string& overflow,
                      std::size_t slab_bytes, std::uint32_t slabs_max, std::uint64_t skip_rows,
-                     bool lockstep, std::uint32_t instruments) {
+                     bool lockstep, std::uint32_t instruments, double quiet_seconds) {
     ChannelConfig config;
     for (const std::uint8_t type : record_types) config.record_types.set(type);
     config.overflow = overflow_of(overflow);
@@ -72,6 +73,7 @@ Channel open_channel(Core& core, const std::vector<std::string>& schemas,
     config.skip_rows = skip_rows;
     config.lockstep = lockstep;
     config.instruments = instruments;
+    config.quiet = static_cast<Nanoseconds>(quiet_seconds * 1e9);
     if (record_types.size() == 1) config.record_bytes = record_layout(record_types.front())->size;
     for (const std::string& schema : schemas) core.producer().want(schema);
     Channel out;
@@ -343,6 +345,11 @@ void bind_feed(nb::module_& module) {
              })
         .def("symbols", [](Core& self) { return self.symbols()->dict(); });
     bind_channel(module);
+    module.def("venues", [] {
+        std::vector<std::string> ids;
+        venues::for_each_venue([&]<class Venue>() { ids.emplace_back(Venue::kId); });
+        return ids;
+    });
     module.def("capture", capture);
     module.def("dbn_file", dbn_file);
     module.def("live", live);

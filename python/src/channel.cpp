@@ -31,10 +31,12 @@ RecordChannel::RecordChannel(const ChannelConfig& config)
     }
     if (config.overflow == Overflow::conflate) {
         conflated_ = std::make_unique<ConflatedTable>(config.instruments, config.record_bytes);
-    } else {
-        const std::lock_guard lock(mutex_);
-        grant(config_.slabs_min);
     }
+}
+
+void RecordChannel::provide() {
+    const std::lock_guard lock(mutex_);
+    if (conflated_ == nullptr && budget_ == 0) grant(config_.slabs_min);
 }
 
 RecordChannel::~RecordChannel() {
@@ -156,7 +158,10 @@ void RecordChannel::grant(std::uint32_t slabs) {
 void RecordChannel::replace_claimed() {
     --budget_;
     if (shrink_by_ == 0) return grant(1);
-    if (--shrink_by_ == 0) ++shrinks_;
+    if (--shrink_by_ == 0) {
+        ++shrinks_;
+        pool_->trim();
+    }
 }
 
 Taken RecordChannel::take(std::uint32_t rows_max) {
@@ -282,7 +287,6 @@ void RecordChannel::close() {
 }
 
 void RecordChannel::adapt(Timestamp now) {
-    constexpr Nanoseconds kQuiet = 60'000'000'000;
     if (conflated_ != nullptr || closed_.load(std::memory_order_relaxed)) return;
     const std::lock_guard lock(mutex_);
     const std::uint64_t queued =
@@ -293,11 +297,13 @@ void RecordChannel::adapt(Timestamp now) {
         if (more == 0) return;
         grant(more);
         ++grows_;
-    } else if (4 * queued < budget_ && budget_ > config_.slabs_min) {
+    } else if (4 * queued < budget_) {
         if (quiet_since_ == 0) quiet_since_ = now;
-        if (now - quiet_since_ < kQuiet) return;
+        if (now - quiet_since_ < config_.quiet) return;
         quiet_since_ = now;
-        shrink_by_ = std::min(budget_ / 2, budget_ - config_.slabs_min);
+        pool_->trim();
+        if (budget_ > config_.slabs_min)
+            shrink_by_ = std::min(budget_ / 2, budget_ - config_.slabs_min);
     }
 }
 

@@ -42,6 +42,7 @@ struct ChannelConfig {
     bool lockstep = false;           // the producer goes on only while rows are asked for
     std::uint32_t instruments = 0;   // conflate: room for so many
     std::uint32_t record_bytes = 0;  // of each record, where all are of one type; 0: of several
+    Nanoseconds quiet = 60'000'000'000;  // memory that was of no use for so long is given back
 };
 
 // What a channel has done; read from any thread.
@@ -72,6 +73,9 @@ class RecordChannel {
     ~RecordChannel();
     RecordChannel(const RecordChannel&) = delete;
     RecordChannel& operator=(const RecordChannel&) = delete;
+
+    // Takes the first slabs, which takes time: not for an event loop. Before the first append().
+    void provide();
 
     // ---- producer ----
 
@@ -157,7 +161,8 @@ class RecordChannel {
 
   private:
     using FreeSlabs = boost::lockfree::spsc_queue<Slab*>;
-    static constexpr std::size_t kPacketRoom = 24 << 10;  // a packet's records, nearly always
+    // Records of packets that are handled together, nearly always.
+    static constexpr std::size_t kPacketRoom = 64 << 10;
     static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
     static void count(std::atomic<std::uint64_t>& counter) {

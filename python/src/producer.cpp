@@ -44,6 +44,7 @@ std::shared_ptr<RecordChannel> Producer::open(const ChannelConfig& config) {
     }
     auto channel = std::make_shared<RecordChannel>(config);
     channel->set_bell(bell_);
+    if (started()) channel->provide();
     channels_[count] = channel;
     // seq_cst, as in body(): either this side sees that the thread has finished, or it sees the
     // channel.
@@ -80,14 +81,17 @@ void Producer::stop() {
 
 void Producer::control() {
     constexpr timespec kLook{0, 10'000'000};
-    while (!stopping() && !finished()) {
+    constexpr unsigned kLooksPerSecond = 100;
+    for (unsigned looks = 1; !stopping() && !finished(); ++looks) {
         nanosleep(&kLook, nullptr);
         adapt();
+        if (looks % kLooksPerSecond == 0) bell_.ring();  // for while_waiting()
     }
 }
 
 void Producer::body() {
     try {
+        for (std::size_t i = 0; i < channel_count(); ++i) channels_[i]->provide();
         run();
     } catch (const Error& error) {
         problem_ = error;
@@ -123,6 +127,7 @@ void Producer::wait_between_packets() {
         const std::uint32_t heard = bell_.heard();
         if (stopping() || !must_wait()) return;
         serve();
+        while_waiting();
         bell_.wait(heard);
     }
 }
@@ -134,6 +139,7 @@ void Producer::wait_for_room(RecordChannel& channel, std::span<const std::uint8_
         if (stopping()) return channel.discard();
         if (channel.append(record)) return;
         serve();
+        while_waiting();
         bell_.wait(heard);
     }
 }

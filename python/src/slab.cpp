@@ -49,13 +49,18 @@ void SlabPool::retire(Slab* slab) {
     }
 }
 
-void SlabPool::close() {
-    closed_.store(true, std::memory_order_release);
+void SlabPool::trim() {
+    // acquire: pairs with the release in retire().
     Slab* lists[] = {std::exchange(taken_, nullptr),
                      retired_.exchange(nullptr, std::memory_order_acquire)};
     for (Slab* slab : lists) {
         while (slab != nullptr) free(std::exchange(slab, slab->next));
     }
+}
+
+void SlabPool::close() {
+    closed_.store(true, std::memory_order_release);
+    trim();
 }
 
 SlabPool::~SlabPool() { close(); }

@@ -53,6 +53,8 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
     [[nodiscard]] Slab* take();
     // From any thread; never waits.
     void retire(Slab* slab);
+    // Frees what was retired and is not in use again. As take(), not for the producer.
+    void trim();
     // From now on retired slabs are freed at once.
     void close();
 

@@ -2,6 +2,7 @@
 
 python examples/python/consumer.py "kafka://127.0.0.1:9092/md.trades?group=prices&follow=1"
 python examples/python/consumer.py "redis://127.0.0.1:6379/md.trades?group=prices&consumer=one"
+python examples/python/consumer.py "amqp://127.0.0.1/md.trades?follow=1"
 """
 
 import asyncio

@@ -75,6 +75,9 @@ class StreamProducer final : public SessionProducer<venues::DbnMbo, Teller> {
     [[nodiscard]] double seconds() const override { return 0; }
     [[nodiscard]] std::string processed_now(const std::vector<std::optional<std::uint64_t>>& rows,
                                             bool commit) override;
+    void while_waiting() override {
+        if (source_ != nullptr) source_->keep_alive();
+    }
     void on_stopped() override {
         if (source_ != nullptr) source_->close();
     }

@@ -52,5 +52,9 @@ def redis() -> contextlib.AbstractContextManager[str]:
     return running("redis", "no")
 
 
+def rabbitmq() -> contextlib.AbstractContextManager[str]:
+    return running("rabbitmq", *(str(free_port()) for _ in range(3)))
+
+
 def kafka() -> contextlib.AbstractContextManager[str]:
     return running("kafka", str(free_port()))

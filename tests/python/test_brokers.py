@@ -1,4 +1,4 @@
-"""Streams of Kafka and Redis as feeds, against the real servers."""
+"""Streams of Kafka, Redis and RabbitMQ as feeds, against the real servers."""
 
 from __future__ import annotations
 
@@ -6,33 +6,76 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import databento
 import pytest
 import redis
-import servers
 from conftest import command_json
 
 import millrace
 
 pytestmark = pytest.mark.server
-KINDS = ["redis", "kafka"]
 NAMES = itertools.count()
 
 
-@pytest.fixture(params=KINDS)
-def base(request: pytest.FixtureRequest) -> str:
-    """URL of a stream that nobody else uses."""
-    where = request.getfixturevalue(f"{request.param}_server")
-    return f"{request.param}://{where}/stream-{next(NAMES)}"
+@dataclass
+class Stream:
+    """A stream that nobody else uses, and how programs name it."""
+
+    kind: str
+    where: str
+    number: int = field(default_factory=lambda: next(NAMES))
+
+    def url(self, **more: str | int) -> str:
+        """Read by whoever wants; what was read is the reader's to remember."""
+        rest = f"stream-{self.number}"
+        return self._url(rest, {"type": "stream"} | more if self.kind == "amqp" else more)
+
+    def group(self, name: str = "g") -> str:
+        """The server remembers: a group, or with RabbitMQ a queue."""
+        if self.kind == "amqp":
+            return self._url(f"queue-{self.number}", {})
+        # A member that was killed is gone when it has said nothing for that long.
+        kafka = {"session.timeout.ms": 1000, "heartbeat.interval.ms": 100}
+        return self.url(group=name, **({"consumer": "c"} if self.kind == "redis" else kafka))
+
+    def sinks(self, batch: int) -> list[str]:
+        if self.kind != "amqp":
+            return [self.url(batch=batch)]
+        return [
+            self._url(f"to-{one}", {"batch": batch, "queue": one, "type": kind})
+            for kind, one in (
+                ("stream", f"stream-{self.number}"),
+                ("quorum", f"queue-{self.number}"),
+            )
+        ]
+
+    def _url(self, rest: str, options: dict[str, str | int]) -> str:
+        query = "&".join(f"{key}={value}" for key, value in options.items())
+        return f"{self.kind}://{self.where}/{rest}" + (f"?{query}" if query else "")
 
 
-def publish(capture: Path, base: str, *more: str, batch: int = 64) -> dict:
+@pytest.fixture(params=["redis", "kafka", "rabbitmq"])
+def base(request: pytest.FixtureRequest) -> Stream:
+    kind = request.param if request.param != "rabbitmq" else "amqp"
+    return Stream(kind, request.getfixturevalue(f"{request.param}_server"))
+
+
+@pytest.fixture
+def one(redis_server: str) -> Stream:
+    """The same for what has nothing to do with the kind of broker."""
+    return Stream("redis", redis_server)
+
+
+def publish(capture: Path, base: Stream, *more: str, batch: int = 64) -> dict:
     """Sends a capture's records; returns what the sender counted."""
-    report = command_json("replay", capture, "--sink", f"{base}?batch={batch}", *more)
+    sinks = [word for sink in base.sinks(batch) for word in ("--sink", sink)]
+    report = command_json("replay", capture, *sinks, *more)
     return report["sinks"][0]
 
 
@@ -54,15 +97,9 @@ def cut(rows: dict[str, bytes]) -> set[bytes]:
     return {each[i : i + size] for each in rows.values() for i in range(0, len(each), size)}
 
 
-def group(base: str, name: str = "g") -> str:
-    # A member that was killed is gone when it has said nothing for as long as the server allows.
-    kafka = "session.timeout.ms=6000&heartbeat.interval.ms=500"
-    return f"{base}?group={name}&{'consumer=c' if base.startswith('redis') else kafka}"
-
-
-def test_rows_and_books_are_those_of_the_capture(base: str, capture: Path) -> None:
+def test_rows_and_books_are_those_of_the_capture(base: Stream, capture: Path) -> None:
     sent = publish(capture, base)
-    feed = millrace.Feed(base)
+    feed = millrace.Feed(base.url())
     rows = by_symbol(feed)
     replay = millrace.replay(capture)
     assert rows == by_symbol(replay)
@@ -78,48 +115,51 @@ def test_rows_and_books_are_those_of_the_capture(base: str, capture: Path) -> No
     assert (ours.digest, ours.top, ours.quality) == (theirs.digest, theirs.top, "live")
 
 
-def test_messages_and_batches_of_several_schemas(base: str, capture: Path) -> None:
-    publish(capture, base, "--schema", "mbo,trades")
-    feed = millrace.Feed(base, symbols=["AAAA", "BAAA"])
+def test_messages_and_batches_of_several_schemas(one: Stream, capture: Path) -> None:
+    publish(capture, one, "--schema", "mbo,trades")
+    feed = millrace.Feed(one.url(), symbols=["AAAA", "BAAA"])
     trades = list(feed.messages(millrace.Trade))
     expected = millrace.replay(capture, symbols=["AAAA", "BAAA"]).messages(millrace.Trade)
     assert sorted((t.symbol, t.sequence, t.price, t.size) for t in trades) == sorted(
         (t.symbol, t.sequence, t.price, t.size) for t in expected
     )
-    assert by_symbol(millrace.Feed(base), "trades") == by_symbol(millrace.replay(capture), "trades")
+    assert by_symbol(millrace.Feed(one.url()), "trades") == by_symbol(
+        millrace.replay(capture), "trades"
+    )
 
 
-def test_what_was_not_committed_comes_again_and_nothing_else(base: str, capture: Path) -> None:
+def test_what_was_not_committed_comes_again_and_nothing_else(base: Stream, capture: Path) -> None:
     publish(capture, base)
     expected = by_symbol(millrace.replay(capture))
     total = sum(map(len, expected.values())) // millrace.dtype("mbo").itemsize
     for _ in range(3):
-        with millrace.Feed(group(base)) as feed:
+        with millrace.Feed(base.group()) as feed:
             for number, _ in enumerate(feed.batches("mbo", max_rows=500, max_wait=9)):
                 if number == 4:
                     position = feed.commit_sync()
                 if number == 7:
                     break  # three more were handed out, and are never committed
-            assert position.rows["mbo"] == 2500 and position.at
+            assert position.rows["mbo"] == 2500
+            assert position.at or base.kind == "amqp"  # a queue has no places to name
         assert feed.stats()["source"]["records"] >= 2500
-    with millrace.Feed(group(base)) as feed:
+    with millrace.Feed(base.group()) as feed:
         rest = sum(map(len, feed.batches("mbo")))
         feed.commit_sync()
     # Each time the broker's batches were committed that lay whole in the 2,500 rows.
     assert total - 3 * 2500 <= rest <= total - 3 * (2500 - 64)
-    with millrace.Feed(group(base)) as feed:
+    with millrace.Feed(base.group()) as feed:
         assert sum(map(len, feed.batches("mbo"))) == 0
 
 
 def test_without_a_group_a_checkpoint_keeps_the_place(
-    base: str, capture: Path, tmp_path: Path
+    base: Stream, capture: Path, tmp_path: Path
 ) -> None:
     publish(capture, base)
     kept = tmp_path / "place.json"
     seen: list[bytes] = []
 
     async def some(batches: int) -> str:
-        async with millrace.Feed(base, checkpoint=kept) as feed:
+        async with millrace.Feed(base.url(), checkpoint=kept) as feed:
             stream = feed.batches("mbo", max_rows=300, max_wait=9)
             for _ in range(batches):
                 array = (await anext(stream)).numpy().copy()
@@ -131,22 +171,22 @@ def test_without_a_group_a_checkpoint_keeps_the_place(
 
     places = [asyncio.run(some(5)) for _ in range(3)]
     assert len(set(places)) == 3
-    rest = by_symbol(millrace.Feed(base, checkpoint=kept))
+    rest = by_symbol(millrace.Feed(base.url(), checkpoint=kept))
     assert set(seen) | cut(rest) == cut(by_symbol(millrace.replay(capture)))
     # The place is what the URL takes, too.
-    again = by_symbol(millrace.Feed(f"{base}?from={places[-1]}"))
+    again = by_symbol(millrace.Feed(base.url(**{"from": places[-1]})))
     assert again == rest
 
 
 def test_a_consumer_killed_at_any_moment_misses_nothing(
-    base: str, capture: Path, tmp_path: Path
+    base: Stream, capture: Path, tmp_path: Path
 ) -> None:
     """A program that writes what it does and commits it afterwards, killed by force."""
     publish(capture, base, "--schema", "trades", batch=8)
     out = tmp_path / "done"
     program = (
         "import asyncio, millrace, time\n"
-        f"feed = millrace.Feed({group(base)!r})\n"
+        f"feed = millrace.Feed({base.group()!r})\n"
         f"out = open({str(out)!r}, 'a')\n"
         "@feed.on(millrace.Trade)\n"
         "async def on_trade(trade):\n"
@@ -161,7 +201,7 @@ def test_a_consumer_killed_at_any_moment_misses_nothing(
             assert child.stdout.readline()
         child.kill()
         child.communicate()
-    feed = millrace.Feed(group(base))
+    feed = millrace.Feed(base.group())
     done = set(out.read_text().splitlines())
     with feed:
         rest = {f"{trade.symbol} {trade.sequence}" for trade in feed.messages(millrace.Trade)}
@@ -172,11 +212,12 @@ def test_a_consumer_killed_at_any_moment_misses_nothing(
     assert len(done & rest) <= 3 * 8  # each time what lay in a batch that was not whole
 
 
-def test_records_that_are_missing_are_told_in_their_place(redis_server: str, capture: Path) -> None:
-    base = f"redis://{redis_server}/holes-{next(NAMES)}"
-    sent = publish(capture, base)
+def test_records_that_are_missing_are_told_in_their_place(
+    one: Stream, redis_server: str, capture: Path
+) -> None:
+    sent = publish(capture, one)
     server = redis.Redis(port=int(redis_server.split(":")[1]))
-    key = base.rsplit("/", 1)[1]
+    key = f"stream-{one.number}"
     entries = server.xrange(key)
     of_it = [(name, fields) for name, fields in entries if fields[b"symbol"] == b"AAAA"]
     name, gone = of_it[2]
@@ -184,7 +225,7 @@ def test_records_that_are_missing_are_told_in_their_place(redis_server: str, cap
     first, count = int(gone[b"first_record"]), int(gone[b"records"])
     gaps: list[millrace.Gap] = []
     changes: dict[str, int] = {}
-    feed = millrace.Feed(base)
+    feed = millrace.Feed(one.url())
     feed.on_gap(gaps.append)
 
     @feed.on_quality
@@ -205,24 +246,24 @@ def test_records_that_are_missing_are_told_in_their_place(redis_server: str, cap
     assert millrace.check([row | {"payload": row["data"]} for row in whole], sent=sent)
 
 
-def test_a_feed_that_joins_later_does_not_call_its_books_exact(base: str, capture: Path) -> None:
+def test_a_feed_that_joins_later_does_not_call_its_books_exact(base: Stream, capture: Path) -> None:
     publish(capture, base)
-    with millrace.Feed(base) as feed:
+    with millrace.Feed(base.url()) as feed:
         stream = feed.batches("mbo", max_rows=500)
         next(stream), next(stream)
         place = feed.position.at
-    late = millrace.Feed(f"{base}?from={place}")
+    late = millrace.Feed(base.url(**{"from": place}))
     for _ in late.batches("mbo"):
         pass
     assert late.stats()["quality"]["live"] == 0 and late.stats()["source"]["missing"] == 0
     assert late.book("AAAA").quality == "recovering"
 
 
-def test_waiting_for_more_ends_at_once_when_it_is_told_to(base: str, capture: Path) -> None:
+def test_waiting_for_more_ends_at_once_when_it_is_told_to(base: Stream, capture: Path) -> None:
     publish(capture, base)
 
     async def main() -> int:
-        feed = millrace.Feed(f"{base}?follow=1")
+        feed = millrace.Feed(base.url(follow=1))
         rows = 0
         async with feed:
             async for batch in feed.batches("mbo", max_wait=0.05):
@@ -242,29 +283,43 @@ def fails(make: Callable[[], millrace.Feed], kind: type[Exception], text: str) -
         feed.commit_sync()
 
 
-def test_what_such_feeds_refuse(base: str, capture: Path, tmp_path: Path) -> None:
+def test_what_such_feeds_refuse(base: Stream, capture: Path, tmp_path: Path) -> None:
     publish(capture, base)
     kept = tmp_path / "kept.json"
     usage = millrace.UsageError
-    fails(lambda: millrace.Feed(base), usage, r"checkpoint='FILE' or name a group")
-    fails(lambda: millrace.Feed(group(base), checkpoint=kept), usage, "leave checkpoint= out")
-    fails(lambda: millrace.Feed(f"{base}?nosuch=1"), usage, "nosuch")
-    fails(lambda: millrace.Feed([base, base]), usage, "one stream")
-    fails(lambda: millrace.Feed(base, pace=1), usage, "no option 'pace'")
-    kind = base.split(":")[0]
-    gone = f"{kind}://127.0.0.1:{servers.free_port()}/x"
-    fails(lambda: millrace.Feed(gone), millrace.ResourceError, "127.0.0.1")
-    feed = millrace.Feed(group(base, "h"))
+    way = "'FILE'$" if base.kind == "amqp" else r"or name a group \(\?group="
+    fails(lambda: millrace.Feed(base.url()), usage, way)
+    fails(lambda: millrace.Feed(base.group(), checkpoint=kept), usage, "leave checkpoint= out")
+    fails(lambda: millrace.Feed(base.url(nosuch=1)), usage, "nosuch")
+    fails(lambda: millrace.Feed([base.url(), base.url()]), usage, "one stream")
+    fails(lambda: millrace.Feed(base.url(), pace=1), usage, "no option 'pace'")
+    feed = millrace.Feed(base.group("h"))
     next(feed.batches("mbo"))
     feed.close()
     with pytest.raises(millrace.MillraceError, match="closed"):
         feed.commit_sync()
 
 
-def test_a_stream_becomes_a_dbn_file(base: str, capture: Path, tmp_path: Path) -> None:
-    publish(capture, base)
+def test_a_stream_becomes_a_dbn_file(one: Stream, capture: Path, tmp_path: Path) -> None:
+    publish(capture, one)
     path = tmp_path / "stream.dbn.zst"
-    rows = millrace.to_dbn(millrace.Feed(base), path)
+    rows = millrace.to_dbn(millrace.Feed(one.url()), path)
     assert by_symbol(millrace.Feed(path)) == by_symbol(millrace.replay(capture))
     store = databento.DBNStore.from_file(path)
     assert (store.dataset, len(store.to_ndarray())) == ("XNAS.ITCH", rows)
+
+
+def test_a_connection_outlives_a_consumer_that_takes_long(
+    rabbitmq_server: str, capture: Path
+) -> None:
+    base = Stream("amqp", rabbitmq_server)
+    publish(capture, base)
+    expected = sum(map(len, millrace.replay(capture).batches("mbo")))
+    with millrace.Feed(f"{base.group()}?heartbeat_s=1", buffer_bytes=1) as feed:
+        stream = feed.batches("mbo")
+        rows = len(next(stream))
+        time.sleep(3.5)  # the server waits for two heartbeats, and the feed for room
+        assert feed.lag < expected - rows
+        assert rows + sum(map(len, stream)) == expected
+        feed.commit_sync()
+    assert feed.stats()["source"]["missing"] == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._errors import FormatError, UsageError
+from ._errors import FileError, FormatError, UsageError
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Checkpoint:
     """A file with the position up to which everything is done. It is replaced in one step."""
 
     def __init__(self, path: Path, source: dict[str, Any]) -> None:
+        if not path.absolute().parent.is_dir():
+            raise FileError(f"{path}: its folder does not exist")
         self._path = path
         self._rows: dict[str, int] = {}
         #: The place kept, where a broker has named it.
@@ -53,8 +55,11 @@ class Checkpoint:
         kept = {"of": position.of, "rows": self._rows | position.rows, "at": position.at}
         text = json.dumps(kept)
         beside = self._path.with_name(self._path.name + ".new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            raise FileError(f"{self._path}: {error.strerror}; nothing was committed") from None

@@ -39,7 +39,9 @@ class SessionProducer : public Producer {
     }
     [[nodiscard]] std::string stats_now() const override {
         tools::RunSummary summary;
-        if (session() != nullptr) {
+        if (session() == nullptr) {
+            summary.feeds.emplace_back().venue = Venue::kId;  // nothing has come yet
+        } else {
             summary.feeds.push_back(
                 tools::summarise(std::string(Venue::kId), *session(), lines()));
             add_to_summary(summary.feeds.back());

@@ -19,6 +19,7 @@ def test_books_are_the_commands(capture: Path, tmp_path: Path) -> None:
     command("replay", capture, "--books", out)
     feed = millrace.replay(capture)
     assert feed.book("AAAA") is None  # nothing has been read yet
+    assert (feed.stats()["messages"], feed.stats()["balance"]) == (0, 0)
     for _ in feed.batches("trades"):
         pass
     with out.open() as file:

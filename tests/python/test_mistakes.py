@@ -1,0 +1,145 @@
+"""What users get wrong, and what goes wrong: one exception each, of one line."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+import servers
+from conftest import command
+
+import millrace
+
+SIM = "sim://?messages=2000&symbols_count=3"
+LO = "udp://239.1.1.1:5000?iface=lo"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: millrace.replay("/nowhere/day.pcap"), millrace.FileError, "day.pcap"),
+        (lambda: millrace.replay("/tmp"), millrace.FileError, "directory"),
+        (lambda: millrace.Feed("/nowhere/feed.toml"), millrace.FileError, "feed.toml"),
+        (lambda: millrace.Feed("ftp://host/x"), millrace.UsageError, "no source is called ftp"),
+        (lambda: millrace.Feed(None), millrace.UsageError, "None is no source"),
+        (lambda: millrace.Feed(7), millrace.UsageError, "7 is no source"),
+        (lambda: millrace.Feed([]), millrace.UsageError, "name a source"),
+        (lambda: millrace.Feed(""), millrace.UsageError, "name a source"),
+        (lambda: millrace.Feed([LO, SIM], venue="iex-deep"), ValueError, "different kinds"),
+        (lambda: millrace.Feed(LO), millrace.UsageError, "by venue=; there are nasdaq-itch50"),
+        (
+            lambda: millrace.Feed(LO, venue="nasdac"),
+            millrace.UsageError,
+            "called nasdac; there are",
+        ),
+        (lambda: millrace.Feed("udp://239.1.1.1:5000", venue="nasdaq-itch50"), ValueError, "iface"),
+        (
+            lambda: millrace.Feed("udp://239.1.1.1:99999?iface=lo", venue="iex-deep"),
+            ValueError,
+            "65535",
+        ),
+        (lambda: millrace.Feed("kafka://127.0.0.1:abc/t"), millrace.UsageError, "its port"),
+        (lambda: millrace.Feed("kafka://127.0.0.1"), millrace.UsageError, "/TOPIC"),
+        (lambda: millrace.Feed("amqp://127.0.0.1"), millrace.UsageError, "/QUEUE"),
+        (lambda: millrace.Feed("redis://127.0.0.1:9/k"), millrace.ResourceError, "refused"),
+        pytest.param(  # ten seconds
+            *(
+                lambda: millrace.Feed("kafka://127.0.0.1:9/t"),
+                millrace.ResourceError,
+                "127.0.0.1:9",
+            ),
+            marks=pytest.mark.long,
+        ),
+        (lambda: millrace.Feed("amqp://127.0.0.1:9/q"), millrace.ResourceError, "127.0.0.1:9"),
+        (lambda: millrace.Feed(SIM, overflow="lose"), ValueError, "drop_oldest"),
+        (lambda: millrace.Feed(SIM, books="later"), ValueError, "'now' or 'batch'"),
+        (lambda: millrace.Feed(SIM, speed=2), millrace.UsageError, "no option 'speed'"),
+        (lambda: millrace.Feed(SIM, symbols="AAAA"), millrace.UsageError, r"as \['AAAA'\]"),
+        (lambda: millrace.Feed(SIM, buffer_bytes=-1), millrace.UsageError, "buffer_bytes=-1"),
+        (lambda: millrace.Feed(SIM, buffer_quiet="1"), millrace.UsageError, "buffer_quiet='1'"),
+        (lambda: millrace.Feed(SIM, orders=0), millrace.UsageError, "orders=0"),
+        (lambda: millrace.Feed(SIM, instruments=1.5), millrace.UsageError, "whole number"),
+        (lambda: millrace.Feed(SIM, pace=-1), millrace.UsageError, "pace=-1"),
+        (lambda: millrace.Feed(SIM, checkpoint="/nowhere/kept"), millrace.FileError, "folder"),
+        (lambda: millrace.Feed("sim://?messages=many"), millrace.UsageError, "no number"),
+        (lambda: millrace.Feed("sim://?messages=-1"), millrace.UsageError, "messages=-1"),
+        (lambda: millrace.Feed("sim://?loss=5"), millrace.UsageError, "0 to 1"),
+        (lambda: millrace.Feed(SIM).batches("ticks"), millrace.UsageError, "no schema"),
+        (lambda: millrace.Feed(SIM).batches("mbo", max_rows=0), ValueError, "at least 1"),
+        (lambda: millrace.Feed(SIM).batches("mbo", overflow="conflate"), ValueError, "conflated"),
+        (lambda: millrace.Feed(SIM).messages(int), millrace.UsageError, "no message"),
+        (lambda: millrace.Feed(SIM, start="soon"), millrace.UsageError, "no time"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(make, error, text) -> None:
+    with pytest.raises(error, match=text) as caught:
+        made = make()
+        for _ in made.batches("mbo") if isinstance(made, millrace.Feed) else made:
+            pass
+    assert isinstance(caught.value, millrace.MillraceError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_capture_of_no_venue_says_what_to_try(tmp_path: Path) -> None:
+    path = tmp_path / "junk.pcap"
+    path.write_bytes(b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(16))
+    with pytest.raises(millrace.UsageError, match="venue"):
+        millrace.replay(path)
+    for content, text in ((b"hello\n", "no capture"), (b"", "empty")):
+        path.write_bytes(content)
+        with pytest.raises(millrace.FormatError, match=text):
+            millrace.replay(path)
+
+
+def test_a_capture_of_another_venue_is_an_error_and_not_an_empty_feed(capture: Path) -> None:
+    feed = millrace.replay(capture, venue="iex-deep")
+    with pytest.raises(millrace.FormatError, match="nothing in it reads as iex-deep"):
+        next(feed.batches("mbo"))
+
+
+def test_of_a_capture_that_is_cut_short_all_that_is_there_comes_first(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.pcapng", tmp_path / "cut.pcapng"
+    command("sim", "--capture", whole, "--messages", "20000", "--symbols", "5")
+    cut.write_bytes(whole.read_bytes()[:-700_001])
+    expected = b"".join(batch.numpy().tobytes() for batch in millrace.replay(whole).batches("mbo"))
+    rows: list[bytes] = []
+    feed = millrace.replay(cut)
+    with pytest.raises(millrace.FormatError, match="up to there are good"):
+        rows.extend(batch.numpy().tobytes() for batch in feed.batches("mbo"))
+    got = b"".join(rows)
+    assert len(got) > len(expected) // 4 and expected.startswith(got)
+    assert feed.stats()["balance"] == 0
+
+
+@pytest.mark.server
+def test_a_broker_that_is_killed_ends_the_feed_with_one_line(capture: Path) -> None:
+    with servers.redis() as where:
+        stream = f"redis://{where}/killed"
+        command("replay", capture, "--sink", stream)
+        feed = millrace.Feed(f"{stream}?follow=1")
+        batches = feed.batches("mbo")
+        rows = len(next(batches))
+        with contextlib.suppress(redis.ConnectionError):
+            redis.Redis(port=int(where.split(":")[1])).shutdown(nosave=True, now=True, force=True)
+        with pytest.raises(millrace.ResourceError, match="redis") as caught:
+            rows += sum(map(len, batches))
+        assert "\n" not in str(caught.value)
+        assert feed.stats()["source"]["missing"] == 0 and feed.finished
+
+
+def test_a_program_that_ends_with_a_feed_in_a_thread_says_nothing() -> None:
+    program = (
+        "import threading, time, millrace\n"
+        "feed = millrace.Feed('sim://?messages=1000000&pace=1&rate=1000', overflow='drop_oldest')\n"
+        "work = lambda: [None for _ in feed.batches('mbo')]\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "time.sleep(0.3)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -105,3 +108,17 @@ def test_decode_dbn_reads_a_fragment_and_passes_over_other_records() -> None:
     assert len(cut) in (len(messages) - len(expected), len(messages) - len(expected) - 1)
     assert len(millrace.decode_dbn(b"", "mbo")) == 0
     assert len(millrace.decode_dbn(b"\x00" * 64, "mbo")) == 0
+
+
+def test_arrow_columns_need_no_pyarrow() -> None:
+    program = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "import millrace, polars\n"
+        "batch = next(millrace.Feed('sim://?messages=3000').batches('mbo', max_wait=9))\n"
+        "frame = polars.DataFrame(batch.arrow())\n"
+        "total = batch.numpy()['size'].sum()\n"
+        "assert frame['size'].sum() == batch.polars()['size'].sum() == total\n"
+        "assert len(batch.pandas()) == frame.height == len(batch) > 1000\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -31,7 +31,17 @@ def test_mypy_strict() -> None:
 
 
 def test_ruff() -> None:
-    run("ruff", "check", "--no-cache", "python", "examples/python", "tests/python", "bench/python")
+    ours = ("python", "examples/python", "tests/python", "bench/python")
+    run("ruff", "check", "--no-cache", *ours)
+    run("ruff", "format", "--check", "--no-cache", *ours)
+
+
+def test_python_3_10_has_all_that_is_used() -> None:
+    vermin = [Path(sys.prefix) / "bin" / "vermin", "-t=3.10-", "--violations"]
+    done = subprocess.run(
+        [*vermin, "python/millrace", "examples/python"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_stub_says_what_the_extension_has() -> None:

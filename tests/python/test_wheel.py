@@ -82,13 +82,29 @@ def quick_wheel(checkout: Path, out: Path, python: Path) -> None:
     )
 
 
+def other_pythons() -> list[str]:
+    """The oldest one that the package is for, the newest, and one without a GIL, if at hand."""
+    found = []
+    for version in ("3.10", "3.13", "3.14", "3.13t", "3.14t"):
+        kept = sorted(Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}"))
+        path = str(kept[0]) if kept else shutil.which(f"python{version}")
+        works = path and subprocess.run([path, "-c", "import venv"], capture_output=True)
+        if path and works and works.returncode == 0:
+            found.append(path)
+    return found
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("build", [quick_wheel, isolated_wheel])
-def test_pip_install_from_the_repository_root(build, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("build", "interpreter"),
+    [(quick_wheel, sys.executable)]
+    + [(isolated_wheel, one) for one in other_pythons() or [sys.executable]],
+)
+def test_pip_install_from_the_repository_root(build, interpreter: str, folder: Path) -> None:
     checkout, venv = folder / "checkout", folder / "venv"
     python = venv / "bin" / "python"
     fresh_clone(checkout)
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run([interpreter, "-m", "venv", venv], check=True)
     began = time.monotonic()
     build(checkout, folder, python)
     print(f"wheel built in {time.monotonic() - began:.0f} s")

@@ -36,7 +36,7 @@ def main(port, file, schema, symbols, recording):
     of = {int(m["symbol"]): s for s, ms in store.metadata.mappings.items() for m in ms}
     wanted = [r for r in store if symbols == "ALL_SYMBOLS" or of[r.instrument_id] in symbols]
     assert len(got) == len(wanted) > 0, (len(got), len(wanted))
-    for i, (found, expected) in enumerate(zip(got, wanted)):
+    for i, (found, expected) in enumerate(zip(got, wanted, strict=True)):
         assert found == bytes(expected), (i, found, expected)
     for number, name in names.items():
         assert of[number] == name, (number, name)

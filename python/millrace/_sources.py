@@ -21,7 +21,7 @@ _KINDS = (
 )
 _LINES = frozenset({"udp", "soup"})
 _RABBIT = frozenset({"amqp", "amqps"})
-_BROKERS = frozenset({"kafka", "redis"}) | _RABBIT
+_BROKERS = frozenset({"kafka", "redis", "rediss"}) | _RABBIT
 _RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
 
 

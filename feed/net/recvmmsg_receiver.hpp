@@ -39,10 +39,16 @@ class RecvmmsgReceiver {
     // Sleeps until something arrives, for a millisecond at most.
     void wait() { ::poll(polled_.data(), polled_.size(), 1); }
     void release(std::uint32_t buffer) { free_.push_back(buffer); }
-    [[nodiscard]] std::uint32_t free_buffers() const { return static_cast<std::uint32_t>(free_.size()); }
-    // Looks at `most` of the free buffers, and takes out those from `limit` on; returns how many these were.
+    [[nodiscard]] std::uint32_t free_buffers() const { return static_cast<std::uint32_t>(free_.size()) + prepared_; }
+    // Looks at `most` of the free buffers and at those that come next, and takes out those from `limit` on, as far as there
+    // are others in their place; returns how many these were.
     std::uint32_t withdraw(std::uint32_t limit, std::uint32_t most) {
         std::uint32_t out = 0;
+        for (unsigned slot = 0; slot < prepared_ && !free_.empty() && free_.back() < limit; ++slot) {
+            if (buffers_[slot] < limit) continue;
+            prepare(slot);
+            ++out;
+        }
         for (std::uint32_t i = 0; i < most && !free_.empty(); ++i) {
             if (looked_at_ >= free_.size()) looked_at_ = 0;
             if (free_[looked_at_] < limit) {
@@ -61,27 +67,43 @@ class RecvmmsgReceiver {
     template <class Sink>
     std::size_t poll_socket(ReceivingSocket& socket, Sink& sink) {
         ReceiveCounters& counters = counters_[socket.line];
-        const auto batch = static_cast<unsigned>(free_.size() < kBatch ? free_.size() : kBatch);
-        if (batch == 0) {
+        while (prepared_ < kBatch && !free_.empty()) prepare(prepared_++);
+        if (prepared_ == 0) {
             ++counters[ReceiveCounter::no_buffers];
             return 0;
         }
-        std::array<std::uint32_t, kBatch> buffers;
-        for (unsigned i = 0; i < batch; ++i) {
-            buffers[i] = free_[free_.size() - 1 - i];
-            std::uint8_t* buffer = arena_[buffers[i]];
-            parts_[i] = {buffer + kBufferHead, arena_.buffer_bytes() - kBufferHead};
-            messages_[i].msg_hdr = {nullptr, 0, &parts_[i], 1, buffer, kBufferHead, 0};
-        }
-        const int n = recvmmsg(socket.fd, messages_.data(), batch, MSG_DONTWAIT, nullptr);
+        const int n = recvmmsg(socket.fd, messages_.data(), prepared_, MSG_DONTWAIT, nullptr);
         if (n < 0) {
             if (errno != EAGAIN && errno != EINTR) ++counters[ReceiveCounter::socket_errors];
             return 0;
         }
-        const auto taken = static_cast<std::size_t>(n);
-        free_.resize(free_.size() - taken);
-        for (std::size_t i = 0; i < taken; ++i) take(socket, counters, messages_[i], buffers[i], sink);
+        const auto taken = static_cast<unsigned>(n);
+        for (unsigned i = 0; i < taken; ++i) take(socket, counters, messages_[i], buffers_[i], sink);
+        refill(taken);
         return taken;
+    }
+
+    void prepare(unsigned slot) {
+        lay_out(slot, free_.back());
+        free_.pop_back();
+    }
+    void lay_out(unsigned slot, std::uint32_t buffer) {
+        std::uint8_t* at = arena_[buffer];
+        buffers_[slot] = buffer;
+        parts_[slot] = {at + kBufferHead, arena_.buffer_bytes() - kBufferHead};
+        messages_[slot].msg_hdr = {nullptr, 0, &parts_[slot], 1, at, kBufferHead, 0};
+    }
+    // The first `used` slots need other buffers; those without one are filled from the back.
+    void refill(unsigned used) {
+        while (used > 0) {
+            --used;
+            if (!free_.empty()) {
+                prepare(used);
+                continue;
+            }
+            --prepared_;
+            if (used != prepared_) lay_out(used, buffers_[prepared_]);
+        }
     }
 
     template <class Sink>
@@ -108,6 +130,9 @@ class RecvmmsgReceiver {
     std::vector<std::uint32_t> free_;  // the one used last is taken first: it may still be in the cache
     std::size_t looked_at_ = 0;        // withdraw() goes round
     std::vector<pollfd> polled_;
+    // What the next call fills: the first so many slots, laid out when they were last used and not at every poll.
+    unsigned prepared_ = 0;
+    std::array<std::uint32_t, kBatch> buffers_{};
     std::array<mmsghdr, kBatch> messages_{};
     std::array<iovec, kBatch> parts_{};
 };

@@ -58,10 +58,16 @@ class Session {
     // Packets that wait, oldest first: on_packet for each of them, but the cache misses of several packets
     // overlap. Their bytes stay where they are until this returns.
     void on_packets(std::span<const Packet> packets) {
+        on_packets(packets, [](const Packet&) {});
+    }
+    // The same; each packet is shown to `before` just before it is handled.
+    template <class Before>
+    void on_packets(std::span<const Packet> packets, Before&& before) {
         while (!packets.empty()) {
             const std::size_t n = look_at_packets(packets);
             for (std::size_t i = 0; i < n; ++i) {
                 looked_at_ = &looked_[i];
+                before(packets[i]);
                 on_parsed(packets[i], looked_[i].frame);
             }
             looked_at_ = nullptr;

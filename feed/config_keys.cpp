@@ -296,6 +296,11 @@ void add_receive_keys(std::vector<ConfigKey>& keys) {
     keys.push_back(boolean_key("feed.receive", "huge_pages",
                                "Receive into huge pages where the host grants them.",
                                receive(&R::huge_pages)));
+    keys.push_back(boolean_key("feed.receive", "gro",
+                               "With io_uring and recvmmsg: take several datagrams of one size at "
+                               "once where the kernel has put them together (UDP_GRO). Buffers are "
+                               "of 64 KiB then, and do not grow: lower buffers.",
+                               receive(&R::gro)));
 }
 
 void add_limit_keys(std::vector<ConfigKey>& keys) {

@@ -211,14 +211,19 @@ class FeedHandler {
             session_->on_packets({&packet, 1}, tap);
         });
     }
-    // The first so many datagrams of the batch, which lie with `receiver`: handled together, so that their cache misses
-    // overlap, and given back.
+    // The first so many receives of the batch, whose buffers are of `receiver`: handled together, so that their cache
+    // misses overlap, and given back.
     template <class Receiver, class Tap>
     void handle_batch(std::size_t count, Receiver& receiver, Tap& tap) {
+        std::size_t packets = 0;
+        const auto hand_on = [&] { session_->on_packets({packets_.data(), std::exchange(packets, 0)}, tap); };
         for (std::size_t i = 0; i < count; ++i) {
-            packets_[i] = {batch_[i].line, batch_[i].received_at, receiver.bytes(batch_[i])};
+            receiver.for_each_datagram(batch_[i], [&](std::span<const std::uint8_t> bytes) {
+                packets_[packets++] = {batch_[i].line, batch_[i].received_at, bytes};
+                if (packets == packets_.size()) hand_on();
+            });
         }
-        session_->on_packets({packets_.data(), count}, tap);
+        hand_on();
         for (std::size_t i = 0; i < count; ++i) receiver.release(batch_[i].buffer);
     }
 
@@ -232,7 +237,7 @@ class FeedHandler {
     std::unique_ptr<net::BufferControl> buffer_control_;        // of these, where their buffers may grow
     std::unique_ptr<net::RecoveryClient> recovery_;             // where there are servers to ask
     std::array<net::Received, kBatch> batch_{};
-    std::array<Packet, kBatch> packets_{};  // the same
+    std::array<Packet, 2 * kBatch> packets_{};
     // Opens all or nothing, so that it can be tried again: closes what is open, unless told to leave it.
     struct Undo {
         FeedHandler* feed;
@@ -292,7 +297,7 @@ void FeedHandler<Venue, Handler>::open(const SessionConfig& session, LineId reco
                                                                      config_.lines.size(), config_.receive,
                                                                      backend_.backend, cpu, idle_));
         }
-        if (config_.receive.buffers_max > config_.receive.buffers) {
+        if (config_.receive.buffers_max > config_.receive.buffers && !config_.receive.gro) {
             buffer_control_ = std::make_unique<net::BufferControl>(threads_, net::ElasticTiming{}.look_every);
         }
     } else {
@@ -376,7 +381,7 @@ std::size_t FeedHandler<Venue, Handler>::poll_receiver(Tap& tap, bool looks) {
     const Timestamp before = looks ? SystemClock::now() : 0;
     std::size_t count = 0;
     const std::size_t taken = receiver_->poll([&](const net::Received& received) {
-        ++receiver_->counters(received.line)[net::ReceiveCounter::handed_over];
+        receiver_->counters(received.line)[net::ReceiveCounter::handed_over] += receiver_->datagrams(received);
         batch_[count++] = received;
         if (count == kBatch) handle_batch(std::exchange(count, 0), *receiver_, tap);
     });

@@ -17,14 +17,14 @@ class HandOver {
 
     // ---- the receiving thread ----
 
-    // False when the queue is full: the buffer stays with the caller.
-    [[nodiscard]] bool offer(const Received& received, ReceiveCounters& counters) {
+    // So many datagrams in one buffer. False when the queue is full: the buffer stays with the caller.
+    [[nodiscard]] bool offer(const Received& received, std::size_t datagrams, ReceiveCounters& counters) {
         if (!out_.has_room()) {
-            ++counters[ReceiveCounter::queue_full];
+            counters[ReceiveCounter::queue_full] += datagrams;
             return false;
         }
         // Published first: as soon as it is in the queue the decoder may count it as arbitrated.
-        ++counters[ReceiveCounter::handed_over];
+        counters[ReceiveCounter::handed_over] += datagrams;
         published_.publish(counters);
         static_cast<void>(out_.push(received));
         return true;
@@ -35,7 +35,7 @@ class HandOver {
 
     // ---- the decoder ----
 
-    // At most `most` datagrams, oldest first; each goes back by release().
+    // At most `most` receives, oldest first; the buffer of each goes back by release().
     [[nodiscard]] std::size_t take(Received* datagrams, std::size_t most) { return out_.pop(datagrams, most); }
     void release(std::uint32_t buffer) {
         const bool pushed = back_.push(buffer);

@@ -95,15 +95,17 @@ class IoUringReceiver {
         }
         note_drops(socket, control, counters);
         const auto length = io_uring_recvmsg_payload_length(&out, size, &shape_);
-        ++counters[ReceiveCounter::received];
+        const std::size_t datagrams = datagrams_in(length, control.segment);
+        counters[ReceiveCounter::received] += datagrams;
         counters[ReceiveCounter::bytes] += length;
         if ((out.flags & MSG_TRUNC) != 0) {
-            ++counters[ReceiveCounter::truncated];
+            counters[ReceiveCounter::truncated] += datagrams;
             release(buffer);
-        } else {
-            sink(Received{control.received_at, buffer, static_cast<std::uint16_t>(length), socket.line, 0});
+            return datagrams;
         }
-        return 1;
+        if (datagrams > 1) note_segment(arena_[buffer], control.segment);
+        sink(Received{control.received_at, buffer, static_cast<std::uint16_t>(length), socket.line, datagrams > 1});
+        return datagrams;
     }
 
     void arm(std::size_t index);

@@ -50,6 +50,9 @@ struct ReceiveConfig {
     std::uint32_t queue = 32'768;  // packets between a receiver and the decoder
     Idle idle = Idle::automatic;
     bool huge_pages = true;
+    // Several datagrams of one size as one, where the kernel has put them together (UDP_GRO), by io_uring and recvmmsg.
+    // Buffers are of 64 KiB then, whatever buffer_bytes says, and do not grow.
+    bool gro = false;
 };
 
 // Who is asked for what was missed (feed/recovery_config.hpp says how).

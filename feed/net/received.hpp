@@ -1,6 +1,7 @@
 // What receivers share: the datagram they hand over, the buffers it lies in, and what they count.
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -14,22 +15,40 @@
 
 namespace millrace::net {
 
+inline constexpr int kUdpGro = 104;  // UDP_GRO of <linux/udp.h> (Linux 5.0), which <netinet/udp.h> may not have
+
 // Front of every receive buffer, where the kernel puts control messages; the payload follows it. One
 // cache line boundary, so that the payload is aligned.
 inline constexpr std::uint32_t kBufferHead = 128;
 
-// A received datagram in an arena buffer. Whoever gets it gives the buffer back to its receiver.
+// A received datagram in an arena buffer, or several of one size. Whoever gets it gives the buffer back to its
+// receiver.
 struct Received {
     Timestamp received_at = 0;  // by the kernel, ns since the epoch
     std::uint32_t buffer = 0;
     std::uint16_t length = 0;   // of the payload
     LineId line = 0;
-    std::uint8_t unused = 0;
+    bool several = false;       // datagrams, one behind the other: segment_bytes() each, but for the last
 };
 static_assert(sizeof(Received) == 16, "descriptors travel through rings");
 
 [[nodiscard]] inline std::span<const std::uint8_t> payload(const PacketArena& arena, const Received& received) {
     return {arena[received.buffer] + kBufferHead, received.length};
+}
+
+// Where several datagrams are in a buffer, its head ends with how long each of them is: the receiver notes it there
+// once it has read the control messages.
+inline void note_segment(std::uint8_t* buffer, std::uint16_t bytes) {
+    std::memcpy(buffer + kBufferHead - sizeof(bytes), &bytes, sizeof(bytes));
+}
+[[nodiscard]] inline std::uint16_t segment_bytes(const PacketArena& arena, const Received& received) {
+    std::uint16_t bytes = 0;
+    std::memcpy(&bytes, arena[received.buffer] + kBufferHead - sizeof(bytes), sizeof(bytes));
+    return bytes;
+}
+// How many datagrams of `segment` bytes these are; 0 stands for one of any length.
+[[nodiscard]] inline std::uint32_t datagrams_in(std::size_t length, std::uint16_t segment) {
+    return segment == 0 ? 1 : static_cast<std::uint32_t>((length + segment - 1) / segment);
 }
 
 // By line, on the receiving side. Written by the receiver's thread only.
@@ -61,13 +80,20 @@ inline constexpr std::array<CounterInfo, 20> kReceiveCounters{{
 }};
 using ReceiveCounters = CounterBlock<ReceiveCounter, kReceiveCounters.size()>;
 
-// Reads the control messages of one datagram: its time, and how many the socket has dropped so far.
+// Reads the control messages of one receive: its time, how many the socket has dropped so far, and how long each
+// datagram is where there are several.
 struct ControlMessages {
     Timestamp received_at = 0;
     std::uint32_t drops = 0;
     bool has_drops = false;
+    std::uint16_t segment = 0;  // 0: there is one
 
     void read(const cmsghdr& message) {
+        if (message.cmsg_level == IPPROTO_UDP && message.cmsg_type == kUdpGro) {
+            int bytes = 0;
+            std::memcpy(&bytes, CMSG_DATA(&message), sizeof(bytes));
+            segment = static_cast<std::uint16_t>(bytes);
+        }
         if (message.cmsg_level != SOL_SOCKET) return;
         if (message.cmsg_type == SCM_TIMESTAMPNS) {
             timespec time{};

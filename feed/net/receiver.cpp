@@ -10,6 +10,7 @@ namespace millrace::net {
 namespace {
 
 constexpr std::uint32_t kBuffersMax = 32'768;  // of an io_uring buffer ring
+constexpr std::uint32_t kTogetherMax = 65'535;  // bytes that UDP_GRO puts together
 
 std::uint32_t buffer_count(std::uint32_t of_a_line, std::size_t lines) {
     const std::size_t wanted = std::size_t{of_a_line} * lines;
@@ -18,8 +19,10 @@ std::uint32_t buffer_count(std::uint32_t of_a_line, std::size_t lines) {
 
 PacketArena arena_of(const ReceiveConfig& config, Backend backend, std::size_t lines) {
     if (backend == Backend::af_packet) return {2, 64, HugePages::off};  // which has frames of its own
-    return {buffer_count(config.buffers, lines), buffer_count(std::max(config.buffers, config.buffers_max), lines),
-            (config.buffer_bytes + kBufferHead + 63) / 64 * 64, config.huge_pages ? HugePages::best : HugePages::off};
+    const std::uint32_t bytes = config.gro ? kTogetherMax : config.buffer_bytes;
+    const std::uint32_t most = config.gro ? config.buffers : std::max(config.buffers, config.buffers_max);
+    return {buffer_count(config.buffers, lines), buffer_count(most, lines), (bytes + kBufferHead + 63) / 64 * 64,
+            config.huge_pages ? HugePages::best : HugePages::off};
 }
 
 std::vector<PacketLine> packet_lines(const std::vector<LineConfig>& lines, LineId first_line) {
@@ -71,7 +74,7 @@ Receiver::Receiver(const std::vector<LineConfig>& lines, LineId first_line, std:
 
 Receiver::AnyBackend Receiver::make(const std::vector<LineConfig>& lines, const ReceiveConfig& config, Backend backend,
                                     std::size_t line_count) {
-    std::vector<ReceivingSocket> sockets = open(lines, first_line_, config.socket_buffer_bytes);
+    std::vector<ReceivingSocket> sockets = open(lines, config, backend);
     if (backend == Backend::io_uring) {
         return AnyBackend(std::in_place_type<IoUringReceiver>, arena_, std::move(sockets), line_count);
     }
@@ -85,16 +88,17 @@ Receiver::AnyBackend Receiver::make(const std::vector<LineConfig>& lines, const 
     return AnyBackend(std::in_place_type<AfPacketReceiver>, packet_lines(lines, first_line_), config, line_count);
 }
 
-std::vector<ReceivingSocket> Receiver::open(const std::vector<LineConfig>& lines, LineId first_line,
-                                            std::size_t socket_buffer_bytes) {
+std::vector<ReceivingSocket> Receiver::open(const std::vector<LineConfig>& lines, const ReceiveConfig& config,
+                                            Backend backend) {
     std::vector<ReceivingSocket> sockets;
     for (std::size_t i = 0; i < lines.size(); ++i) {
         if (lines[i].soup) continue;
-        lines_.push_back(open_line(lines[i], socket_buffer_bytes));
+        lines_.push_back(open_line(lines[i], config.socket_buffer_bytes));
         const std::size_t granted = lines_.back().buffer_bytes;
         socket_buffer_bytes_ = socket_buffer_bytes_ == 0 ? granted : std::min(socket_buffer_bytes_, granted);
         for (const Socket& socket : lines_.back().sockets) {
-            sockets.push_back({socket.fd(), static_cast<LineId>(first_line + i), 0});
+            if (config.gro && backend != Backend::af_packet) receive_together(socket);
+            sockets.push_back({socket.fd(), static_cast<LineId>(first_line_ + i), 0});
         }
     }
     return sockets;

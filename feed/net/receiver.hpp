@@ -1,6 +1,7 @@
 // The receiver of a line, or of several: whichever backend the config and the kernel agree on.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -69,6 +70,21 @@ class Receiver {
         if (SoupReceiver::owns(received.buffer)) return soup_.bytes(received);
         return frames_ != nullptr ? frames_->bytes(received) : payload(arena_, received);
     }
+    [[nodiscard]] std::uint32_t datagrams(const Received& received) const {
+        return received.several ? datagrams_in(received.length, segment_bytes(arena_, received)) : 1;
+    }
+    // Calls `use(bytes)` for each datagram that was received together.
+    template <class Use>
+    void for_each_datagram(const Received& received, Use&& use) const {
+        std::span<const std::uint8_t> rest = bytes(received);
+        if (!received.several) return use(rest);
+        const std::size_t each = segment_bytes(arena_, received);
+        while (!rest.empty()) {
+            const std::size_t n = std::min(each, rest.size());
+            use(rest.first(n));
+            rest = rest.subspan(n);
+        }
+    }
     // How many buffers may ever be out at once.
     [[nodiscard]] std::size_t buffers() const {
         return (frames_ != nullptr ? frames_->buffers() : arena_.buffers()) +
@@ -82,8 +98,8 @@ class Receiver {
 
     [[nodiscard]] AnyBackend make(const std::vector<LineConfig>& lines, const ReceiveConfig& config, Backend backend,
                                   std::size_t line_count);
-    [[nodiscard]] std::vector<ReceivingSocket> open(const std::vector<LineConfig>& lines, LineId first_line,
-                                                    std::size_t socket_buffer_bytes);
+    [[nodiscard]] std::vector<ReceivingSocket> open(const std::vector<LineConfig>& lines, const ReceiveConfig& config,
+                                                    Backend backend);
 
     template <class OneBackend, class Sink>
     std::size_t poll(OneBackend& backend, Sink& sink) {

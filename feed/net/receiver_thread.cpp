@@ -90,7 +90,7 @@ void ReceiverThread::receive() {
     Receiver& receiver = *receiver_;
     ReceiveCounters& counters = receiver.counters(line_);
     const auto hand_over = [&](const Received& received) {
-        if (!queue_.offer(received, counters)) receiver.release(received.buffer);
+        if (!queue_.offer(received, receiver.datagrams(received), counters)) receiver.release(received.buffer);
     };
     std::uint64_t failures = 0;  // of a TCP line, as published
     Timestamp before = 0;  // when the last poll that found nothing began; 0 after one that found something

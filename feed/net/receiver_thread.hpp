@@ -25,11 +25,16 @@ class ReceiverThread {
 
     // ---- the decoder's side ----
 
-    // At most `most` datagrams, oldest first; each goes back by release().
+    // At most `most` receives, oldest first; the buffer of each goes back by release().
     [[nodiscard]] std::size_t take(Received* datagrams, std::size_t most) { return queue_.take(datagrams, most); }
     void release(std::uint32_t buffer) { queue_.release(buffer); }
     [[nodiscard]] std::span<const std::uint8_t> bytes(const Received& received) const {
         return receiver_->bytes(received);
+    }
+    // Calls `use(bytes)` for each datagram that was received together.
+    template <class Use>
+    void for_each_datagram(const Received& received, Use&& use) const {
+        receiver_->for_each_datagram(received, use);
     }
     // No datagram received by the kernel before this moment is still to come (ns since the epoch).
     // acquire: pairs with the store in run(); what was pushed before it can be popped.

@@ -40,8 +40,8 @@ class RecvmmsgReceiver {
     void wait() { ::poll(polled_.data(), polled_.size(), 1); }
     void release(std::uint32_t buffer) { free_.push_back(buffer); }
     [[nodiscard]] std::uint32_t free_buffers() const { return static_cast<std::uint32_t>(free_.size()) + prepared_; }
-    // Looks at `most` of the free buffers and at those that come next, and takes out those from `limit` on, as far as there
-    // are others in their place; returns how many these were.
+    // Looks at `most` of the free buffers and at those that come next, and takes out those from `limit` on, as far as
+    // there are others in their place; returns how many these were.
     std::uint32_t withdraw(std::uint32_t limit, std::uint32_t most) {
         std::uint32_t out = 0;
         for (unsigned slot = 0; slot < prepared_ && !free_.empty() && free_.back() < limit; ++slot) {
@@ -77,9 +77,10 @@ class RecvmmsgReceiver {
             if (errno != EAGAIN && errno != EINTR) ++counters[ReceiveCounter::socket_errors];
             return 0;
         }
-        const auto taken = static_cast<unsigned>(n);
-        for (unsigned i = 0; i < taken; ++i) take(socket, counters, messages_[i], buffers_[i], sink);
-        refill(taken);
+        const auto filled = static_cast<unsigned>(n);
+        std::size_t taken = 0;
+        for (unsigned i = 0; i < filled; ++i) taken += take(socket, counters, messages_[i], buffers_[i], sink);
+        refill(filled);
         return taken;
     }
 
@@ -107,21 +108,25 @@ class RecvmmsgReceiver {
     }
 
     template <class Sink>
-    void take(ReceivingSocket& socket, ReceiveCounters& counters, mmsghdr& message, std::uint32_t buffer,
+    std::size_t take(ReceivingSocket& socket, ReceiveCounters& counters, mmsghdr& message, std::uint32_t buffer,
               Sink& sink) {
         ControlMessages control;
         for (cmsghdr* at = CMSG_FIRSTHDR(&message.msg_hdr); at != nullptr; at = CMSG_NXTHDR(&message.msg_hdr, at)) {
             control.read(*at);
         }
         note_drops(socket, control, counters);
-        ++counters[ReceiveCounter::received];
+        const std::size_t datagrams = datagrams_in(message.msg_len, control.segment);
+        counters[ReceiveCounter::received] += datagrams;
         counters[ReceiveCounter::bytes] += message.msg_len;
         if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-            ++counters[ReceiveCounter::truncated];
+            counters[ReceiveCounter::truncated] += datagrams;
             release(buffer);
-        } else {
-            sink(Received{control.received_at, buffer, static_cast<std::uint16_t>(message.msg_len), socket.line, 0});
+            return datagrams;
         }
+        if (datagrams > 1) note_segment(arena_[buffer], control.segment);
+        const auto length = static_cast<std::uint16_t>(message.msg_len);
+        sink(Received{control.received_at, buffer, length, socket.line, datagrams > 1});
+        return datagrams;
     }
 
     const PacketArena& arena_;

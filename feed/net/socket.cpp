@@ -19,6 +19,7 @@
 #include <fmt/ranges.h>
 
 #include "millrace/core/error.hpp"
+#include "millrace/feed/net/received.hpp"
 
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29  // Linux 4.20
@@ -230,6 +231,10 @@ LineSockets open_line(const LineConfig& line, std::size_t socket_buffer_bytes) {
         join(out.sockets[last_socket[key]].fd(), address, interface, what);
     }
     return out;
+}
+
+void receive_together(const Socket& socket) {
+    set_option(socket.fd(), IPPROTO_UDP, kUdpGro, 1, "receive.gro");
 }
 
 unsigned interface_index(const std::string& name_or_address) {

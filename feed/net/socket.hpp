@@ -52,4 +52,8 @@ struct LineSockets {
 // every twenty groups. Throws Error(interface, privilege, resource).
 [[nodiscard]] LineSockets open_line(const LineConfig& line, std::size_t socket_buffer_bytes);
 
+// Datagrams of one size that the kernel has put together come as one from now on, with a control message that says how
+// long each is. Throws Error(privilege) where the kernel cannot.
+void receive_together(const Socket& socket);
+
 }  // namespace millrace::net

@@ -81,6 +81,7 @@ socket_buffer_bytes = 65536
 queue = 32
 idle = "yield"
 huge_pages = false
+gro = true
 [feed.threads]
 receivers = [3]
 decoder = 2
@@ -104,6 +105,7 @@ levels = 13
     CHECK(feed.receive.queue == 32);
     CHECK(feed.receive.idle == Idle::yield);
     CHECK_FALSE(feed.receive.huge_pages);
+    CHECK(feed.receive.gro);
     CHECK(feed.threads.receivers == std::vector<int>{3});
     CHECK(feed.threads.decoder == 2);
     CHECK(feed.session.reorder_window_packets == 7);

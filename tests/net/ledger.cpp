@@ -131,3 +131,40 @@ TEST_CASE("FeedHandler: the ledgers that another thread reads balance at every m
     CHECK(stats.messages == feed.session().messages());
     CHECK(stats.messages[MessageCounter::delivered] > 0);
 }
+
+TEST_CASE("FeedHandler: datagrams that the kernel has put together are handled and counted each") {
+    const ReceiveMode mode = GENERATE(ReceiveMode::threads, ReceiveMode::run_to_completion);
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    if (refused(backend)) return;
+    CAPTURE(name(mode), name(backend));
+    const SomeGroups groups;
+    NullHandler handler;
+    FeedConfig config = config_of(groups, backend, mode);
+    config.receive.gro = true;
+    Feed feed(config, handler);
+    feed.start();
+    const LoopbackSender sender;
+    constexpr SequenceNumber kOrders = 200;
+    for (SequenceNumber n = 1; n <= kOrders;) {
+        std::string together;
+        std::size_t each = 0;
+        for (int i = 0; i < 40; ++i, ++n) {
+            const auto bytes = packet(n, {n == 1 ? directory(1, "A") : add(1, n, 'B', 100, "A", 1000)});
+            if (n == 1) sender.send(groups.group(0), bytes);
+            else together.append(bytes.begin(), bytes.end());
+            each = bytes.size();
+        }
+        sender.send_together(groups.group(0), together, static_cast<std::uint16_t>(each));
+    }
+    REQUIRE(eventually([&] {
+        feed.poll();
+        return feed.session().messages()[MessageCounter::delivered] == kOrders;
+    }));
+    feed.stop();
+    const LineStats line = feed.lines()[0];
+    CHECK(line.balance() == 0);
+    CHECK(line.received[ReceiveCounter::received] == kOrders);
+    CHECK(line.received[ReceiveCounter::handed_over] == kOrders);
+    CHECK(line.decoded[LineCounter::arbitrated] == kOrders);
+    CHECK(feed.book("A")->top().bid.orders == kOrders - 1);
+}

@@ -51,10 +51,11 @@ class Listener {
 
     std::size_t poll() {
         return receiver_.poll([this](const Received& received) {
-            const auto bytes = receiver_.bytes(received);
-            texts.emplace_back(bytes.begin(), bytes.end());
-            lines.push_back(received.line);
-            times.push_back(received.received_at);
+            receiver_.for_each_datagram(received, [&](std::span<const std::uint8_t> bytes) {
+                texts.emplace_back(bytes.begin(), bytes.end());
+                lines.push_back(received.line);
+                times.push_back(received.received_at);
+            });
             if (keep) kept_.push_back(received.buffer);
             else receiver_.release(received.buffer);
         });
@@ -118,6 +119,29 @@ TEST_CASE("Receiver: datagrams arrive whole, in order, with the kernel's time, o
     }
     CHECK(listener.count(ReceiveCounter::received, 0) == 150);
     CHECK(listener.count(ReceiveCounter::received, 1) == 150);
+    CHECK(listener.no_losses_but(kNone));
+}
+
+TEST_CASE("Receiver: datagrams that the kernel has put together are taken apart, and counted each") {
+    const Backend backend = GENERATE(Backend::recvmmsg, Backend::io_uring);
+    CAPTURE(name(backend));
+    if (!host_has(backend)) return;
+    const SomeGroups groups;
+    ReceiveConfig config = small();
+    config.gro = true;
+    Listener listener(backend, {line_of({groups.group(0)})}, config);
+    const LoopbackSender sender;
+    sender.send(groups.group(0), "alone");
+    sender.send_together(groups.group(0), std::string(100, 'a') + std::string(100, 'b') + std::string(30, 'c'), 100);
+    sender.send_together(groups.group(0), std::string(100, 'd') + std::string(100, 'e'), 100);
+    sender.send(groups.group(0), std::string(5'000, 'f'));
+    sender.send(groups.group(0), "");
+    REQUIRE(listener.wait_for(8));
+    CHECK(listener.texts == std::vector<std::string>{"alone", std::string(100, 'a'), std::string(100, 'b'),
+                                                     std::string(30, 'c'), std::string(100, 'd'), std::string(100, 'e'),
+                                                     std::string(5'000, 'f'), ""});
+    CHECK(listener.count(ReceiveCounter::received) == 8);
+    CHECK(listener.count(ReceiveCounter::bytes) == 5 + 230 + 200 + 5'000);
     CHECK(listener.no_losses_but(kNone));
 }
 

@@ -8,9 +8,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <random>
 #include <span>
 #include <string>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103  // Linux 4.18
+#endif
 
 #include "millrace/core/error.hpp"
 #include "millrace/feed/net/receive_config.hpp"
@@ -42,10 +47,7 @@ class LoopbackSender {
         MILLRACE_VERIFY(result == 0);
     }
     void send(const GroupConfig& to, std::span<const std::uint8_t> bytes) const {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(to.port);
-        inet_pton(AF_INET, to.address.c_str(), &address.sin_addr);
+        const sockaddr_in address = address_of(to);
         const auto sent = sendto(socket_.fd(), bytes.data(), bytes.size(), 0,
                                  reinterpret_cast<const sockaddr*>(&address), sizeof(address));
         MILLRACE_VERIFY(sent == static_cast<ssize_t>(bytes.size()));
@@ -53,8 +55,29 @@ class LoopbackSender {
     void send(const GroupConfig& to, const std::string& text) const {
         send(to, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     }
+    // Datagrams of `segment` bytes, the last one perhaps shorter, that go through the kernel as one (UDP_SEGMENT).
+    void send_together(const GroupConfig& to, std::string text, std::uint16_t segment) const {
+        sockaddr_in address = address_of(to);
+        iovec part{text.data(), text.size()};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(segment))]{};
+        msghdr message{&address, sizeof(address), &part, 1, control, sizeof(control), 0};
+        cmsghdr* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = IPPROTO_UDP;
+        header->cmsg_type = UDP_SEGMENT;
+        header->cmsg_len = CMSG_LEN(sizeof(segment));
+        std::memcpy(CMSG_DATA(header), &segment, sizeof(segment));
+        MILLRACE_VERIFY(sendmsg(socket_.fd(), &message, 0) == static_cast<ssize_t>(text.size()));
+    }
 
   private:
+    [[nodiscard]] static sockaddr_in address_of(const GroupConfig& to) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(to.port);
+        inet_pton(AF_INET, to.address.c_str(), &address.sin_addr);
+        return address;
+    }
+
     net::Socket socket_;
 };
 

@@ -232,6 +232,7 @@ ExitCode run_qualify(const QualifyOptions& options) {
     auto found = std::make_unique<Qualification>();
     found->host = host_facts(core);
     found->input = load.description();
+    found->input_checksum = load.checksum();
     const Interference others;
     pin_to(core);
     venues::with_venue(venue, [&]<class Venue>() { Qualifier<Venue>(options, load, *found, signals).run(); });

@@ -42,6 +42,7 @@ Histogram of(Nanoseconds each, int times) {
 Qualification believable() {
     Qualification found;
     found.input = "a <day> & a half";
+    found.input_checksum = 0x1234;
     found.control.latency = of(100, 100'000);
     found.control.offered = 4'000;
     for (const int multiple : {1, 4, 20}) {
@@ -146,6 +147,7 @@ TEST_CASE("qualify: the knee is the last rate that is kept up with at a bounded 
 TEST_CASE("qualify: the page stands alone, and what it quotes is escaped") {
     const std::string page = as_html(believable());
     CHECK(page.find("a &lt;day&gt; &amp; a half") != std::string::npos);
+    CHECK(page.find("00001234") != std::string::npos);
     for (const char* fetched : {"http://", "https://", "<script", "src=", "@import"})
         CHECK(page.find(fetched) == std::string::npos);
     CHECK(escaped("<\"'&>") == "&lt;&quot;&#39;&amp;&gt;");
@@ -172,6 +174,7 @@ TEST_CASE("millrace qualify: measures, and writes page, histograms and JSON") {
     const auto json = nlohmann::json::parse(outcome.out);
     CHECK(json["balance"] == 0);
     CHECK(json["rates"].size() == 7);
+    CHECK(json["input_crc32"] != "00000000");
     for (const auto& rate : json["rates"]) CHECK(rate["latency"]["samples"] == json["rates"][0]["latency"]["samples"]);
     CHECK(json["host"]["command"].get<std::string>().find("qualify --messages 200000") != std::string::npos);
     CHECK(text_of(folder / "report.json") == outcome.out);

@@ -104,8 +104,8 @@ std::vector<std::string> Qualification::doubts() const {
 }
 
 std::string as_text(const Qualification& found) {
-    std::string text = fmt::format("input      {}\ndigest     {}\nhost       {}, Linux {}, core {} of {}, {} pages, {}\n",
-                                   found.input, found.digest.text(), found.host.cpu, found.host.kernel, found.host.core,
+    std::string text = fmt::format("input      {}, CRC-32 {:08x}\ndigest     {}\nhost       {}, Linux {}, core {} of {}, {} pages, {}\n",
+                                   found.input, found.input_checksum, found.digest.text(), found.host.cpu, found.host.kernel, found.host.core,
                                    found.host.cores, found.host.pages, found.host.backend);
     text += fmt::format("clock      {:.0f} ns to read it\nflat out   {:.0f} packets/s, {:.0f} messages/s\n\n", found.clock_ns,
                         found.flat_out, found.flat_out_messages);
@@ -136,6 +136,7 @@ std::string as_text(const Qualification& found) {
 std::string as_json(const Qualification& found) {
     const std::vector<std::string> doubts = found.doubts();
     Json json{{"credible", doubts.empty()}, {"doubts", doubts}, {"input", found.input},
+              {"input_crc32", fmt::format("{:08x}", found.input_checksum)},
               {"digest", found.digest.text()}, {"balance", found.balance}};
     json["host"] = {{"cpu", found.host.cpu}, {"kernel", found.host.kernel}, {"compiler", found.host.compiler},
                     {"flags", found.host.flags}, {"pages", found.host.pages}, {"backend", found.host.backend},

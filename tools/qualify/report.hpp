@@ -35,6 +35,7 @@ struct SocketRun {
 struct Qualification {
     HostFacts host;
     std::string input;
+    std::uint32_t input_checksum = 0;    // CRC-32 of all packets
     std::uint64_t packets_measured = 0;  // at each rate, behind the warm-up
     Digest digest;                       // of all books at the end; the same in every run
     std::int64_t balance = 0;

@@ -127,6 +127,7 @@ std::string facts(const Qualification& found) {
         html += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", name, escaped(text));
     };
     fact("input", found.input);
+    fact("CRC-32 of all packets", fmt::format("{:08x}", found.input_checksum));
     fact("digest of all books", found.digest.text());
     fact("ledger's balance", fmt::format("{}", found.balance));
     fact("CPU", found.host.cpu);

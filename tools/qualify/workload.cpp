@@ -1,6 +1,7 @@
 #include "qualify/workload.hpp"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <filesystem>
 #include <memory>
@@ -30,6 +31,7 @@ constexpr std::uint64_t kAskEvery = 10'000;
 void Workload::add(const Packet& packet) {
     entries_.push_back({bytes_.size(), packet.received_at, static_cast<std::uint32_t>(packet.bytes.size()), packet.line});
     bytes_.insert(bytes_.end(), packet.bytes.begin(), packet.bytes.end());
+    checksum_ = static_cast<std::uint32_t>(crc32_z(checksum_, packet.bytes.data(), packet.bytes.size()));
 }
 
 Workload Workload::simulated(std::uint64_t messages, std::uint32_t symbols, std::uint64_t seed,

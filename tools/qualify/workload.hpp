@@ -33,6 +33,8 @@ class Workload {
     [[nodiscard]] const SessionConfig& session() const { return session_; }
     // One line for reports.
     [[nodiscard]] const std::string& description() const { return description_; }
+    // CRC-32 of all packets' bytes, one after the other.
+    [[nodiscard]] std::uint32_t checksum() const { return checksum_; }
 
   private:
     struct Entry {
@@ -48,6 +50,7 @@ class Workload {
     std::vector<Entry> entries_;
     SessionConfig session_;
     std::string description_;
+    std::uint32_t checksum_ = 0;
 };
 
 }  // namespace millrace::tools

@@ -215,7 +215,9 @@ void make_folder(const std::string& folder) {
     std::error_code problem;
     std::filesystem::create_directories(folder, problem);
     if (problem || !std::filesystem::is_directory(folder)) {
-        throw Error(ExitCode::file, fmt::format("--out {}: no folder can be made there ({})", folder, problem.message()));
+        throw Error(ExitCode::file,
+                    fmt::format("--out {}: no folder can be made there ({}); name one that this user may write to", folder,
+                                problem.message()));
     }
     write_file(std::filesystem::path(folder) / "report.json", "");
 }
@@ -238,8 +240,9 @@ ExitCode run_qualify(const QualifyOptions& options) {
     venues::with_venue(venue, [&]<class Venue>() { Qualifier<Venue>(options, load, *found, signals).run(); });
     found->stolen_percent = others.stolen_percent();
     found->seconds = static_cast<double>(MonotonicClock::now() - begin) / 1e9;
-    write_report(options.out, *found);
+    // First: what was measured is not lost where the report finds no room.
     write_result(options.json ? as_json(*found) : as_text(*found));
+    write_report(options.out, *found);
     return found->balance == 0 ? ExitCode::ok : ExitCode::failure;
 }
 

@@ -20,6 +20,7 @@ constexpr const char* kStyle =
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}"
     "td,th{padding:3px 10px;border-bottom:1px solid #ddd;text-align:right}"
     "td:first-child,th:first-child{text-align:left}.facts td{text-align:left;vertical-align:top}"
+    ".facts td:first-child{white-space:nowrap}"
     "svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#333}.grid{stroke:#e3e3e3}"
     "code{background:#f3f3f3;padding:1px 4px;word-break:break-all}";
 

@@ -1,5 +1,5 @@
 // Runs the claims: repetitions of ours and of the baseline in turns, a table, JSON, and a look at the run
-// before. What one repetition measured is its counter `value`; a claim's ratio is the median over pairs.
+// before. What one repetition measured are its counters, one for each figure; a figure's ratio is the median over pairs.
 #include "bench/claims.hpp"
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 #include <ctime>
 #include <fstream>
 #include <map>
-#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -25,34 +24,41 @@ std::vector<Claim>& claims() {
     return all;
 }
 
-// Takes the counter of the one repetition it is shown.
+// By figure.
+using Figures = std::map<std::string, double>;
+
+// Takes the counters of the one repetition it is shown.
 class Taker : public benchmark::BenchmarkReporter {
   public:
     bool ReportContext(const Context&) override { return true; }
     void ReportRuns(const std::vector<Run>& runs) override {
         for (const Run& run : runs) {
             if (run.error_occurred) error = run.error_message;
-            const auto counter = run.counters.find("value");
-            if (counter != run.counters.end()) value = counter->second.value;
+            for (const auto& [name, counter] : run.counters) figures[name] = counter.value;
         }
     }
-    std::optional<double> value;
+    Figures figures;
     std::string error;
 };
 
 std::string side_name(const Claim& claim, bool ours) { return claim.name + (ours ? "/ours" : "/baseline"); }
 
 // Throws with the reason when the side found its own result wrong.
-double run_side(const Claim& claim, bool ours) {
-    if (!ours && claim.baseline == nullptr) return claim.constant;
+Figures run_side(const Claim& claim, bool ours) {
+    if (!ours && claim.baseline == nullptr) {
+        Figures constant;
+        for (const std::string& figure : claim.figures) constant[figure] = claim.constant;
+        return constant;
+    }
     Taker taker;
     std::string exact = "^";
     for (const char c : side_name(claim, ours)) exact += std::strchr("()[]{}.*+?^$|\\", c) != nullptr ? '.' : c;
     benchmark::RunSpecifiedBenchmarks(&taker, exact + "/iterations:1$");
-    if (!taker.error.empty() || !taker.value) {
-        throw std::runtime_error(side_name(claim, ours) + ": " + (taker.error.empty() ? "no figure" : taker.error));
+    for (const std::string& figure : claim.figures) {
+        if (taker.error.empty() && !taker.figures.contains(figure)) taker.error = "no figure";
     }
-    return *taker.value;
+    if (!taker.error.empty()) throw std::runtime_error(side_name(claim, ours) + ": " + taker.error);
+    return taker.figures;
 }
 
 double median(std::vector<double> values) {
@@ -61,27 +67,37 @@ double median(std::vector<double> values) {
     return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-Json measure(const Claim& claim, int pairs_max, Clock::time_point deadline) {
+// Pairs of runs, ours and the baseline's.
+using Pairs = std::vector<std::pair<Figures, Figures>>;
+
+Json row_of(const Claim& claim, const std::string& figure, const Pairs& pairs) {
     std::vector<double> ours;
     std::vector<double> baseline;
     std::vector<double> ratios;
-    while (static_cast<int>(ours.size()) < pairs_max && (ours.empty() || Clock::now() < deadline)) {
-        // Every second pair runs the other way round, so that drift hits both.
-        const bool first = ours.size() % 2 == 0;
-        const double one = run_side(claim, first);
-        const double two = run_side(claim, !first);
-        ours.push_back(first ? one : two);
-        baseline.push_back(first ? two : one);
+    for (const auto& [one, other] : pairs) {
+        ours.push_back(one.at(figure));
+        baseline.push_back(other.at(figure));
         ratios.push_back(ours.back() / baseline.back());
     }
+    const std::string name = figure.empty() ? claim.name : claim.name + ", " + figure;
     const double ratio = median(ratios);
-    std::fprintf(stderr, "  %s: %zu pairs, ratios %.3f to %.3f, minima %.4g and %.4g\n", claim.name.c_str(),
-                 ratios.size(), *std::min_element(ratios.begin(), ratios.end()),
-                 *std::max_element(ratios.begin(), ratios.end()), *std::min_element(ours.begin(), ours.end()),
-                 *std::min_element(baseline.begin(), baseline.end()));
-    return {{"claim", claim.name}, {"value", median(ours)},   {"unit", claim.unit},
-            {"baseline", median(baseline)}, {"ratio", ratio}, {"goal", claim.goal},
-            {"met", ratio <= claim.goal}};
+    std::fprintf(stderr, "  %s: %zu pairs, ratios %.3f to %.3f, minima %.4g and %.4g\n", name.c_str(), ratios.size(),
+                 *std::min_element(ratios.begin(), ratios.end()), *std::max_element(ratios.begin(), ratios.end()),
+                 *std::min_element(ours.begin(), ours.end()), *std::min_element(baseline.begin(), baseline.end()));
+    return {{"claim", name}, {"value", median(ours)}, {"unit", claim.unit}, {"baseline", median(baseline)},
+            {"ratio", ratio}, {"goal", claim.goal}, {"met", ratio <= claim.goal}};
+}
+
+void measure(const Claim& claim, int pairs_max, Clock::time_point deadline, Json& rows) {
+    Pairs pairs;
+    while (static_cast<int>(pairs.size()) < pairs_max && (pairs.empty() || Clock::now() < deadline)) {
+        // Every second pair runs the other way round, so that drift hits both.
+        const bool first = pairs.size() % 2 == 0;
+        Figures one = run_side(claim, first);
+        Figures two = run_side(claim, !first);
+        pairs.emplace_back(first ? one : two, first ? two : one);
+    }
+    for (const std::string& figure : claim.figures) rows.push_back(row_of(claim, figure, pairs));
 }
 
 struct Options {
@@ -145,7 +161,7 @@ int run(const Options& options) {
             continue;
         }
         try {
-            rows.push_back(measure(claim, options.quick ? 2 : claim.pairs, deadline));
+            measure(claim, options.quick ? 2 : claim.pairs, deadline, rows);
         } catch (const std::exception& e) {
             std::fprintf(stderr, "  %s: FAILED: %s\n", claim.name.c_str(), e.what());
             failed = true;
@@ -167,7 +183,9 @@ int run_one(const std::string& name) {
     for (const Claim& claim : claims()) {
         for (const bool ours : {true, false}) {
             if (side_name(claim, ours) != name) continue;
-            fmt::print("{} {:.4g} {}\n", name, run_side(claim, ours), claim.unit);
+            for (const auto& [figure, value] : run_side(claim, ours)) {
+                fmt::print("{}{}{} {:.4g} {}\n", name, figure.empty() ? "" : ", ", figure, value, claim.unit);
+            }
             return 0;
         }
     }

@@ -12,7 +12,7 @@
 namespace millrace::bench {
 
 // One side of a claim: runs once, checks its own result (state.SkipWithError when it is wrong) and says
-// what it measured with report().
+// what it measured with report(), each figure of the claim once.
 using Side = void (*)(benchmark::State&);
 
 struct Claim {
@@ -26,10 +26,13 @@ struct Claim {
     int pairs = 5;            // A B A B ...
     // Why this host cannot run it; empty when it can.
     std::string (*missing)() = nullptr;
+    // What one run measures: each is a row "name, figure". With the one figure "" the row is called as the claim.
+    std::vector<std::string> figures{""};
 };
 
-// The figure that counts, in the claim's unit.
-inline void report(benchmark::State& state, double value) { state.counters["value"] = value; }
+// A figure, in the claim's unit.
+inline void report(benchmark::State& state, const std::string& figure, double value) { state.counters[figure] = value; }
+inline void report(benchmark::State& state, double value) { report(state, "", value); }
 
 // Adds a claim before main() runs: `const Registered kMine{{...}};` at namespace scope.
 struct Registered {

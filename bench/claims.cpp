@@ -1,12 +1,11 @@
-// Runs the claims: repetitions of ours and of the baseline in turns, a table, JSON, and a look at the run
-// before. What one repetition measured are its counters, one for each figure; a figure's ratio is the median over pairs.
+// Runs the claims: repetitions of ours and of the baseline in turns, a table, JSON, and a look at the run before.
+// What one repetition measured are its counters, one for each figure; a figure's ratio is the median over pairs.
 #include "bench/claims.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <map>
 
@@ -129,7 +128,10 @@ void keep(const std::string& path, const Json& rows) {
             if (std::none_of(rows.begin(), rows.end(), same)) all.push_back(row);
         }
     }
-    std::ofstream(path) << all.dump(1) << '\n';
+    std::ofstream file(path);
+    file << all.dump(1) << '\n';
+    file.close();
+    if (!file) std::fprintf(stderr, "bench: %s cannot be written, and this run not compared with\n", path.c_str());
 }
 
 void print_table(const Json& rows, const std::map<std::string, double>& before) {
@@ -175,6 +177,10 @@ int run(const Options& options) {
     if (options.json) fmt::print("{}\n", rows.dump(1));
     else print_table(rows, before);
     if (!options.last.empty()) keep(options.last, rows);
+    if (std::fflush(stdout) != 0) {
+        std::perror("bench: standard output");
+        failed = true;
+    }
     return failed ? 1 : 0;
 }
 
@@ -201,12 +207,6 @@ Registered::Registered(Claim claim) {
         benchmark::RegisterBenchmark(side_name(claim, false).c_str(), claim.baseline)->Iterations(1);
     }
     claims().push_back(std::move(claim));
-}
-
-double Stopwatch::now() {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
 }
 
 }  // namespace millrace::bench

@@ -181,6 +181,7 @@ void bare_recv(benchmark::State& state) {
 }
 
 std::string no_io_uring() { return net::io_uring_refusal(); }
+std::string no_af_packet() { return net::af_packet_refusal(); }
 
 const Registered kUring10{{"wire to book: io_uring, 10,000 packets/s", "us p50", 1.15,
                            wire_to_book<Backend::io_uring, 10'000>, bare_recv<10'000>, 0, true, 9, no_io_uring}};
@@ -188,6 +189,8 @@ const Registered kUring50{{"wire to book: io_uring, 50,000 packets/s", "us p50",
                            wire_to_book<Backend::io_uring, 50'000>, bare_recv<50'000>, 0, false, 9, no_io_uring}};
 const Registered kRecvmmsg10{{"wire to book: recvmmsg, 10,000 packets/s", "us p50", 1.15,
                               wire_to_book<Backend::recvmmsg, 10'000>, bare_recv<10'000>, 0, false, 9, nullptr}};
+const Registered kPacket10{{"wire to book: af_packet, 10,000 packets/s", "us p50", 0.95,
+                            wire_to_book<Backend::af_packet, 10'000>, bare_recv<10'000>, 0, false, 9, no_af_packet}};
 
 }  // namespace
 }  // namespace millrace::bench

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _SERVE = Path(__file__).parents[2] / "tests/support/kafka/serve"
 _START_S = 120
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback, all different, that nobody listens on at this moment."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class KafkaServer:
@@ -27,10 +30,10 @@ class KafkaServer:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "log"
-        self._port = free_port()
+        self._port, controller = free_ports(2)
         # setpriv: it does not outlive a test run that is killed.
         self._command = ["setpriv", "--pdeathsig", "KILL", str(_SERVE), str(folder)]
-        self._command += [str(self._port), str(free_port())]
+        self._command += [str(self._port), str(controller)]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -52,9 +55,19 @@ class KafkaServer:
         self.stop()
         raise RuntimeError(f"the Kafka server did not start; its log is {self._log}")
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """It stands still, and answers nobody, until the block ends."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """Kills it; what it has acknowledged is in its folder."""
         if self._process is not None:
-            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait(60)
             self._process = None

@@ -27,12 +27,18 @@ def _settings(folder: Path, workers: int) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(workers),
         "spark.executor.cores": "1",
         "spark.executor.memory": "1g",
-        "spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "spark.executorEnv.PYTHONPATH": _python_path(),
         "spark.pyspark.python": sys.executable,
         "spark.log.level": "ERROR",
         "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
     }
+
+
+def _python_path() -> str:
+    """Ours, for executors, which run elsewhere."""
+    ours = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return os.pathsep.join(os.path.abspath(folder) for folder in ours)
 
 
 def _environment(folder: Path) -> None:

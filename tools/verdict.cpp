@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "console.hpp"
 
@@ -38,6 +39,14 @@ std::string losses_of(const FeedSummary& feed) {
     return text;
 }
 
+// Records that a sink did not hand over, though nobody asked it to; empty where it did.
+std::string left_out_by(const SinkSummary& sink) {
+    std::vector<Named> left_out;
+    for (const Named& one : sink.ledger)
+        if (one.first == "ring_full" || one.first == "dropped" || one.first == "unsent") left_out.push_back(one);
+    return listed(left_out);
+}
+
 }  // namespace
 
 std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where) {
@@ -66,6 +75,15 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
     }
     if (const std::string text = listed(doubtful); !text.empty()) {
         lines.push_back(fmt::format("{}: not all of {} books are live: {}", where, books, text));
+    }
+    for (const SinkSummary& sink : feed.sinks) {
+        std::string text = left_out_by(sink);
+        if (text.empty()) continue;
+        text = fmt::format("{}: records that did not arrive: {}", sink.name, text);
+        const std::string told = sink.name + ": ";  // which most problems begin with
+        const std::string_view why = sink.problem;
+        if (!why.empty()) text += fmt::format("; {}", why.substr(why.rfind(told, 0) == 0 ? told.size() : 0));
+        lines.push_back(std::move(text));
     }
     return lines;
 }

@@ -11,7 +11,7 @@
 namespace millrace::tools {
 
 // A line for each of these that there was: several sessions, messages lost in any of them, strays, contradictions,
-// books that are not live.
+// books that are not live, and each sink that left records out without being asked to.
 // `where` is the file or the feed.
 [[nodiscard]] std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where);
 void tell_remarks(const FeedSummary& feed, const std::string& where);

@@ -52,3 +52,19 @@ TEST_CASE("remarks: what was lost in an earlier session is said though all books
     CHECK(lines[0].find("2 sessions, begun anew 0 times") != std::string::npos);
     CHECK(lines[1].find("day.pcap: 13 messages never came, 1 malformed packets; 2 gaps, the first of 41 to 52") == 0);
 }
+
+TEST_CASE("remarks: a sink that did not hand all over is named, with why") {
+    FeedSummary feed;
+    feed.sessions = 1;
+    feed.quality = {{"live", 5}};
+    SinkSummary sink;
+    sink.name = "kafka://host/md";
+    sink.problem = "kafka://host/md: shard a has another writer now";
+    sink.ledger = {{"made", 9}, {"acknowledged", 4}, {"ring_full", 0}, {"dropped", 3}, {"conflated", 0}, {"unsent", 2}};
+    feed.sinks = {sink};
+    REQUIRE(remarks_on(feed, "x").size() == 1);
+    CHECK(remarks_on(feed, "x").front() == "kafka://host/md: records that did not arrive: 3 dropped, 2 unsent; "
+                                           "shard a has another writer now");
+    feed.sinks[0].ledger = {{"made", 9}, {"acknowledged", 4}, {"conflated", 5}};
+    CHECK(remarks_on(feed, "x").empty());
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -14,12 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from conftest import command_json
+from conftest import BUILD, command, command_json
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 import millrace
-from millrace.spark import bars_of, write_parquet
+from millrace.spark import bars_of, reason, write_parquet
 from millrace.spark._columns import record_batch, record_columns
 
 pytestmark = pytest.mark.server
@@ -35,6 +38,10 @@ def bars_of_one_process(path: Path) -> dict[tuple[str, int], tuple[int, ...]]:
         (symbols[int(row["instrument_id"])], int(row["ts_event"])): tuple(int(row[n]) for n in BAR)
         for row in rows
     }
+
+
+def rows_of_one_process(path: Path, schema: str) -> np.ndarray:
+    return np.concatenate([batch.numpy() for batch in millrace.replay(path).batches(schema)])
 
 
 def bars_in(rows: list[Row]) -> dict[tuple[str, int], tuple[int, ...]]:
@@ -82,8 +89,10 @@ def test_bars_equal_those_of_one_process_every_symbol_and_minute(
 def test_records_are_those_of_the_feed(schema: str, spark: SparkSession, days: Path) -> None:
     name = "mbp-1" if schema == "bbo" else schema
     path = days / "day2.pcapng"
-    expected = np.concatenate([b.numpy() for b in millrace.replay(path).batches(name)])
-    rows = read(spark, path, venue="nasdaq-itch50", schema=schema).orderBy("record").toArrow()
+    expected = rows_of_one_process(path, name)
+    table = read(spark, path, venue="nasdaq-itch50", schema=schema, segments="2")
+    assert table.rdd.getNumPartitions() == 2  # a task a segment
+    rows = table.orderBy("record").toArrow()
     assert rows["record"].to_pylist() == list(range(1, len(expected) + 1))
     undefined = np.iinfo(np.int64).max
     for column in expected.dtype.names:
@@ -143,6 +152,32 @@ def test_a_damaged_capture_is_reported_and_the_rest_is_done(
     assert all(found[key] == expected[key] for key in found if key[1] < last)
     with pytest.raises(Exception, match=r"no-capture\.pcap"):
         read(spark, tmp_path / "no-capture.pcap", **options).collect()
+
+
+def test_what_a_file_does_not_give_is_said(spark: SparkSession, days: Path, tmp_path: Path) -> None:
+    sim = ("sim", "--messages", "2000", "--capture")
+    command(*sim, tmp_path / "iex.pcapng", "--venue", "iex-tops")
+    command(*sim, tmp_path / "lossy.pcapng", "--loss", "0.1", "--lose-on-all")
+    command("convert", days / "day0.pcapng", "-o", tmp_path / "orders.dbn")
+    options = {"venue": "nasdaq-itch50", "schema": "bars"}
+    rows = read(spark, tmp_path, bad_files="report", **options).where("problem IS NOT NULL")
+    problems = {row.file: row.problem for row in rows.collect()}
+    assert set(problems) == {"iex.pcapng", "lossy.pcapng", "orders.dbn"}
+    assert "nothing in it reads as nasdaq-itch50" in problems["iex.pcapng"]
+    assert "is of the schema trades" in problems["orders.dbn"]
+    said = subprocess.run(
+        [BUILD / "millrace", "replay", tmp_path / "lossy.pcapng"], capture_output=True, text=True
+    )
+    lost = re.search(r"\d+ messages never came", said.stderr)
+    assert lost is not None and lost[0] in problems["lossy.pcapng"]
+    # What was lost does not fail a job, whose books know; a limit that is too low does.
+    assert read(spark, tmp_path / "lossy.pcapng", **options).count() > 0
+    with pytest.raises(PySparkException) as error:
+        read(spark, days / "day0.pcapng", orders="100", **options).collect()
+    assert "day0.pcapng: no room" in reason(error.value)
+    with pytest.raises(PySparkException) as error:
+        read(spark, tmp_path / "nothing", **options).collect()
+    assert reason(error.value) == f"no file is called {tmp_path}/nothing"
 
 
 def test_the_ledger_has_the_digest_of_the_command(spark: SparkSession, days: Path) -> None:
@@ -244,6 +279,15 @@ def test_parquet_is_read_by_others(spark: SparkSession, days: Path, tmp_path: Pa
         table = table.filter(pc.is_valid(table["price"]))
         rows_of = zip(*(table[name].to_pylist() for name in columns), strict=True)
         assert sorted(rows_of) == expected, reader
+    # The statistics of what was written let a reader leave out what lacks a symbol.
+    symbols = {row.symbol for row in rows.select("symbol").distinct().collect()}
+    whole = ds.dataset(tmp_path / "lake", partitioning="hive")
+    groups = sum(len(file.row_groups) for file in whole.get_fragments())
+    for symbol in symbols:
+        wanted = ds.field("symbol") == symbol
+        left = [one for file in whole.get_fragments() for one in file.split_by_row_group(wanted)]
+        assert 0 < len(left) < groups
+        assert sum(one.count_rows(wanted) for one in left) == len(whole.to_table(filter=wanted))
     # By symbol and time in each file, so that statistics tell symbols apart; and by bucket.
     for file in (tmp_path / "lake").glob("**/*.parquet"):
         one = pq.read_table(file, partitioning=None)

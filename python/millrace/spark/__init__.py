@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._reason import reason
 from .bars import bars_of
 from .check import checked, verdict
-from .kafka import envelopes, records
+from .kafka import catalogue, envelopes, records
 from .parquet import write_parquet
 from .source import MillraceSource
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MillraceSource",
     "bars_of",
+    "catalogue",
     "checked",
     "envelopes",
+    "reason",
     "records",
     "register",
     "verdict",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._errors import MillraceError, UsageError
-from .._feed import Feed
+from .._errors import FormatError, MillraceError, UsageError, error_of
+from .._feed import Feed, nanoseconds
 from .._research import Bars, interval_ns
 from ._columns import (
     BAR_COLUMNS,
@@ -20,9 +20,12 @@ from ._columns import (
     record_columns,
     schema_of,
 )
+from ._lacking import made_wrong, never_came
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from .._batch import Batch
 
 #: Kinds of rows that are not records.
 _LEDGER_COLUMNS = (
@@ -30,6 +33,7 @@ _LEDGER_COLUMNS = (
 )
 _LIMITS: tuple[str, ...] = ("instruments", "orders", "levels")
 _ROWS = 65_536
+_BLOCK = 8_192  # of a file's records, which segments take in turns
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Reading:
     date: str | None = None
     interval: str = "1m"
     every_ms: int = 1000
+    segments: int = 1  # of each file, a task each
     report: bool = False
     limits: dict[str, int] = field(default_factory=dict)
 
@@ -51,18 +56,27 @@ class Reading:
     def of(cls, options: dict[str, str]) -> Reading:
         """From Spark's options, whose names are in lower case; unknown ones are refused."""
         known = {"schema", "venue", "symbols", "start", "end", "date", "interval", "every_ms"}
-        known |= {"bad_files", *_LIMITS}
+        known |= {"bad_files", "segments", *_LIMITS}
         wrong = sorted(set(options) - known)
         need(not wrong, f"no option is called {wrong and wrong[0]!r}; there are {sorted(known)}")
         kind = options.get("schema", "mbo")
         if kind not in ("bars", "books", "ledger"):
             kind = schema_of(kind)
         interval_ns(options.get("interval", "1m"))
+        for when in filter(None, (options.get("start"), options.get("end"))):
+            nanoseconds(when)  # refused here, and not by every task
         bad = options.get("bad_files", "fail")
         need(bad in ("fail", "report"), f"bad_files={bad!r}: fail or report")
-        every = options.get("every_ms", "1000")
-        need(every.isdigit() and int(every) > 0, f"every_ms={every!r}: a whole number, from 1")
-        limits = {name: int(options[name]) for name in _LIMITS if name in options}
+        numbers = {"every_ms": "1000", "segments": "1"}
+        for name in numbers:
+            text = numbers[name] = options.get(name, numbers[name])
+            need(text.isdigit() and int(text) > 0, f"{name}={text!r}: a whole number, from 1")
+        segments = int(numbers["segments"])
+        whole = kind in ("bars", "books", "ledger")
+        need(segments == 1 or not whole, f"{kind} are made of whole files; leave segments out")
+        limits = {name: options[name] for name in _LIMITS if name in options}
+        for name, text in limits.items():
+            need(text.isdigit(), f"{name}={text!r}: a whole number")
         return cls(
             kind=kind,
             venue=options.get("venue"),
@@ -71,9 +85,10 @@ class Reading:
             end=options.get("end"),
             date=options.get("date"),
             interval=options.get("interval", "1m"),
-            every_ms=int(every),
+            every_ms=int(numbers["every_ms"]),
+            segments=segments,
             report=bad == "report",
-            limits=limits,
+            limits={name: int(text) for name, text in limits.items()},
         )
 
     @property
@@ -101,52 +116,109 @@ class Reading:
         )
 
 
-def read_file(path: str, reading: Reading) -> Iterator[pa.RecordBatch]:
-    """All of a file. A damaged one gives what is good, and then fails or says so in a row."""
+def read_file(path: str, reading: Reading, segment: int = 0) -> Iterator[pa.RecordBatch]:
+    """All of a file, or a segment. A damaged one gives what is good, and then fails or says so."""
     name = Path(path).name
     kinds = {"bars": _bars, "books": _books, "ledger": _ledger}
     try:
-        yield from kinds.get(reading.kind, _records)(path, name, reading)
+        if reading.kind in kinds:
+            yield from kinds[reading.kind](path, name, reading)
+        else:
+            yield from _records(path, name, reading, segment)
     except MillraceError as error:
-        text = str(error) if name in str(error) else f"{path}: {error}"
+        named = _named(path, error)
         if not reading.report:
-            raise MillraceError(text) from None
-        yield one_row({"file": name, "problem": text}, reading.columns)
+            raise named from None
+        if segment == 0:
+            yield one_row({"file": name, "problem": str(named)}, reading.columns)
 
 
 def read_range(path: str, first: int, end: int, reading: Reading) -> Iterator[pa.RecordBatch]:
-    """Records ``first`` to ``end``, without that one, counted from 0."""
-    for batch in _records(path, Path(path).name, reading, end):
-        at = batch.column("record")[0].as_py() - 1
-        if at + batch.num_rows > first:
-            yield batch.slice(max(0, first - at), end - max(at, first))
+    """Rows ``first`` to ``end``, without that one, counted from 0; those of :func:`count_rows`."""
+    name = Path(path).name
+    at = 0
+    try:
+        for batch in _records(path, name, reading):
+            begin, at = at, at + batch.num_rows
+            if at > first:
+                yield batch.slice(max(0, first - begin), end - max(begin, first))
+            if at >= end:  # what lies behind may be half written, and is not looked at
+                return
+    except MillraceError as error:
+        if not _is_reported(error, reading) or at != end - 1:
+            raise _named(path, error) from None
+        yield one_row({"file": name, "problem": str(_named(path, error))}, reading.columns)
+        return
+    raise FormatError(f"{path}: {at} records, of which there were {end}; was it replaced?")
 
 
-def count_records(path: str, reading: Reading) -> int:
-    """Records of the file; of one that is still being written, so far."""
+def count_rows(path: str, reading: Reading) -> int:
+    """Records of the file, and with ``report`` one row more where it is damaged.
+
+    Of a DBN file that ends inside a record, which somebody may be writing: those so far.
+    """
     rows = 0
+    may_grow = path.endswith(".dbn")
     try:
         with reading.feed(path) as feed:
-            for batch in feed.batches(reading.kind, max_rows=_ROWS):
+            for batch in _batches(feed, reading.kind, reading, may_grow=may_grow):
                 rows += len(batch)
-    except MillraceError:
-        if not path.endswith(".dbn"):  # a DBN file may grow; its last record may be half there
-            raise
+    except MillraceError as error:
+        if may_grow and "ends inside" in str(error):
+            return rows
+        if not _is_reported(error, reading):
+            raise _named(path, error) from None
+        rows += 1
     return rows
 
 
-def _records(
-    path: str, name: str, reading: Reading, end: int | None = None
-) -> Iterator[pa.RecordBatch]:
+def _is_reported(error: MillraceError, reading: Reading) -> bool:
+    """Whether a row of a stream says it: damage stays, but what is not to be had may come back."""
+    return reading.report and isinstance(error, FormatError)
+
+
+def _batches(
+    feed: Feed, schema: str, reading: Reading, *, may_grow: bool = False
+) -> Iterator[Batch]:
+    """All batches, and an error behind them where they are not all that the file should give."""
+    rows = 0
+    for batch in feed.batches(schema, max_rows=_ROWS):
+        rows += len(batch)
+        yield batch
+    stats = feed.stats()
+    is_cut = may_grow or reading.start is not None or reading.end is not None
+    problem = made_wrong(stats, schema, rows, is_cut)
+    if reading.report and not problem:
+        problem = never_came(stats)  # books say so of themselves; a job need not fail for it
+    if problem:
+        raise FormatError(problem)
+
+
+def _named(path: str, error: MillraceError) -> MillraceError:
+    """The error, with the file that it is of."""
+    text = str(error)
+    return error_of(error.code, text if Path(path).name in text else f"{path}: {text}")
+
+
+def _records(path: str, name: str, reading: Reading, segment: int = 0) -> Iterator[pa.RecordBatch]:
+    """Records of a segment, which runs the whole session and hands on every so many-th block."""
     import numpy as np
 
     with reading.feed(path) as feed:
-        for batch in feed.batches(reading.kind, max_rows=_ROWS):
-            if end is not None and batch.first_row >= end:
-                return
-            first = batch.first_row + 1
-            before = {"file": name, "record": np.arange(first, first + len(batch))}
-            yield record_batch(batch, before | _no_problem(reading), reading.columns)
+        for batch in _batches(feed, reading.kind, reading):
+            first, end = batch.first_row, batch.first_row + len(batch)
+            blocks = range(first // _BLOCK, (end - 1) // _BLOCK + 1)
+            own = [block for block in blocks if block % reading.segments == segment]
+            if not own:
+                continue
+            before = {"file": name, "record": np.arange(first + 1, end + 1)}
+            rows = record_batch(batch, before | _no_problem(reading), reading.columns)
+            if reading.segments == 1:
+                yield rows
+                continue
+            for block in own:
+                begin = max(block * _BLOCK, first)
+                yield rows.slice(begin - first, min((block + 1) * _BLOCK, end) - begin)
 
 
 def _no_problem(reading: Reading) -> dict[str, Any]:
@@ -160,7 +232,7 @@ def _bars(path: str, name: str, reading: Reading) -> Iterator[pa.RecordBatch]:
     made = Bars(reading.interval)
     with reading.feed(path) as feed:
         try:
-            for batch in feed.batches("trades", max_rows=_ROWS):
+            for batch in _batches(feed, "trades", reading):
                 made.add(batch)
         except MillraceError as error:
             problem = error  # after the bars of the trades before it
@@ -189,24 +261,32 @@ def _books(path: str, name: str, reading: Reading) -> Iterator[pa.RecordBatch]:
 
     every = reading.every_ms * 10**6
     pending: pa.RecordBatch | None = None  # of the interval that is not over
+    problem: MillraceError | None = None
     latest = 0
     with reading.feed(path) as feed:
-        for batch in feed.batches("mbp-10", max_rows=_ROWS):
-            # In the feed's order, in which a packet that was held may come with an earlier time.
-            times = np.maximum.accumulate(batch.numpy()["ts_recv"].astype("int64"))
-            times = np.maximum(times, latest)
-            latest = int(times[-1])
-            before = {"file": name, "snapshot": (times // every + 1) * every}
-            rows = record_batch(batch, before | _no_problem(reading), reading.columns)
-            if pending is not None:
-                rows = pa.concat_batches([pending, rows])
-            rows = _last_of_each(rows, every)
-            over = np.searchsorted(rows.column("snapshot").to_numpy(), latest // every * every + 1)
-            if over > 0:
-                yield rows.slice(0, over)
-            pending = rows.slice(over)
+        try:
+            for batch in _batches(feed, "mbp-10", reading):
+                # In the feed's order, where a packet that was held may come with an earlier time.
+                times = np.maximum.accumulate(batch.numpy()["ts_recv"].astype("int64"))
+                times = np.maximum(times, latest)
+                latest = int(times[-1])
+                before = {"file": name, "snapshot": (times // every + 1) * every}
+                rows = record_batch(batch, before | _no_problem(reading), reading.columns)
+                if pending is not None:
+                    rows = pa.concat_batches([pending, rows])
+                rows = _last_of_each(rows, every)
+                over = np.searchsorted(
+                    rows.column("snapshot").to_numpy(), latest // every * every + 1
+                )
+                if over > 0:
+                    yield rows.slice(0, over)
+                pending = rows.slice(over)
+        except MillraceError as error:
+            problem = error  # after the books as they were then
     if pending is not None and pending.num_rows > 0:
         yield pending
+    if problem is not None:
+        raise problem
 
 
 def _last_of_each(rows: pa.RecordBatch, every: int) -> pa.RecordBatch:

@@ -27,6 +27,10 @@ ENVELOPE_COLUMNS = (
     "first_record bigint, records bigint, quality smallint, left_out int, why smallint, "
     "whole smallint"
 )
+_CATALOGUE = (
+    "shard string, run string, symbol string, stream decimal(20,0), epoch bigint, "
+    "last_record bigint, last_sequence bigint, quality string"
+)
 _PREFIX = 8  # "DBN", the version, the length of the metadata
 
 
@@ -46,6 +50,20 @@ def envelopes(messages: DataFrame) -> DataFrame:
     """What travels with each message, and whether its payload is ``whole`` (1 or 0)."""
     rows = messages.select("partition", "offset", "key", "value", "headers")
     return rows.mapInArrow(_read_envelopes, ENVELOPE_COLUMNS)
+
+
+def catalogue(messages: DataFrame) -> DataFrame:
+    """Who writes which stream, how far it is and how exact its book was there: the newest of each.
+
+    Of the rows of a Kafka source of the topic ``TOPIC.catalogue`` (a table). ``stream`` is that of
+    :func:`records`, :func:`envelopes` and :func:`millrace.spark.checked`.
+    """
+    from pyspark.sql import functions as F
+
+    newest = messages.groupBy("key").agg(F.max_by("value", "offset").alias("value"))
+    entries = newest.select(F.from_json(F.col("value").cast("string"), _CATALOGUE).alias("entry"))
+    keeps_its_bits = f"CAST(IF(stream < {2**63}BD, stream, stream - {2**64}BD) AS BIGINT)"
+    return entries.select("entry.*").withColumn("stream", F.expr(keeps_its_bits))
 
 
 class _Decoder:

@@ -28,7 +28,7 @@ from pyspark.sql.datasource import (
 )
 
 from ._columns import need
-from ._files import Reading, count_records, read_file, read_range
+from ._files import Reading, count_rows, read_file, read_range
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +65,11 @@ class MillraceSource(DataSource):
         reading = Reading.of(self._own(_Admission.NAMES))
         made = reading.kind not in ("bars", "books", "ledger")
         need(made, f"{reading.kind} are made of whole files; a stream is of records, as mbo")
-        need(not reading.report, "a stream fails at a damaged file; bad_files is for tables")
-        return _FolderReader(_patterns(self.options), reading, _Admission.of(self.options))
+        need(reading.segments == 1, "a stream's tasks are cut by partition_rows, not by segments")
+        patterns = _patterns(self.options)
+        for one in patterns:
+            need(_watched(one).exists(), f"{one}: no such folder; make it before the stream waits")
+        return _FolderReader(patterns, reading, _Admission.of(self.options))
 
 
 def _patterns(options: Any) -> list[str]:
@@ -75,6 +78,14 @@ def _patterns(options: Any) -> list[str]:
     names = json.loads(many) if many else [options.get("path", "")]
     need(all(names), "name the files: load('captures/*.pcap')")
     return [name.removeprefix("file:") for name in names]
+
+
+def _watched(pattern: str) -> Path:
+    """What must be there for files of the pattern to appear."""
+    path = Path(pattern)
+    while any(letter in str(path) for letter in "*?["):
+        path = path.parent
+    return path
 
 
 def _files(patterns: list[str]) -> list[str]:
@@ -97,6 +108,7 @@ def _files(patterns: list[str]) -> list[str]:
 @dataclass
 class _File(InputPartition):
     path: str
+    segment: int
 
 
 _COMPARED = {
@@ -130,11 +142,12 @@ class _FilesReader(DataSourceReader):
                 self._filters.append((attribute[0], name, value))
 
     def partitions(self) -> Sequence[InputPartition]:
-        """One a file, large ones first, so that no worker is left with one at the end."""
+        """One a file or segment, large ones first: no worker is left with one at the end."""
         paths = _files(self._patterns)
         need(bool(paths), f"no file is called {', '.join(self._patterns)}")
         paths = [path for path in paths if self._may_hold(Path(path).name)]
-        return [_File(p) for p in sorted(paths, key=lambda p: Path(p).stat().st_size, reverse=True)]
+        paths.sort(key=lambda path: Path(path).stat().st_size, reverse=True)
+        return [_File(path, n) for path in paths for n in range(self._reading.segments)]
 
     def _may_hold(self, file: str) -> bool:
         """Whether rows of that file can pass; what is asked of other columns is not known yet."""
@@ -144,10 +157,10 @@ class _FilesReader(DataSourceReader):
         return all(_passes(row, *f)[0].as_py() for f in self._filters if f[0] == "file")
 
     def read(self, partition: InputPartition | None) -> Iterator[pa.RecordBatch]:
-        """The rows of a file."""
+        """The rows of a file or segment."""
         if not isinstance(partition, _File):  # no file was left
             return
-        for batch in read_file(partition.path, self._reading):
+        for batch in read_file(partition.path, self._reading, partition.segment):
             for one in self._filters:
                 batch = batch.filter(_passes(batch, *one))
             if batch.num_rows > 0:
@@ -230,7 +243,7 @@ class _FolderReader(DataSourceStreamReader):
         now = (stat.st_size, stat.st_mtime_ns)
         known = self._counted.get(path)
         if known is None or known[0] != now:
-            known = now, count_records(path, self._reading)
+            known = now, count_rows(path, self._reading)
             self._counted[path] = known
         return known[1]
 

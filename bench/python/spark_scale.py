@@ -1,10 +1,11 @@
 """Records a second of Spark jobs by workers and partitions, beside one process and plain Parquet.
 
-    PYTHONPATH=build/release/python build/venv/bin/python bench/python/spark_scale.py [--messages N]
+    PYTHONPATH=build/release/python build/venv/bin/python bench/python/spark_scale.py \\
+        [--messages N] [--files N] [--workers N...] [--of captures parquet topic]
 
-Every line makes one-minute bars of the same captures, which must be those of one process. The
-share of our code is the CPU time that one process takes for the work, by the time that Spark's
-tasks took. ./tools/test spark makes build/venv and fetches what this needs.
+Every line that makes bars makes those of one process, or the run ends. The share of our code is the
+CPU time that one process takes for the same records, by the time that Spark's tasks took.
+./tools/test spark makes build/venv and fetches what this needs.
 """
 
 from __future__ import annotations
@@ -16,45 +17,51 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
 
 import millrace
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(os.environ.get("MILLRACE_BUILD", ROOT / "build" / "release")) / "millrace"
 sys.path.insert(0, str(ROOT / "tools" / "lib"))
+from kafka_server import KafkaServer  # noqa: E402
 from pyspark.sql import DataFrame, SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402
 from spark_session import local_cluster  # noqa: E402
 
-from millrace.spark import bars_of, register, write_parquet  # noqa: E402
+from millrace.spark import bars_of, records, register, write_parquet  # noqa: E402
 
 RUNS = 3
 BAR = ("ts_event", "trades", "open", "high", "low", "close", "volume", "vwap")
+Bars = list[tuple[int, ...]]
 
 
-def make_captures(folder: Path, files: int, messages: int) -> int:
-    """Days of different seeds; returns how many MBO records they make."""
-    records = 0
-    for day in range(files):
-        path = folder / f"day{day}.pcapng"
-        words = ["--messages", str(messages), "--rate", "200", "--symbols", "100"]
-        make = [COMMAND, "sim", "--capture", path, *words, "--seed", str(day)]
-        subprocess.run(make, check=True, capture_output=True)
-        records += sum(map(len, millrace.replay(path).batches("mbo", max_rows=65_536)))
-    return records
+class Days:
+    """Captures of different seeds, and what one process makes of the first so many."""
+
+    def __init__(self, folder: Path, files: int, messages: int) -> None:
+        folder.mkdir()
+        self.paths = [folder / f"day{day}.pcapng" for day in range(files)]
+        self.records: list[int] = []  # of MBO, by capture
+        for day, path in enumerate(self.paths):
+            words = ["--messages", str(messages), "--rate", "200", "--symbols", "100"]
+            make = [COMMAND, "sim", "--capture", path, *words, "--seed", str(day)]
+            subprocess.run(make, check=True, capture_output=True)
+            self.records.append(sum(map(len, millrace.replay(path).batches("mbo"))))
+
+    def bars(self, files: int) -> Bars:
+        """All bars, in order."""
+        found = []
+        for path in self.paths[:files]:
+            for row in millrace.bars(millrace.replay(path)).numpy():
+                found.append(tuple(int(row[name]) for name in BAR))
+        return sorted(found)
 
 
-def one_process(folder: Path) -> list[tuple[int, ...]]:
-    """All bars, in order."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        for row in millrace.bars(millrace.replay(path)).numpy():
-            found.append(tuple(int(row[name]) for name in BAR))
-    return sorted(found)
-
-
-def bars_in(frame: DataFrame) -> list[tuple[int, ...]]:
+def bars_in(frame: DataFrame) -> Bars:
     """The same of a table."""
     return sorted(tuple(row) for row in frame.select(*BAR).collect())
 
@@ -70,26 +77,28 @@ def task_seconds(spark: SparkSession) -> float:
 class Table:
     """Prints a line for each way of doing the work, at its best of three runs."""
 
-    def __init__(self, records: int) -> None:
-        self._records = records
-        self._own_cpu = 0.0  # of one process, for a run
+    def __init__(self, days: Days) -> None:
+        self._days = days
+        self._own_cpu: dict[int, float] = {}  # of one process, for so many captures
         head = "| what | time | records/s | tasks | of that our code alone |\n|---|---|---|---|---|"
         print(head, flush=True)
 
-    def one_process(self, work: Callable[[], object]) -> None:
-        """The first line, beside which the others stand."""
+    def one_process(self, files: int) -> None:
+        """A line beside which others stand."""
         cpu = time.process_time()
-        best = self._best(work)
-        self._own_cpu = (time.process_time() - cpu) / RUNS
-        self._line("one process", best, "", "")
+        best = self._best(lambda: self._days.bars(files))
+        self._own_cpu[files] = (time.process_time() - cpu) / RUNS
+        self._line(f"one process, {files} captures", files, best, "", "")
 
-    def job(self, name: str, spark: SparkSession, work: Callable[[], object], ours: bool) -> None:
+    def job(
+        self, name: str, spark: SparkSession, work: Callable[[], object], *, files: int, ours: bool
+    ) -> None:
         """A Spark job; ``ours`` when it reads the captures."""
         before = task_seconds(spark)
         best = self._best(work)
         tasks = (task_seconds(spark) - before) / RUNS
-        share = f"{self._own_cpu / tasks:.0%}" if ours else ""
-        self._line(name, best, f"{tasks:.2f} s", share)
+        share = f"{self._own_cpu[files] / tasks:.0%}" if ours else ""
+        self._line(name, files, best, f"{tasks:.2f} s", share)
 
     def _best(self, work: Callable[[], object]) -> float:
         times = []
@@ -99,50 +108,99 @@ class Table:
             times.append(time.perf_counter() - began)
         return min(times)
 
-    def _line(self, name: str, best: float, tasks: str, share: str) -> None:
-        rate = self._records / best
+    def _line(self, name: str, files: int, best: float, tasks: str, share: str) -> None:
+        rate = sum(self._days.records[:files]) / best
         print(f"| {name} | {best:.2f} s | {rate:,.0f} | {tasks} | {share} |", flush=True)
 
 
-def with_workers(
-    workers: int, folder: Path, captures: Path, expected: list[tuple[int, ...]], table: Table
-) -> None:
-    """All lines of so many workers, in a session of its own."""
-    spark = local_cluster("scale", folder / f"spark{workers}", workers=workers)
-    register(spark)
-    say = f"{workers} worker{'s' if workers > 1 else ''}: "
+@dataclass
+class Run:
+    """A session of so many workers, and what its lines share."""
+
+    spark: SparkSession
+    workers: int
+    days: Days
+    table: Table
+    folder: Path
+
+    def job(
+        self, name: str, work: Callable[[], object], files: int | None = None, *, ours: bool = False
+    ) -> None:
+        """A line of the table."""
+        words = f"{self.workers} worker{'s' if self.workers > 1 else ''}: {name}"
+        files = len(self.days.paths) if files is None else files
+        self.table.job(words, self.spark, work, files=files, ours=ours)
+
+    def read(self, schema: str, files: int, segments: int = 1) -> DataFrame:
+        """The first captures: a partition for each segment."""
+        reader = self.spark.read.format("millrace").option("venue", "nasdaq-itch50")
+        reader = reader.option("segments", segments)
+        return reader.option("schema", schema).load([str(p) for p in self.days.paths[:files]])
+
+    def check(self, frame: DataFrame, files: int) -> None:
+        """A job that is fast and wrong is no job."""
+        assert bars_in(frame) == self.days.bars(files)
+
+
+def of_captures(run: Run) -> None:
+    """By our source: a task a capture."""
+    for files in sorted({1, 2, len(run.days.paths)}):
+        bars = run.read("bars", files)
+        run.check(bars, files)
+        of = f"{files} capture{'s' if files > 1 else ''}"
+        run.job(f"bars made in the executors, {of}", bars.collect, files, ours=True)
+        mbo = run.read("mbo", files)
+        run.job(f"mbo records as rows, counted, {of}", mbo.count, files, ours=True)
+    cut = run.read("mbo", 1, run.workers)
+    assert cut.count() == run.days.records[0]
+    run.job(f"the same, 1 capture in {run.workers} segments", cut.count, 1, ours=True)
+    trades = bars_by_file(run.read("trades", files))
+    run.check(trades, files)
+    run.job(f"trades as rows, bars in SQL, {of}", trades.collect, ours=True)
+
+
+def of_parquet(run: Run) -> None:
+    """By Spark's own reader, of the trades of all captures."""
+    files = len(run.days.paths)
+    lake = str(run.folder / f"lake{run.workers}")
+    write_parquet(run.read("trades", files), lake, venue="XNAS", buckets=4)
+    for partitions in (1, 2, 4, 8):
+        run.spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
+        bars = bars_by_file(run.spark.read.parquet(lake))
+        run.check(bars, files)
+        run.job(f"plain Spark over Parquet, bars in SQL, {partitions} partitions", bars.collect)
+
+
+def of_topic(run: Run) -> None:
+    """By Kafka's source and ours behind it: a task a partition of the topic; the first capture."""
+    broker = KafkaServer(run.folder / f"kafka{run.workers}")
     try:
-        reader = spark.read.format("millrace").option("venue", "nasdaq-itch50")
-        bars = reader.option("schema", "bars").load(str(captures))
-        assert bars_in(bars) == expected
-        table.job(say + "bars made in the executors", spark, bars.collect, True)
-        trades = reader.option("schema", "trades").load(str(captures))
-        table.job(
-            say + "trades from captures, bars in SQL",
-            spark,
-            lambda: check(bars_in(bars_by_file(trades)), expected),
-            True,
-        )
-        mbo = reader.option("schema", "mbo").load(str(captures))
-        table.job(say + "mbo from captures, counted", spark, mbo.count, True)
-        lake = str(folder / f"lake{workers}")
-        write_parquet(trades, lake, venue="XNAS", buckets=4)
-        stored = spark.read.parquet(lake)
-        for partitions in (1, 2, 4, 8):
-            spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-            table.job(
-                f"{say}trades from Parquet, bars in SQL, {partitions} partitions",
-                spark,
-                lambda: check(bars_in(bars_by_file(stored)), expected),
-                False,
-            )
+        for partitions in (1, 2, 4):
+            topic = f"md{partitions}"
+            admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+            words = [
+                "--schema",
+                "mbo,trades",
+                "--sink",
+                f"kafka://{broker.address}/{topic}?shard=a",
+            ]
+            fill = [COMMAND, "replay", run.days.paths[0], *words]
+            subprocess.run(fill, check=True, capture_output=True)
+            reader = run.spark.read.format("kafka").option("subscribe", topic)
+            reader = reader.option("kafka.bootstrap.servers", broker.address)
+            reader = reader.option("kafka.isolation.level", "read_committed")
+            messages = reader.option("includeHeaders", "true").load()
+            bars = bars_of(records(messages, "trades"))
+            run.check(bars, 1)
+            of = f"{partitions} partition{'s' if partitions > 1 else ''} of a topic"
+            run.job(f"bars in SQL, {of}", bars.collect, 1)
+            run.job(f"mbo records as rows, counted, {of}", records(messages, "mbo").count, 1)
     finally:
-        spark.stop()
+        broker.stop()
 
 
-def check(found: list[tuple[int, ...]], expected: list[tuple[int, ...]]) -> None:
-    """A job that is fast and wrong is no job."""
-    assert found == expected
+PARTS = {"captures": of_captures, "parquet": of_parquet, "topic": of_topic}
 
 
 def bars_by_file(trades: DataFrame) -> DataFrame:
@@ -155,19 +213,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=500_000, help="of each capture")
     parser.add_argument("--files", type=int, default=4)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="a session each")
+    parser.add_argument("--of", nargs="+", choices=PARTS, default=list(PARTS))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        captures = folder / "captures"
-        captures.mkdir()
-        records = make_captures(captures, given.files, given.messages)
-        size = sum(path.stat().st_size for path in captures.iterdir())
-        print(f"{given.files} captures of {size / 1e6:,.0f} MB, {records:,} MBO records\n")
-        expected = one_process(captures)
-        table = Table(records)
-        table.one_process(lambda: one_process(captures))
-        for workers in (1, 2):
-            with_workers(workers, folder, captures, expected, table)
+        days = Days(folder / "captures", given.files, given.messages)
+        size = sum(path.stat().st_size for path in days.paths)
+        print(
+            f"{given.files} captures of {size / 1e6:,.0f} MB, {sum(days.records):,} MBO records\n"
+        )
+        table = Table(days)
+        for files in sorted({1, 2, given.files}):
+            table.one_process(files)
+        for workers in given.workers:
+            spark = local_cluster("scale", folder / f"spark{workers}", workers=workers)
+            register(spark)
+            try:
+                for part in given.of:
+                    PARTS[part](Run(spark, workers, days, table, folder))
+            finally:
+                spark.stop()
 
 
 if __name__ == "__main__":

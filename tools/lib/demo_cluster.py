@@ -20,7 +20,7 @@ import confluent_kafka
 import confluent_kafka.admin
 import numpy as np
 import pyarrow.parquet as pq
-from kafka_server import KafkaServer, free_port
+from kafka_server import KafkaServer, free_ports
 from spark_session import submit_command
 
 import millrace
@@ -44,6 +44,13 @@ def say(text: str) -> None:
 
 class Failure(Exception):
     """What is wrong, in one line."""
+
+
+#: What ends the demo with one line: a disk that is full, a server that does not start or answer.
+FAILURES = (
+    *(Failure, OSError, RuntimeError),
+    *(millrace.MillraceError, confluent_kafka.KafkaException),
+)
 
 
 @contextlib.contextmanager
@@ -90,7 +97,7 @@ def feed_config(folder: Path) -> tuple[Path, list[str]]:
     """The config of `millrace live`, and what the exchange is told."""
     net = f"239.255.{random.randrange(1, 255)}"
     groups = [f"{net}.{n}:{random.randrange(20_000, 32_000)}" for n in (1, 2)]
-    server = f"127.0.0.1:{free_port()}"
+    server = f"127.0.0.1:{free_ports(1)[0]}"
     text = (ROOT / "examples/demo.toml.in").read_text()
     words = {"GROUP_A": groups[0], "GROUP_B": groups[1], "RETRANSMIT": server}
     words["LAST_CPU"] = str(min(1, (os.cpu_count() or 1) - 1))
@@ -165,9 +172,15 @@ class Job:
         return process(*self._words, log=self.log)
 
 
+def client_settings(kafka: KafkaServer) -> dict[str, Any]:
+    """For clients of the broker. What fails is raised; librdkafka's own log, which tells of every
+    connection that ends with the broker, goes to nobody."""
+    return {"bootstrap.servers": kafka.address, "log_level": 0}
+
+
 def messages_of(kafka: KafkaServer) -> list[confluent_kafka.Message]:
     """The topic, in the order of its times; the marks of its streams' ends come last."""
-    settings = {"bootstrap.servers": kafka.address, "group.id": "demo", "enable.auto.commit": False}
+    settings = client_settings(kafka) | {"group.id": "demo", "enable.auto.commit": False}
     consumer = confluent_kafka.Consumer(settings | {"auto.offset.reset": "earliest"})
     consumer.subscribe([TOPIC])
     found: list[confluent_kafka.Message] = []
@@ -185,7 +198,7 @@ def records_of(message: confluent_kafka.Message) -> int:
 
 def plant(kafka: KafkaServer, messages: list[confluent_kafka.Message]) -> None:
     """Puts messages into the topic again, as a producer does that sends at least once."""
-    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.address})
+    producer = confluent_kafka.Producer(client_settings(kafka))
     for one in messages:
         producer.produce(TOPIC, one.value(), one.key(), one.partition(), headers=one.headers())
     if producer.flush(30) != 0:
@@ -203,7 +216,7 @@ def end_of_day(kafka: KafkaServer, last: confluent_kafka.Message) -> None:
     envelope = {"stream": 0, "epoch": 1, "first_record": 1, "records": 1, "first_sequence": 0}
     envelope |= {"last_sequence": 0, "quality": 0, "left_out": 0, "why": 0}
     envelope["crc32c"] = _core.crc32c(payload)
-    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.address})
+    producer = confluent_kafka.Producer(client_settings(kafka))
     headers = [(name, str(value)) for name, value in envelope.items()]
     producer.produce(TOPIC, payload, last.key(), last.partition(), headers=headers)
     if producer.flush(30) != 0:
@@ -251,7 +264,7 @@ def demo(folder: Path, minutes: int) -> None:
     kafka = KafkaServer(folder / "kafka")
     job = Job(folder, kafka)
     try:
-        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": kafka.address})
+        admin = confluent_kafka.admin.AdminClient(client_settings(kafka))
         new = confluent_kafka.admin.NewTopic(TOPIC, 4, 1)
         for future in admin.create_topics([new]).values():
             future.result()
@@ -328,7 +341,7 @@ def main() -> int:
     code = 0
     try:
         demo(folder, int(sys.argv[1]))
-    except Failure as failure:
+    except FAILURES as failure:
         say(f"{failure} (logs and bars are in {folder})")
         code = 1
     except KeyboardInterrupt:

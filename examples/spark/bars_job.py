@@ -1,25 +1,33 @@
 """One-minute bars of a Kafka topic that `millrace live` fills, as a Spark streaming job.
 
-    spark-submit --master MASTER --jars CONNECTOR examples/spark/bars_job.py \\
-        --servers HOST:PORT --topic md.trades --out bars/ --checkpoint state/
+    spark-submit --master MASTER --jars CONNECTOR --conf spark.sql.shuffle.partitions=CORES \\
+        examples/spark/bars_job.py --servers HOST:PORT --topic md.trades --out bars/ \\
+        --checkpoint state/
 
 Bars go to Parquet once the watermark has passed their minute. What comes twice, by stream, epoch
 and record number, counts once; what comes later than --late allows is left out. Both are counted,
 in a line a batch on stdout. Started again with the same checkpoint the job goes on where it was.
+
+Ends with 0 when it was told to end and did, with 1 when Spark, the brokers or the disk let it down
+(the last line that it prints says why), with 2 on a wrong option.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from typing import Any
 
-from pyspark.errors import StreamingQueryException
+from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import DataStreamWriter, StreamingQuery
 
 import millrace.spark
+
+#: How long Spark waits for an answer of the brokers; it asks four times before it gives up.
+PATIENCE_MS = 15_000
 
 
 def read_topic(spark: SparkSession, servers: str, topic: str, most: int) -> DataFrame:
@@ -28,6 +36,8 @@ def read_topic(spark: SparkSession, servers: str, topic: str, most: int) -> Data
     reader = reader.option("subscribe", topic).option("startingOffsets", "earliest")
     reader = reader.option("kafka.isolation.level", "read_committed")
     reader = reader.option("includeHeaders", "true").option("maxOffsetsPerTrigger", most)
+    for name in ("request.timeout.ms", "default.api.timeout.ms"):
+        reader = reader.option(f"kafka.{name}", PATIENCE_MS)
     return reader.load()
 
 
@@ -94,11 +104,25 @@ def run(writer: DataStreamWriter, until_idle: float) -> None:
     try:
         follow(writer.start(), until_idle)
     except StreamingQueryException as error:
-        print(f"again from the checkpoint: {str(error).splitlines()[0]}", flush=True)
+        print(f"again from the checkpoint: {millrace.spark.reason(error)}", flush=True)
         follow(writer.start(), until_idle)
 
 
-def main() -> None:
+def job(given: argparse.Namespace) -> None:
+    """The query, to its end."""
+    spark = SparkSession.builder.appName("millrace bars").getOrCreate()
+    millrace.spark.register(spark)
+    try:
+        messages = read_topic(spark, given.servers, given.topic, given.max_messages)
+        writer = bars_of_topic(messages, given.late).writeStream.outputMode("append")
+        writer = writer.format("parquet").option("path", given.out)
+        writer = writer.option("checkpointLocation", given.checkpoint)
+        run(writer.trigger(processingTime=given.every), given.until_idle)
+    finally:
+        spark.stop()
+
+
+def main() -> int:
     """Runs the job."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--servers", required=True, help="HOST:PORT of Kafka")
@@ -112,15 +136,14 @@ def main() -> None:
         "--until-idle", type=float, default=0, help="end after a silence, in seconds"
     )
     given = parser.parse_args()
-    spark = SparkSession.builder.appName("millrace bars").getOrCreate()
-    millrace.spark.register(spark)
-    messages = read_topic(spark, given.servers, given.topic, given.max_messages)
-    writer = bars_of_topic(messages, given.late).writeStream.outputMode("append")
-    writer = writer.format("parquet").option("path", given.out)
-    writer = writer.option("checkpointLocation", given.checkpoint)
-    run(writer.trigger(processingTime=given.every), given.until_idle)
-    spark.stop()
+    try:
+        job(given)
+    except PySparkException as error:
+        why = f"{given.servers}, {given.topic}: {millrace.spark.reason(error)}"
+        print(f"bars_job: {why}", file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -60,7 +60,11 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def topic(spark: SparkSession, kafka: KafkaServer, name: str) -> DataFrame:
-    """All of a topic's messages, as a table."""
+def topic(
+    spark: SparkSession, kafka: KafkaServer, name: str, *, committed: bool = False
+) -> DataFrame:
+    """All of a topic's messages, or those that are committed, as a table."""
     reader = spark.read.format("kafka").option("kafka.bootstrap.servers", kafka.address)
+    if committed:
+        reader = reader.option("kafka.isolation.level", "read_committed")
     return reader.option("subscribe", name).option("includeHeaders", "true").load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import ROOT, command_json
+from demo_cluster import process
 from kafka_server import KafkaServer
 from pyspark.sql import Row, SparkSession
 from test_streams import bars_of_topic, counted, read_topic, write
-from test_tables import bars_by_file, bars_in, bars_of_one_process, read
+from test_tables import bars_by_file, bars_in, bars_of_one_process, read, rows_of_one_process
 
 pytestmark = [pytest.mark.server, pytest.mark.long]
 
@@ -101,6 +103,37 @@ def test_a_broker_and_an_executor_are_killed_under_a_stream(
     last = max(at for _, at in bars)
     assert len(bars) > 20
     assert bars == {key: bar for key, bar in expected.items() if key[1] <= last}
+
+
+FOLDER_JOB = """
+import sys
+from pyspark.sql import SparkSession
+import millrace.spark
+spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+millrace.spark.register(spark)
+source = spark.readStream.format("millrace").options(max_rows="3000", partition_rows="1000")
+writer = source.load(sys.argv[1]).writeStream.format("parquet").option("path", sys.argv[2])
+writer.option("checkpointLocation", sys.argv[3]).start().processAllAvailable()
+"""
+
+
+def test_a_driver_over_a_folder_is_killed_in_the_middle_of_batches(
+    spark: SparkSession, days: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", FOLDER_JOB, days, tmp_path / "rows", tmp_path / "state"]
+    planned = tmp_path / "state" / "offsets"
+    for batches in (2, 4, 7):
+        with process(*words, log=tmp_path / "log") as driver:  # killed where the block ends
+            wait_until(lambda wanted=batches: len(list(planned.glob("[0-9]*"))) >= wanted)
+            assert driver.poll() is None
+    with process(*words, log=tmp_path / "log") as driver:
+        assert driver.wait(300) == 0, (tmp_path / "log").read_text()
+    rows = spark.read.parquet(str(tmp_path / "rows"))
+    for path in days.iterdir():
+        expected = rows_of_one_process(path, "mbo")
+        found = rows.where(f"file = '{path.name}'").orderBy("record").toArrow()
+        assert found["record"].to_pylist() == list(range(1, len(expected) + 1))
+        assert found["sequence"].to_pylist() == expected["sequence"].tolist()
 
 
 def test_a_driver_is_killed_and_goes_on_from_its_checkpoint() -> None:

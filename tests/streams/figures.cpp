@@ -292,7 +292,7 @@ void run(const Row& row) {
     for (int round = 0; round < kRounds; ++round) {
         const std::string place = fmt::format("{}{}{}", row.edge, row.payload, round);
         const Figure b = measure([&] { row.bare(batches, place + "b"); }, false);
-        TestSink sink(row.url(place + "s"), config_of(row.payload));
+        TestSink sink(row.url(place + "s"), config_of(row.payload), SinkConfig{}.ring_records);
         if (row.gateway == 0) REQUIRE(in_time([&] { return sink->stats().state == EdgeState::live; }));
         const auto reader = row.gateway != 0 ? std::make_unique<Reader>(row.gateway, true) : nullptr;
         const Figure s = measure([&] {

@@ -17,13 +17,13 @@ namespace millrace::test {
 // A sink that a test feeds with numbered MBO records of two instruments.
 class TestSink {
   public:
-    explicit TestSink(const std::string& url, streams::SinkConfig config = {}) {
-        fill(config);
+    explicit TestSink(const std::string& url, streams::SinkConfig config = {}, std::size_t ring = kRing) {
+        fill(config, ring);
         auto edge = streams::make_edge(streams::parse_url(url), config);
         sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
     }
     TestSink(std::unique_ptr<streams::Edge> edge, streams::SinkConfig config) {
-        fill(config);
+        fill(config, kRing);
         sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
     }
     void send(std::uint64_t records, std::uint64_t ts_recv = 0) {
@@ -53,11 +53,13 @@ class TestSink {
     }
 
   private:
-    static void fill(streams::SinkConfig& config) {
+    static constexpr std::size_t kRing = 1 << 12;  // small, so that it gets full
+
+    static void fill(streams::SinkConfig& config, std::size_t ring) {
         config.dataset = "TEST.SET";
         config.schemas = {dbn::Schema::mbo};
         config.instruments = 8;
-        config.ring_records = 1 << 12;
+        config.ring_records = ring;
     }
 
     std::unique_ptr<streams::StreamSink> sink_;

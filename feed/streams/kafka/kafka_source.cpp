@@ -62,6 +62,7 @@ KafkaSource::KafkaSource(Url& url)
 // What librdkafka says of its connections tells more than a code.
 void KafkaSource::fail(rd_kafka_resp_err_t code) {
     std::string why = rd_kafka_err2str(code);
+    if (code == RD_KAFKA_RESP_ERR__TRANSPORT) why += "; is the server running, and reachable?";
     for (;;) {
         const std::unique_ptr<rd_kafka_message_t, MessageDeleter> event(rd_kafka_consumer_poll(client_.get(), 0));
         if (event == nullptr) break;

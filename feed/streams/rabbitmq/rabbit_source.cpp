@@ -47,8 +47,9 @@ void RabbitSource::open() {
                       (queue_.exchange.empty() || connection_.declare(queue_, problem_));
     if (!made || !count(waiting_)) throw Error(ExitCode::resource, problem_);
     // A stream refuses that: taken for a queue it would give what comes from now on, and no more.
-    if (!is_stream() && !ask_for_one())
-        throw Error(ExitCode::resource, problem_ + " (a stream is read with type=stream)");
+    if (is_stream() || ask_for_one()) return;
+    const bool refused = problem_.find("stream") != std::string::npos;
+    throw Error(ExitCode::resource, problem_ + (refused ? " (a stream is read with type=stream)" : ""));
 }
 
 void RabbitSource::consume(const std::string& from) {

@@ -21,7 +21,7 @@ constexpr std::size_t kBlockMax = std::size_t{68} << 10;  // the longest datagra
 using Bytes = std::span<const std::uint8_t>;
 }  // namespace
 
-// Compresses what passes through; `last` ends the stream.
+// Compresses what passes through. What was packed so far can be unpacked without what follows; `last` ends the stream.
 class ByteSink::Packer {
   public:
     enum class Kind { gzip, zstd };
@@ -50,7 +50,7 @@ class ByteSink::Packer {
         do {
             gzip_.next_out = out_.data();
             gzip_.avail_out = static_cast<uInt>(out_.size());
-            status = deflate(&gzip_, last ? Z_FINISH : Z_NO_FLUSH);
+            status = deflate(&gzip_, last ? Z_FINISH : Z_SYNC_FLUSH);
             if (!put(Bytes(out_.data(), out_.size() - gzip_.avail_out))) return false;
         } while (gzip_.avail_out == 0 || (last && status != Z_STREAM_END));
         return true;
@@ -61,9 +61,9 @@ class ByteSink::Packer {
         for (;;) {
             ZSTD_outBuffer output{out_.data(), out_.size(), 0};
             const std::size_t left =
-                ZSTD_compressStream2(zstd_, &output, &input, last ? ZSTD_e_end : ZSTD_e_continue);
+                ZSTD_compressStream2(zstd_, &output, &input, last ? ZSTD_e_end : ZSTD_e_flush);
             if (ZSTD_isError(left) != 0 || !put(Bytes(out_.data(), output.pos))) return false;
-            if (last ? left == 0 : input.pos == input.size) return true;
+            if (left == 0) return true;
         }
     }
 
@@ -95,6 +95,7 @@ bool ByteSink::put(Bytes bytes) {
             problem_ = errno;
             return false;
         }
+        put_bytes_ += static_cast<std::uint64_t>(n);
         bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
     return true;
@@ -104,14 +105,34 @@ bool ByteSink::flush() {
     if (problem_ != 0) return false;
     const auto put_out = [this](Bytes bytes) { return put(bytes); };
     const bool ok = packer_ != nullptr ? packer_->pack(buffer_, false, put_out) : put(buffer_);
+    if (!ok) {
+        cut();
+        return false;
+    }
+    whole_bytes_ = put_bytes_;
+    kept_ += ends_.size();
     buffer_.clear();
-    return ok;
+    ends_.clear();
+    return true;
+}
+
+// After a failure: the file keeps what can be read. Of what is packed that is the last flush.
+void ByteSink::cut() {
+    std::uint64_t end = whole_bytes_;
+    for (const std::size_t piece : ends_) {
+        if (packer_ != nullptr || whole_bytes_ + piece > put_bytes_) break;
+        end = whole_bytes_ + piece;
+        ++kept_;
+    }
+    ends_.clear();
+    static_cast<void>(!ftruncate(fd_, static_cast<off_t>(end)));  // a device has no length
 }
 
 bool ByteSink::write(Bytes bytes) {
     if (problem_ != 0) return false;
     if (buffer_.size() + bytes.size() > kBuffer && !flush()) return false;
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+    ends_.push_back(buffer_.size());
     return true;
 }
 
@@ -127,7 +148,7 @@ void ByteSink::close() {
 }
 
 CaptureWriter::CaptureWriter(const std::filesystem::path& path, const std::vector<std::string>& interface_names)
-    : sink_(path) {
+    : sink_(path), headers_(1 + interface_names.size()) {
     block_.reserve(kBlockMax);
     const auto start = [this](std::uint32_t type) {
         block_.clear();
@@ -240,9 +261,8 @@ bool CaptureWriter::write(std::uint32_t interface, Timestamp received_at, const 
     const auto length = static_cast<std::uint32_t>(block_.size() + 4);
     std::memcpy(&block_[4], &length, sizeof(length));
     put32(length);
-    const bool ok = sink_.write(block_);
-    ++(ok ? written_ : lost_);
-    return ok;
+    ++packets_;
+    return sink_.write(block_);
 }
 
 void CaptureWriter::close() { sink_.close(); }

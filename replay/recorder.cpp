@@ -46,7 +46,7 @@ void Recorder::record(const Packet& packet) {
         // out.
         emptied_seen_ = emptied_.load(std::memory_order_acquire);
         if (position + skip + need - emptied_seen_ > ring) {
-            ++lost_;
+            lose(1);
             return;
         }
     }
@@ -77,8 +77,9 @@ bool Recorder::write_next() {
         std::memcpy(&header, at(position), sizeof(header));
     }
     const std::span<const std::uint8_t> payload(at(position) + sizeof(header), header.bytes);
-    (void)writer_.write(header.line, header.received_at, kSomeSender,
-                        lines_[header.line].destination, payload);
+    if (!writer_.write(header.line, header.received_at, kSomeSender, lines_[header.line].destination, payload)) {
+        problem_.store(writer_.problem(), std::memory_order_relaxed);
+    }
     // release: pairs with the acquire load in record(); the bytes were written out before they may
     // be reused.
     emptied_.store(position + sizeof(header) + padded(header.bytes), std::memory_order_release);
@@ -102,8 +103,17 @@ void Recorder::close() {
     // release: pairs with the acquire load in write_all().
     closing_.store(true, std::memory_order_release);
     thread_.join();
-    lost_ += writer_.lost();
-    writer_.close();
+    try {
+        writer_.close();
+    } catch (const Error&) {
+        problem_.store(writer_.problem(), std::memory_order_relaxed);
+        lose(writer_.lost());
+        throw;
+    }
+}
+
+void Recorder::lose(std::uint64_t packets) {
+    lost_.store(lost_.load(std::memory_order_relaxed) + packets, std::memory_order_relaxed);
 }
 
 }  // namespace millrace::replay

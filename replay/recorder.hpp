@@ -2,7 +2,8 @@
 //
 // The hot thread copies each packet into a ring of bytes; a thread of the recorder's own writes
 // the ring to the file. When the disk cannot follow and the ring is full, packets are left out of
-// the file and counted exactly.
+// the file and counted exactly. A file that can take no more is left as it is, and can be read up to there;
+// what comes after is counted.
 #pragma once
 
 #include <atomic>
@@ -45,9 +46,11 @@ class Recorder {
     // when the file could not take everything it was given.
     void close();
 
-    // Packets that were handed over and will not be in the file. The handing thread only, or after
-    // close().
-    [[nodiscard]] std::uint64_t lost() const { return lost_; }
+    // Packets that were handed over and found no room in the ring; after close(), all that are not in the file.
+    // Any thread.
+    [[nodiscard]] std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+    // The errno of what keeps the file from taking more; 0 while nothing does. Any thread.
+    [[nodiscard]] int problem() const { return problem_.load(std::memory_order_relaxed); }
     // Packets in the file, after close().
     [[nodiscard]] std::uint64_t written() const { return writer_.written(); }
 
@@ -63,6 +66,7 @@ class Recorder {
     [[nodiscard]] std::uint8_t* at(std::uint64_t position) {
         return static_cast<std::uint8_t*>(memory_.data()) + (position & mask_);
     }
+    void lose(std::uint64_t packets);
     void write_all();
     [[nodiscard]] bool write_next();
 
@@ -77,8 +81,9 @@ class Recorder {
     alignas(kCacheLine) std::atomic<std::uint64_t> filled_{0};
     std::atomic<bool> closing_{false};
     std::uint64_t emptied_seen_ = 0;  // last value read of emptied_
-    std::uint64_t lost_ = 0;
+    std::atomic<std::uint64_t> lost_{0};  // the handing thread writes, any reads
     alignas(kCacheLine) std::atomic<std::uint64_t> emptied_{0};
+    std::atomic<int> problem_{0};  // the writing thread writes, the handing one after the join; any reads
     std::thread thread_;
 };
 

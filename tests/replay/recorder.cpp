@@ -2,8 +2,11 @@
 
 #include <sys/resource.h>
 
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <numeric>
+#include <thread>
 
 #include "millrace/core/cpu.hpp"
 #include "millrace/core/error.hpp"
@@ -76,20 +79,35 @@ TEST_CASE(
     CHECK(recorder.written() == 1);
 }
 
-TEST_CASE("Recorder: a file that cannot take everything says so when it is closed") {
-    const test::TempFile file("limited.pcapng");
+TEST_CASE("Recorder: a file that runs full says so, counts to the packet, and can be read up to there") {
+    const test::TempFile file(GENERATE("limited.pcapng", "limited.pcapng.gz", "limited.pcapng.zst"));
+    CAPTURE(file.path());
     rlimit before{};
     REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
     std::signal(SIGXFSZ, SIG_IGN);
     Recorder recorder(file.path(), kTwoLines, kNotPinned);
-    const rlimit little{100'000, before.rlim_max};
+    const rlimit little{1'500'000, before.rlim_max};
     REQUIRE(setrlimit(RLIMIT_FSIZE, &little) == 0);
-    const auto bytes = payload(1, 1'000);
+    Random random(1);  // what does not shrink when it is packed
+    std::vector<std::uint8_t> bytes(1'000);
     constexpr std::uint64_t kPackets = 5'000;
-    for (std::uint64_t i = 0; i < kPackets; ++i)
+    for (std::uint64_t i = 0; i < kPackets; ++i) {
+        for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
         recorder.record({0, static_cast<Timestamp>(i), bytes});
+    }
+    // The writing thread finds it out by itself, long before the end.
+    for (int i = 0; i < 2'000 && recorder.problem() == 0; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    CHECK(recorder.problem() == EFBIG);
     CHECK_THROWS_AS(recorder.close(), Error);
     REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
     std::signal(SIGXFSZ, SIG_DFL);
-    CHECK(recorder.lost() > 0);
+    CHECK(recorder.written() + recorder.lost() == kPackets);
+
+    replay::CaptureReader reader(file.path());
+    replay::Datagram datagram;
+    std::uint64_t found = 0;
+    for (; reader.next(datagram); ++found) CHECK(datagram.captured_at == static_cast<Timestamp>(found));
+    CHECK(found == recorder.written());
+    CHECK(found > 800);
 }

@@ -155,12 +155,15 @@ class Parser {
     }
 
     void set(const ConfigKey& key, const toml::node& node, const ConfigTarget& target) {
-        if (key.set(target, value_of(node))) return;
+        const ConfigValue value = value_of(node);
+        if (key.set(target, value)) return;
         std::ostringstream given;
         if (node.is_table() || node.is_array()) given << "this";
         else given << toml::node_view(node);
-        fail(node, joined(key.table, key.name) + ": " + given.str() + " is not allowed; " +
-                       std::string(key.type) + (key.allowed.empty() ? "" : ", " + key.allowed));
+        std::string why = key.why ? key.why(value) : std::string();
+        if (why.empty()) why = given.str() + " is not allowed";
+        fail(node, joined(key.table, key.name) + ": " + why + "; " + std::string(key.type) +
+                       (key.allowed.empty() ? "" : ", " + key.allowed));
     }
 
     void parse_feed(const toml::table& table) {
@@ -268,6 +271,18 @@ class Parser {
         check("glimpse", means.glimpse, feed.recovery.snapshot);
         check("snap", means.snap, feed.recovery.snapshot);
         check_logins(table, feed, means);
+        check_pauses(table, feed.session.recovery);
+    }
+    // A pause that doubles would begin above where it ends.
+    void check_pauses(const toml::table& table, const RecoveryConfig& recovery) const {
+        constexpr Nanoseconds kMs = 1'000'000;
+        if (recovery.snapshot_retry_ns <= recovery.snapshot_retry_max_ns) return;
+        const toml::node* first = table.at_path("recovery.snapshot_retry_ms").node();
+        const toml::node* longest = table.at_path("recovery.snapshot_retry_max_ms").node();
+        fail(first != nullptr ? *first : *longest,
+             "feed.recovery.snapshot_retry_ms: " + std::to_string(recovery.snapshot_retry_ns / kMs) +
+                 " is above snapshot_retry_max_ms, " + std::to_string(recovery.snapshot_retry_max_ns / kMs) +
+                 "; lower the one or raise the other");
     }
     // What only another venue's servers ask for would be kept for nothing.
     void check_logins(const toml::table& table, const FeedConfig& feed, const RecoveryMeans& means) const {

@@ -116,6 +116,26 @@ ConfigKey venue_key() {
     return key;
 }
 
+// What is wrong with the first entry that is not allowed; empty where none is. `problem_of` an entry continues a
+// sentence that begins with it, and is empty where it is good.
+template <class ProblemOf>
+std::string first_problem(const std::vector<std::string>& entries, ProblemOf problem_of) {
+    for (const std::string& entry : entries) {
+        if (const std::string problem = problem_of(entry); !problem.empty()) return in_quotes(entry) + " " + problem;
+    }
+    return {};
+}
+
+std::string problem_of_symbol(const std::string& symbol) {
+    if (symbol.empty()) return "is no symbol";
+    return symbol.size() <= Symbol::kCapacity ? "" : "is longer than 16 characters";
+}
+std::string problem_of_symbols(const std::vector<std::string>& symbols) {
+    const bool all = std::find(symbols.begin(), symbols.end(), "*") != symbols.end();
+    if (all && symbols.size() != 1) return "\"*\" stands beside others";
+    return first_problem(symbols, problem_of_symbol);
+}
+
 ConfigKey symbols_key() {
     ConfigKey key{"feed",
                   "symbols",
@@ -127,61 +147,68 @@ ConfigKey symbols_key() {
                   {}};
     key.set = [](Target target, const ConfigValue& value) {
         if (value.type != Type::text_list || value.texts.empty()) return false;
-        const auto fits = [](const std::string& s) {
-            return !s.empty() && s.size() <= Symbol::kCapacity;
-        };
-        if (!std::all_of(value.texts.begin(), value.texts.end(), fits)) return false;
-        const bool all =
-            std::find(value.texts.begin(), value.texts.end(), "*") != value.texts.end();
-        if (all && value.texts.size() != 1) return false;
+        if (!problem_of_symbols(value.texts).empty()) return false;
         target.feed.session.symbols.clear();
-        if (all) return true;
+        if (value.texts.front() == "*") return true;
         for (const std::string& text : value.texts) target.feed.session.symbols.emplace_back(text);
         return true;
     };
     key.show = [](Target) { return std::string("[\"*\"]"); };
+    key.why = [](const ConfigValue& value) { return problem_of_symbols(value.texts); };
     return key;
 }
 
-// "239.255.0.1:26477" or "[ff05::1]:26477".
-bool parse_group(const std::string& text, GroupConfig& group) {
+// What an address belongs to: a line's groups may be addresses of this host too, a server has no group's.
+enum class Who : std::uint8_t { line, server };
+
+// "239.255.0.1:26477" or "[ff05::1]:26477". What is wrong with it, as in first_problem().
+std::string parse_group(const std::string& text, Who who, GroupConfig& group) {
     const std::size_t colon = text.rfind(':');
-    if (colon == std::string::npos) return false;
+    if (colon == std::string::npos) return "has no port";
     const bool v6 = text.front() == '[' && colon >= 2 && text[colon - 1] == ']';
     group.address = v6 ? text.substr(1, colon - 2) : text.substr(0, colon);
     std::array<unsigned char, 16> bytes{};
-    if (inet_pton(v6 ? AF_INET6 : AF_INET, group.address.c_str(), bytes.data()) != 1) return false;
+    if (inet_pton(v6 ? AF_INET6 : AF_INET, group.address.c_str(), bytes.data()) != 1)
+        return "begins with no numeric address (names are not looked up, IPv6 stands in [])";
     const char* end = text.data() + text.size();
     const auto [last, problem] = std::from_chars(text.data() + colon + 1, end, group.port);
-    return problem == std::errc{} && last == end && group.port != 0;
+    if (problem != std::errc{} || last != end || group.port == 0) return "has no port from 1 to 65535";
+    const bool multicast = v6 ? bytes[0] == 0xff : (bytes[0] & 0xf0) == 0xe0;
+    return multicast && who == Who::server ? "is a multicast group; a server has an address of its own" : "";
+}
+
+// Into `groups`, each once. What is wrong with the first that is not allowed.
+std::string parse_groups(const std::vector<std::string>& texts, Who who, std::vector<GroupConfig>& groups) {
+    return first_problem(texts, [&](const std::string& text) -> std::string {
+        GroupConfig group;
+        if (std::string problem = parse_group(text, who, group); !problem.empty()) return problem;
+        if (std::find(groups.begin(), groups.end(), group) != groups.end()) return "stands there twice";
+        groups.push_back(group);
+        return {};
+    });
+}
+
+std::string allowed_endpoints(Who who) {
+    return who == Who::line ? "address:port, as \"239.255.0.1:26477\" or \"[ff05::1]:26477\""
+                            : "address:port, as \"192.0.2.1:26477\" or \"[2001:db8::1]:26477\"";
 }
 
 // A list of address:port; `get` finds it in a target.
 template <class Get>
-ConfigKey endpoints_key(std::string_view table, std::string_view name, std::string_view meaning,
-                        bool required, Get get) {
-    ConfigKey key{table,
-                  name,
-                  "list of text",
-                  "address:port, as \"239.255.0.1:26477\" or \"[ff05::1]:26477\"",
-                  meaning,
-                  required,
-                  {},
-                  {}};
-    key.set = [get](Target target, const ConfigValue& value) {
-        if (value.type != Type::text_list || value.texts.empty()) return false;
+ConfigKey endpoints_key(std::string_view table, std::string_view name, Who who, std::string_view meaning, Get get) {
+    ConfigKey key{table, name, "list of text", allowed_endpoints(who), meaning, false, {}, {}};
+    key.set = [get, who](Target target, const ConfigValue& value) {
         std::vector<GroupConfig> groups;
-        for (const std::string& text : value.texts) {
-            GroupConfig group;
-            if (!parse_group(text, group) ||
-                std::find(groups.begin(), groups.end(), group) != groups.end())
-                return false;
-            groups.push_back(group);
-        }
+        if (value.type != Type::text_list || value.texts.empty() || !parse_groups(value.texts, who, groups).empty())
+            return false;
         get(target) = groups;
         return true;
     };
     key.show = [](Target) { return std::string("[]"); };
+    key.why = [who](const ConfigValue& value) {
+        std::vector<GroupConfig> groups;
+        return parse_groups(value.texts, who, groups);
+    };
     return key;
 }
 
@@ -196,12 +223,15 @@ ConfigKey soup_key() {
                   {}};
     key.set = [](Target target, const ConfigValue& value) {
         GroupConfig server;
-        if (value.type != Type::text || value.text.empty() || !parse_group(value.text, server))
-            return false;
+        if (value.type != Type::text || !parse_group(value.text, Who::server, server).empty()) return false;
         target.line.soup = server;
         return true;
     };
     key.show = [](Target) { return std::string("\"\""); };
+    key.why = [](const ConfigValue& value) {
+        std::vector<GroupConfig> server;
+        return value.type == Type::text ? parse_groups({value.text}, Who::server, server) : std::string();
+    };
     return key;
 }
 
@@ -246,6 +276,12 @@ ConfigKey receivers_key() {
         return true;
     };
     key.show = [](Target) { return std::string("[]"); };
+    key.why = [](const ConfigValue& value) {
+        const auto cpu = std::find_if(value.integers.begin(), value.integers.end(),
+                                      [](std::int64_t each) { return each < 0 || each > kCpuMax; });
+        return value.type != Type::integer_list || cpu == value.integers.end() ? std::string()
+                                                                               : std::to_string(*cpu) + " is no CPU";
+    };
     return key;
 }
 
@@ -336,18 +372,18 @@ void add_recovery_keys(std::vector<ConfigKey>& keys) {
             integer_key("feed.recovery", name, low, high, meaning, numbers(member), unit));
     };
     using R = RecoveryConfig;
-    keys.push_back(endpoints_key("feed.recovery", "retransmit",
+    keys.push_back(endpoints_key("feed.recovery", "retransmit", Who::server,
                                  "Servers that send messages again by UDP, asked in turn: Nasdaq's of MoldUDP64 "
                                  "requests, IEX's of UDP gap fill.",
-                                 false, servers(&RecoveryServers::retransmit)));
-    keys.push_back(endpoints_key("feed.recovery", "retransmit_tcp",
-                                 "IEX's servers of TCP gap fill, asked in turn after the others.", false,
+                                 servers(&RecoveryServers::retransmit)));
+    keys.push_back(endpoints_key("feed.recovery", "retransmit_tcp", Who::server,
+                                 "IEX's servers of TCP gap fill, asked in turn after the others.",
                                  servers(&RecoveryServers::retransmit_tcp)));
-    keys.push_back(endpoints_key("feed.recovery", "glimpse",
-                                 "Nasdaq's snapshot servers, asked in turn.", false,
+    keys.push_back(endpoints_key("feed.recovery", "glimpse", Who::server,
+                                 "Nasdaq's snapshot servers, asked in turn.",
                                  servers(&RecoveryServers::snapshot)));
-    keys.push_back(endpoints_key("feed.recovery", "snap",
-                                 "IEX's snapshot servers, asked in turn; DEEP and DEEP+ have them.", false,
+    keys.push_back(endpoints_key("feed.recovery", "snap", Who::server,
+                                 "IEX's snapshot servers, asked in turn; DEEP and DEEP+ have them.",
                                  servers(&RecoveryServers::snapshot)));
     keys.push_back(short_text_key("feed.recovery", "username", 6, "For the GLIMPSE servers.",
                                   servers(&RecoveryServers::username)));
@@ -406,14 +442,14 @@ void add_quality_keys(std::vector<ConfigKey>& keys) {
                     quality(&Q::compare_messages)));
 }
 
-// A list of texts each of which `fits`.
-template <class Get, class Fits>
+// A list of texts each of which has no problem.
+template <class Get, class ProblemOf>
 ConfigKey texts_key(std::string_view name, std::string allowed, std::string_view meaning, Get get,
-                    Fits fits) {
+                    ProblemOf problem_of) {
     ConfigKey key{"feed.sinks", name, "list of text", std::move(allowed), meaning, false, {}, {}};
     key.set = [=](Target target, const ConfigValue& value) {
         const bool list = value.type == Type::text_list && !value.texts.empty();
-        if (!list || !std::all_of(value.texts.begin(), value.texts.end(), fits)) return false;
+        if (!list || !first_problem(value.texts, problem_of).empty()) return false;
         get(target) = value.texts;
         return true;
     };
@@ -423,6 +459,7 @@ ConfigKey texts_key(std::string_view name, std::string allowed, std::string_view
             text += (text.empty() ? "" : ", ") + in_quotes(each);
         return "[" + text + "]";
     };
+    key.why = [=](const ConfigValue& value) { return first_problem(value.texts, problem_of); };
     return key;
 }
 
@@ -431,11 +468,15 @@ void add_sink_keys(std::vector<ConfigKey>& keys) {
         "urls", "as \"redis://127.0.0.1:6379/md\"",
         "One for each sink; --sink on the command line takes the place of all of them.",
         [](Target t) -> auto& { return t.feed.sinks.urls; },
-        [](const std::string& url) { return url.find("://") != std::string::npos; }));
+        [](const std::string& url) {
+            return std::string(url.find("://") == std::string::npos ? "is no URL" : "");
+        }));
     keys.push_back(texts_key(
         "schemas", "DBN's names, as \"mbo\", \"trades\", \"mbp-10\"", "What all of them get.",
         [](Target t) -> auto& { return t.feed.sinks.schemas; },
-        [](const std::string& schema) { return dbn::schema_named(schema) != nullptr; }));
+        [](const std::string& schema) {
+            return std::string(dbn::schema_named(schema) == nullptr ? "is no schema" : "");
+        }));
 }
 
 std::vector<ConfigKey> make_keys() {
@@ -448,10 +489,10 @@ std::vector<ConfigKey> make_keys() {
     keys.push_back(text_key("feed.line", "name", "What the line is called in reports.",
                             [](Target t) -> auto& { return t.line.name; }));
     keys.push_back(endpoints_key(
-        "feed.line", "groups",
+        "feed.line", "groups", Who::line,
         "Multicast groups that carry this line; a unicast address of this host works too. Needed "
         "but with soup.",
-        false, [](Target t) -> auto& { return t.line.groups; }));
+        [](Target t) -> auto& { return t.line.groups; }));
     keys.push_back(text_key("feed.line", "interface",
                             "Name or address of the interface to join the groups on. Needed "
                             "but with soup.",

@@ -42,6 +42,8 @@ struct ConfigKey {
     std::function<bool(const ConfigTarget&, const ConfigValue&)> set;
     // The value as TOML would write it.
     std::function<std::string(const ConfigTarget&)> show;
+    // Of a value that is not allowed: what of it, and why. Empty, or left out, where type and range say it all.
+    std::function<std::string(const ConfigValue&)> why = {};
 };
 
 [[nodiscard]] std::span<const ConfigKey> config_keys();

@@ -122,11 +122,12 @@ TEST_CASE("config: symbols are all or the ones named") {
     CHECK(parse_config(std::string(kHead) + "symbols = [\"*\"]\n" + kLineA, "f")
               .feeds[0]
               .session.symbols.empty());
-    says(std::string(kHead) + "symbols = [\"AAPL\", \"*\"]\n" + kLineA, "f.toml:5: feed.symbols");
+    says(std::string(kHead) + "symbols = [\"AAPL\", \"*\"]\n" + kLineA, "f.toml:5: feed.symbols: \"*\" stands beside others");
     says(std::string(kHead) + "symbols = \"*\"\n" + kLineA,
          "feed.symbols: '*' is not allowed; list of text");
-    says(std::string(kHead) + "symbols = [\"FAR-TOO-LONG-FOR-A-SYMBOL\"]\n" + kLineA,
-         "feed.symbols");
+    says(std::string(kHead) + "symbols = [\"AAPL\", \"FAR-TOO-LONG-FOR-A-SYMBOL\"]\n" + kLineA,
+         "feed.symbols: \"FAR-TOO-LONG-FOR-A-SYMBOL\" is longer than 16 characters; list");
+    says(std::string(kHead) + "symbols = [\"\"]\n" + kLineA, "feed.symbols: \"\" is no symbol");
 }
 
 TEST_CASE("config: the example in the tree is complete and its values are the defaults") {
@@ -188,13 +189,15 @@ TEST_CASE("config: a wrong type or value names line, key and what is allowed") {
          "f.toml:11: feed.threads.receivers: 2 CPUs for 1 lines");
     says(minimal("[feed.threads]\nreceivers = [\"0\"]\n"),
          "feed.threads.receivers: this is not allowed");
+    says(minimal("[feed.threads]\nreceivers = [2000]\n"), "feed.threads.receivers: 2000 is no CPU; list of whole");
     says("[[feed]]\nname = \"n\"\nvenue = \"nyse\"\n" + std::string(kLineA),
          "\"nasdaq-itch50\", ");
 }
 
 TEST_CASE("config: sinks are named by URLs, and get DBN's schemas") {
-    says(minimal("[feed.sinks]\nurls = [\"redis\"]\n"), "f.toml:11: feed.sinks.urls: this is not allowed");
-    says(minimal("[feed.sinks]\nschemas = [\"mbo\", \"quotes\"]\n"), "feed.sinks.schemas");
+    says(minimal("[feed.sinks]\nurls = [\"redis\"]\n"), "f.toml:11: feed.sinks.urls: \"redis\" is no URL; list");
+    says(minimal("[feed.sinks]\nurls = []\n"), "f.toml:11: feed.sinks.urls: this is not allowed");
+    says(minimal("[feed.sinks]\nschemas = [\"mbo\", \"quotes\"]\n"), "feed.sinks.schemas: \"quotes\" is no schema");
     const Config config = parse_config(
         minimal("[feed.sinks]\nurls = [\"redis://h:1/k\", \"tcp://h:2\"]\nschemas = [\"trades\"]\n"), "f.toml");
     CHECK(config.feeds.at(0).sinks.urls == std::vector<std::string>{"redis://h:1/k", "tcp://h:2"});
@@ -217,6 +220,33 @@ TEST_CASE("config: groups are numeric addresses with a port") {
           std::vector<GroupConfig>{{"ff05::1", 26477}});
     says(std::string(kHead) + "[[feed.line]]\nname = \"A\"\ninterface = \"lo\"\ngroups = []\n",
          "feed.line.groups");
+}
+
+TEST_CASE("config: a server that is not allowed is named, with what is wrong with it") {
+    const auto list = [](const std::string& servers) {
+        return minimal("[feed.recovery]\nretransmit = [" + servers + "]\n");
+    };
+    const std::string good = "\"127.0.0.1:26413\"";
+    const std::string key = "f.toml:11: feed.recovery.retransmit: ";
+    says(list(good + ", " + good), key + good + " stands there twice; list of text, address:port");
+    says(list(good + ", \"127.0.0.1:70000\""), key + "\"127.0.0.1:70000\" has no port from 1 to 65535; list");
+    says(list("\"127.0.0.1:0\""), key + "\"127.0.0.1:0\" has no port from 1 to 65535");
+    says(list("\"127.0.0.1\""), key + "\"127.0.0.1\" has no port;");
+    says(list("\"host.example:7000\""), key + "\"host.example:7000\" begins with no numeric address (names are not");
+    says(list("\"239.255.0.1:26413\""), key + "\"239.255.0.1:26413\" is a multicast group; a server");
+    says(list("\"[ff05::1]:26413\""), key + "\"[ff05::1]:26413\" is a multicast group; a server");
+    says(list(good + ", 7"), key + "this is not allowed");
+    says(std::string(kHead) + "[[feed.line]]\nname = \"A\"\nsoup = \"239.255.0.1:1\"\n",
+         "f.toml:7: feed.line.soup: \"239.255.0.1:1\" is a multicast group");
+}
+
+TEST_CASE("config: the pause after a snapshot that failed does not begin above its limit") {
+    const auto keys = [](const std::string& text) { return minimal("[feed.recovery]\n" + text); };
+    says(keys("attempts = 2\nsnapshot_retry_ms = 40000\n"),
+         "f.toml:12: feed.recovery.snapshot_retry_ms: 40000 is above snapshot_retry_max_ms, 30000");
+    says(keys("attempts = 2\nsnapshot_retry_max_ms = 500\n"),
+         "f.toml:12: feed.recovery.snapshot_retry_ms: 1000 is above snapshot_retry_max_ms, 500");
+    CHECK(parse_config(keys("snapshot_retry_ms = 7\nsnapshot_retry_max_ms = 7\n"), "f").feeds.size() == 1);
 }
 
 TEST_CASE("config: feeds and lines are there, and each is there once") {

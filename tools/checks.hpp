@@ -35,6 +35,14 @@ namespace millrace::tools {
             },
             fmt::format("{} or more", low)};
 }
+// Text of at most so many characters.
+[[nodiscard]] inline CLI::Validator at_most(std::size_t characters) {
+    return {[characters](std::string& text) {
+                return text.size() <= characters ? std::string()
+                                                 : fmt::format("'{}' is longer than {} characters", text, characters);
+            },
+            fmt::format("at most {} characters", characters)};
+}
 inline constexpr double kSecondsMax = 1e7;
 
 // Room for books, as in [feed.limits] of a config.

@@ -79,8 +79,9 @@ int run_command(int argc, char** argv) {
         const int code = app.exit(help, text, text);
         return print(text.str(), code);
     } catch (const CLI::ParseError& error) {
-        return fail(ExitCode::usage,
-                    fmt::format("{} (see millrace --help)", error.what()).c_str());
+        std::string command = "millrace";
+        for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+        return fail(ExitCode::usage, fmt::format("{} (see {} --help)", error.what(), command).c_str());
     } catch (const Error& error) {
         return fail(error.code(), error.what());
     } catch (const std::bad_alloc&) {

@@ -155,7 +155,8 @@ Endpoint default_group(std::size_t line) {
 // Where the packets go: any of the three kinds of output.
 class Output {
   public:
-    Output(const SimOptions& options, std::size_t lines) {
+    Output(const SimOptions& options, std::size_t lines)
+        : pace_(options.flat_out || options.serve.empty() ? 0 : options.pace) {
         for (std::size_t i = 0; i < lines; ++i) {
             groups_.push_back(i < options.multicast.size() ? parse_endpoint(options.multicast[i])
                                                            : default_group(i));
@@ -177,7 +178,7 @@ class Output {
                                          groups_[packet.line], packet.bytes)) {
             return false;
         }
-        return !publisher_ || publisher_->send(packet, keep_on);
+        return publisher_ ? publisher_->send(packet, keep_on) : pace_.wait_until_due(packet.time, keep_on);
     }
     // BinaryFILE knows neither lines nor faults.
     [[nodiscard]] bool record(replay::Exchange::Message message) {
@@ -201,6 +202,7 @@ class Output {
   private:
     std::vector<Endpoint> groups_;
     Endpoint from_;
+    replay::MarketPace pace_;  // of what servers alone send
     std::optional<replay::Publisher> publisher_;
     std::optional<replay::CaptureWriter> capture_;
     std::optional<replay::RecordFileWriter> records_;
@@ -242,6 +244,29 @@ nlohmann::ordered_json summary(const std::string& venue, const replay::Exchange&
         json["latest_ns"] = output.publisher()->latest();
     }
     return json;
+}
+
+// The summary for people.
+std::string text_of(const std::string& venue, const nlohmann::ordered_json& json) {
+    const auto number = [](const nlohmann::ordered_json& of, const char* key) { return of[key].get<std::uint64_t>(); };
+    std::string text = fmt::format("exchange  {}, {} messages, at most {} orders alive\n", venue,
+                                   number(json, "messages"), number(json, "live_orders_peak"));
+    text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "line", "packets", "lost", "messages", "duplicated",
+                        "reordered");
+    for (const auto& line : json["lines"]) {
+        text += fmt::format("{:<10}{:>12}{:>12}{:>12}{:>12}{:>12}\n", line["name"].get<std::string>(),
+                            number(line, "packets"), number(line, "lost"), number(line, "lost_messages"),
+                            number(line, "duplicated"), number(line, "reordered"));
+    }
+    if (json.contains("sent")) {
+        text += fmt::format("sent      {} packets, {} at another try; at most {:.1f} us late\n", number(json, "sent"),
+                            number(json, "send_retries"), static_cast<double>(number(json, "latest_ns")) / 1e3);
+    }
+    if (json.contains("retransmissions")) {
+        text += fmt::format("served    {} retransmissions, {} snapshots\n", number(json, "retransmissions"),
+                            number(json, "snapshots"));
+    }
+    return text;
 }
 
 // Whoever is behind can still ask, and the lines say every second that nothing more comes.
@@ -312,8 +337,7 @@ ExitCode run_sim(const SimOptions& options) {
         json["snapshots"] = servers->snapshots();
     }
     if (signals.stopped()) tell("interrupted: the day ends there");
-    if (options.json) write_result(json.dump() + "\n");
-    else tell("{}", json.dump(2));
+    write_result(options.json ? json.dump() + "\n" : text_of(config.venue, json));
     return ExitCode::ok;
 }
 
@@ -400,20 +424,23 @@ void add_sim(CLI::App& app, Run& run) {
                         "snap=ADDRESS:PORT (snapshots of Nasdaq, of IEX) or soup=ADDRESS:PORT (Nasdaq: "
                         "the feed by TCP)")
         ->delimiter(',');
-    command->add_option("--username", options->username, "that clients of GLIMPSE and SoupBinTCP give");
-    command->add_option("--password", options->password, "that clients of GLIMPSE and SoupBinTCP give");
-    command->add_option("--token", options->token, "that clients of SNAP give");
+    command->add_option("--username", options->username, "that clients of GLIMPSE and SoupBinTCP give")
+        ->check(at_most(6));
+    command->add_option("--password", options->password, "that clients of GLIMPSE and SoupBinTCP give")
+        ->check(at_most(10));
+    command->add_option("--token", options->token, "that clients of SNAP give")->check(at_most(40));
     command
         ->add_option("--linger", options->linger, "seconds that the servers outlive the feed")
         ->check(between(0, 3600))
         ->capture_default_str();
     CLI::Option* pace =
         command
-            ->add_option("--pace", options->pace, "1 as the market's clock says, 2 twice as fast")
+            ->add_option("--pace", options->pace,
+                         "of what is sent or served: 1 as the market's clock says, 2 twice as fast")
             ->check(between(1e-6, 1e6))
             ->capture_default_str();
-    command->add_flag("--flat-out", options->flat_out, "send without waiting")->excludes(pace);
-    command->add_flag("--json", options->json, "end with one JSON object on stdout");
+    command->add_flag("--flat-out", options->flat_out, "send and serve without waiting")->excludes(pace);
+    command->add_flag("--json", options->json, "end with one JSON object on stdout, which says more than the report");
     command->callback([options, &run] { run = [options] { return run_sim(*options); }; });
 }
 

@@ -79,18 +79,19 @@ void nap(Nanoseconds length) {
 
 Publisher::Publisher(const std::vector<Endpoint>& destinations, const std::string& interface,
                      double time_scale)
-    : time_scale_(time_scale) {
+    : pace_(time_scale) {
     const net::Interface found = net::find_interface(interface);
     for (const Endpoint& to : destinations) {
         Line line;
         line.socket = open_sender(to, found);
-        line.packets.resize(time_scale > 0 ? 1 : kBatch);
+        line.packets.resize(pace_.waits() ? 1 : kBatch);
         lines_.push_back(std::move(line));
     }
 }
 
 // What is due is reckoned from the first packet on, so that lateness does not add up.
-bool Publisher::wait_until_due(Timestamp time, const KeepOn& keep_on) {
+bool MarketPace::wait_until_due(Timestamp time, const KeepOn& keep_on) {
+    if (!waits()) return true;
     if (last_time_ == 0) {
         due_ = static_cast<double>(MonotonicClock::now());
     } else if (time > last_time_) {
@@ -107,7 +108,7 @@ bool Publisher::wait_until_due(Timestamp time, const KeepOn& keep_on) {
 }
 
 bool Publisher::send(const SimulatedPacket& packet, const KeepOn& keep_on) {
-    if (time_scale_ > 0 && !wait_until_due(packet.time, keep_on)) return false;
+    if (!pace_.wait_until_due(packet.time, keep_on)) return false;
     Line& line = lines_[packet.line];
     line.packets[line.waiting++] = packet.bytes;
     return line.waiting < line.packets.size() || flush(line, keep_on);

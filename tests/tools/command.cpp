@@ -1,5 +1,6 @@
 // The command as scripts see it: exit codes, one line for each error, stable JSON, a clean end by
 // signal.
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -73,7 +74,12 @@ TEST_CASE(
         {{}, ExitCode::usage, "subcommand"},
         {{"reply", capture.path()}, ExitCode::usage, "no command is called reply"},
         {{"replay"}, ExitCode::usage, "FILE"},
-        {{"replay", capture.path(), "--no-such-flag"}, ExitCode::usage, "--no-such-flag"},
+        {{"replay", capture.path(), "--no-such-flag"}, ExitCode::usage, "--no-such-flag (see millrace replay --help)"},
+        {{"live", "--duration", "abc"}, ExitCode::usage, "(see millrace live --help)"},
+        {{"--no-such-flag"}, ExitCode::usage, "(see millrace --help)"},
+        {{"sim", "--serve", "soup=127.0.0.1:1", "--username", "far-too-long"},
+         ExitCode::usage,
+         "--username: 'far-too-long' is longer than 6 characters"},
         {{"replay", capture.path(), "--venue", "nyse"}, ExitCode::usage, "nasdaq-psx-itch50"},
         {{"replay", capture.path(), "--group", "here:1"}, ExitCode::usage, "here:1"},
         {{"replay", capture.path(), "--pace", "0"}, ExitCode::usage, "--pace"},
@@ -175,6 +181,18 @@ TEST_CASE("millrace replay: SIGINT ends a paced replay with its report") {
     INFO(outcome.err);
     CHECK(outcome.code == 0);
     CHECK(Json::parse(outcome.out)["balance"] == 0);
+}
+
+TEST_CASE("millrace sim: what a server alone sends keeps the market's pace, and a report says what came of it") {
+    const std::string server = "soup=127.0.0.1:" + std::to_string(16'000 + getpid() % 8'000);
+    const auto begin = std::chrono::steady_clock::now();
+    const Outcome outcome =
+        run_command({"sim", "--serve", server, "--seconds", "1", "--rate", "2000", "--linger", "0"});
+    CHECK(std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(700));
+    CHECK(outcome.code == 0);
+    CHECK(outcome.err.empty());
+    CHECK(outcome.out.find("exchange  nasdaq-itch50, ") == 0);
+    CHECK(outcome.out.find("\nserved    0 retransmissions, 0 snapshots\n") != std::string::npos);
 }
 
 TEST_CASE("millrace live: a run that no packet came to says so, and where it listened") {

@@ -210,7 +210,7 @@ TEST_CASE("recovery live: a SoupBinTCP server that refuses the login is named", 
             "[[feed.line]]\nname = \"T\"\nsoup = \"" + net.soup + "\"\nusername = \"joe\"\npassword = \"wrong\"\n",
             "glimpse = [\"" + net.glimpse + "\"]\n", "mode = \"" + mode + "\"\n");
         Command sim({"sim", "--serve", "soup=" + net.soup, "--username", "joe", "--password", "right", "--seconds", "1",
-                     "--linger", "8"},
+                     "--flat-out", "--linger", "8"},
                     "refused-soup-sim");
         Command live({"live", config.path(), "--ready-file", ready.path(), "--duration", "2", "--json"},
                      "refused-soup-live");
@@ -233,7 +233,7 @@ TEST_CASE("recovery live: a feed by SoupBinTCP, on io_uring and without", "[live
         const Net net;
         const Day day = run(config_text("[[feed.line]]\nname = \"T\"\nsoup = \"" + net.soup + "\"\n", "",
                                         "backend = \"" + backend + "\"\n"),
-                            {"--serve", "soup=" + net.soup});
+                            {"--serve", "soup=" + net.soup, "--flat-out"});
         CHECK(day.seen["gaps"].empty());
     }
 }

@@ -12,6 +12,10 @@ sigset_t stop_set() {
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    // What is ignored and held back would come all the same.
+    struct sigaction hang_up {};
+    sigaction(SIGHUP, nullptr, &hang_up);
+    if (hang_up.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
     return set;
 }
 
@@ -23,11 +27,12 @@ StopSignals::StopSignals() {
 }
 
 bool StopSignals::stopped() {
-    if (stopped_) return true;
+    if (signal_ != 0) return true;
     const sigset_t set = stop_set();
     const timespec at_once{0, 0};
-    if (sigtimedwait(&set, nullptr, &at_once) < 0) return false;
-    stopped_ = true;
+    const int came = sigtimedwait(&set, nullptr, &at_once);
+    if (came < 0) return false;
+    signal_ = came;
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
     return true;
 }

@@ -1,18 +1,21 @@
-// SIGINT and SIGTERM as a question that is asked now and then, so that work ends with its report.
+// SIGINT, SIGTERM and SIGHUP as a question that is asked now and then, so that work ends with its report.
 #pragma once
 
 namespace millrace::tools {
 
 class StopSignals {
   public:
-    // Holds both signals back, in this thread and in those it starts from now on.
+    // Holds them back, in this thread and in those it starts from now on; but for a SIGHUP that whoever started the
+    // process has it ignore (nohup).
     StopSignals();
 
-    // True once either has come. From then on a further one ends the process at once.
+    // True once one has come. From then on a further one ends the process at once.
     [[nodiscard]] bool stopped();
+    // The one that has come; 0 before.
+    [[nodiscard]] int signal() const { return signal_; }
 
   private:
-    bool stopped_ = false;
+    int signal_ = 0;
 };
 
 }  // namespace millrace::tools

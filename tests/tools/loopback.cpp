@@ -124,15 +124,30 @@ TEST_CASE("loopback: packets of another venue, and none at all, are said, and th
     CHECK(outcome.err.find("f: no packet") == std::string::npos);
 }
 
-TEST_CASE("loopback: SIGTERM ends millrace live with its report") {
+TEST_CASE("loopback: SIGTERM and SIGHUP end millrace live with its report") {
+    const int signal = GENERATE(SIGTERM, SIGHUP);
+    const auto heed_all = [] { std::signal(SIGHUP, SIG_DFL); };  // also where the tests run by nohup
     const TempFile config("sigterm.toml");
     const TempFile ready("sigterm.ready");
     std::ofstream(config.path()) << config_text(some_groups(), "threads", "recvmmsg");
-    Command live({"live", config.path(), "--ready-file", ready.path(), "--json"});
+    Command live({"live", config.path(), "--ready-file", ready.path(), "--json"}, "live", heed_all);
     REQUIRE(live.wait_for_file(ready.path()));
-    live.signal(SIGTERM);
+    live.signal(signal);
     const Outcome outcome = live.wait();
     INFO(outcome.err);
     CHECK(outcome.code == 0);
     CHECK(Json::parse(outcome.out)["balance"] == 0);
+}
+
+TEST_CASE("loopback: a SIGHUP that is ignored, as by nohup, ends nothing") {
+    const TempFile config("nohup.toml");
+    const TempFile ready("nohup.ready");
+    std::ofstream(config.path()) << config_text(some_groups(), "threads", "recvmmsg");
+    Command live({"live", config.path(), "--ready-file", ready.path(), "--duration", "0.4", "--json"}, "nohup",
+                 [] { std::signal(SIGHUP, SIG_IGN); });
+    REQUIRE(live.wait_for_file(ready.path()));
+    live.signal(SIGHUP);
+    const Outcome outcome = live.wait();
+    CHECK(outcome.code == 0);
+    CHECK(outcome.err.find("no packet has come so far") != std::string::npos);
 }

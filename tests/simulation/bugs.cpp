@@ -131,11 +131,11 @@ const BugInfo* find_bug(std::string_view name) {
 }
 
 std::optional<std::uint64_t> catch_bug(const BugInfo& info, std::uint64_t from, std::uint64_t seeds,
-                                       std::string* violation) {
+                                       std::string* violation, const std::function<bool()>& keep_on) {
     planted_bug = info.bug;
     const Run run = run_of(info.venue);
     std::optional<std::uint64_t> caught;
-    for (std::uint64_t i = 0; i < seeds && !caught; ++i) {
+    for (std::uint64_t i = 0; i < seeds && !caught && keep_on(); ++i) {
         Options options;
         options.seed = from + i;
         const Outcome outcome = run(options);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "millrace/core/planted.hpp"
@@ -21,8 +23,10 @@ struct BugInfo {
 // Null when there is no such bug.
 [[nodiscard]] const BugInfo* find_bug(std::string_view name);
 
-// The first of `seeds` seeds from `from` on that notices the bug; what it noticed goes to `violation`.
-[[nodiscard]] std::optional<std::uint64_t> catch_bug(const BugInfo& info, std::uint64_t from, std::uint64_t seeds,
-                                                     std::string* violation = nullptr);
+// The first of `seeds` seeds from `from` on that notices the bug; what it noticed goes to `violation`. `keep_on` is
+// asked before each of them.
+[[nodiscard]] std::optional<std::uint64_t> catch_bug(
+    const BugInfo& info, std::uint64_t from, std::uint64_t seeds, std::string* violation = nullptr,
+    const std::function<bool()>& keep_on = [] { return true; });
 
 }  // namespace millrace::sim

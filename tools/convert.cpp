@@ -74,11 +74,7 @@ ExitCode ended_whole(StopSignals& signals, const ConvertOptions& options) {
 // A conversion that brought nothing of what was asked for is no good one, and says why.
 ExitCode judge(const ConvertOptions& options, const FeedSummary& feed, StopSignals& signals) {
     tell_remarks(feed, options.files.front());
-    if (reads_as_nothing(feed)) {
-        tell("{}: nothing in it reads as {}; leave --venue out, or name another one", options.files.front(),
-             feed.venue);
-        return ExitCode::failure;
-    }
+    if (!signals.stopped() && judge_contents(feed, options.files.front()) != ExitCode::ok) return ExitCode::failure;
     const ExitCode symbols = judge_symbols(options.symbols, feed);
     return symbols == ExitCode::ok ? ended_whole(signals, options) : symbols;
 }

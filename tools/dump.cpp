@@ -136,6 +136,10 @@ ExitCode dump_venue(const DumpOptions& options) {
                counts.messages, counts.unknown, counts.malformed, counts.packets, counts.bad_packets);
     if (!reader.damage().empty()) tell_damage(options.file, reader.damage(), "printed");
     if (signals.stopped()) tell("interrupted: {} goes on from there", options.file);
+    else if (counts.packets + counts.messages == 0) {
+        tell_empty(options.file);
+        return ExitCode::failure;
+    }
     if (counts.bad_packets + counts.malformed + counts.unknown == 0 || counts.readable() != 0) return ExitCode::ok;
     tell("{}: nothing in it reads as {}; leave --venue out, or name another one", options.file, Venue::kId);
     return ExitCode::failure;

@@ -93,15 +93,12 @@ ExitCode judge(const ReplayOptions& options, const FeedSummary& feed, bool inter
     if (feed.balance() != 0 || !all_is_well(feed.sinks)) return ExitCode::failure;
     if (feed.source && feed.source->bad != 0) return ExitCode::failure;
     const std::string& first = options.files.front();
-    if (reads_as_nothing(feed)) {
-        tell("{}: nothing in it reads as {}; leave --venue out, or name another one", first, feed.venue);
-        return ExitCode::failure;
-    }
     if (!options.groups.empty() && feed.packets() == 0) {
         tell("{}: no packet goes to {}; the report without --group names the destinations", first,
              fmt::join(options.groups, " or "));
         return ExitCode::failure;
     }
+    if (!interrupted && judge_contents(feed, first) != ExitCode::ok) return ExitCode::failure;
     if (options.books_at != kNoNumber && !interrupted && feed.last_sequence < options.books_at) {
         tell("--books-at {}: the last number is {}; the books are those of the end", options.books_at, feed.last_sequence);
         return ExitCode::failure;

@@ -35,7 +35,8 @@ std::string losses_of(const FeedSummary& feed) {
     std::string text = listed({{"messages never came to the books", messages},
                                {"malformed packets", malformed},
                                {"malformed messages", feed.message_counters[MessageCounter::malformed]}});
-    if (gaps != 0) text += fmt::format("; {} gaps, the first of {} to {}", gaps, first.first, first.last);
+    if (gaps == 1) text += fmt::format("; a gap of {} to {}", first.first, first.last);
+    if (gaps > 1) text += fmt::format("; {} gaps, the first of {} to {}", gaps, first.first, first.last);
     return text;
 }
 
@@ -58,6 +59,21 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
     }
     if (const std::string losses = losses_of(feed); !losses.empty()) {
         lines.push_back(fmt::format("{}: {} (docs/json.md, gaps and lines)", where, losses));
+    }
+    // Even where all of it came by another way: next time it may not.
+    std::uint64_t kernel = 0;
+    std::uint64_t queue_full = 0;
+    for (const LineSummary& line : feed.lines) {
+        kernel += line.kernel;
+        queue_full += line.queue_full;
+    }
+    if (kernel != 0) {
+        lines.push_back(fmt::format("{}: the kernel dropped {} packets at a full socket buffer; raise "
+                                    "receive.socket_buffer_bytes and net.core.rmem_max (millrace doctor)", where, kernel));
+    }
+    if (queue_full != 0) {
+        lines.push_back(fmt::format("{}: {} packets found the queue to the decoder full; raise receive.queue, or give "
+                                    "the decoder a CPU of its own", where, queue_full));
     }
     if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
         lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another "
@@ -101,6 +117,20 @@ bool reads_as_nothing(const FeedSummary& feed) {
     std::uint64_t unreadable = messages[MessageCounter::malformed] + messages[MessageCounter::unknown];
     for (const LineSummary& line : feed.lines) unreadable += line.counters[LineCounter::malformed];
     return unreadable != 0 && messages[MessageCounter::delivered] + messages[MessageCounter::filtered] == 0;
+}
+
+void tell_empty(const std::string& file) {
+    tell("{}: there is no packet or record of a feed in it; is it the right file, and whole?", file);
+}
+
+ExitCode judge_contents(const FeedSummary& feed, const std::string& file) {
+    if (reads_as_nothing(feed)) {
+        tell("{}: nothing in it reads as {}; leave --venue out, or name another one", file, feed.venue);
+        return ExitCode::failure;
+    }
+    if (feed.source || feed.packets() + feed.messages != 0) return ExitCode::ok;
+    tell_empty(file);
+    return ExitCode::failure;
 }
 
 ExitCode judge_symbols(const std::vector<std::string>& asked, const FeedSummary& feed) {

@@ -10,8 +10,8 @@
 
 namespace millrace::tools {
 
-// A line for each of these that there was: several sessions, messages lost in any of them, strays, contradictions,
-// books that are not live, and each sink that left records out without being asked to.
+// A line for each of these that there was: several sessions, messages lost in any of them, packets this host dropped,
+// strays, contradictions, books that are not live, and each sink that left records out without being asked to.
 // `where` is the file or the feed.
 [[nodiscard]] std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where);
 void tell_remarks(const FeedSummary& feed, const std::string& where);
@@ -21,6 +21,9 @@ void tell_damage(const std::string& file, const std::string& damage, std::string
 
 // Something came, and none of it reads as the feed's venue.
 [[nodiscard]] bool reads_as_nothing(const FeedSummary& feed);
+// Of captures: tells where nothing came, or none of it reads as the feed's venue. Failure then.
+[[nodiscard]] ExitCode judge_contents(const FeedSummary& feed, const std::string& file);
+void tell_empty(const std::string& file);
 
 // Tells of each symbol that was asked for and is not there. Failure when none of them is.
 [[nodiscard]] ExitCode judge_symbols(const std::vector<std::string>& asked, const FeedSummary& feed);

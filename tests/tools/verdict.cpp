@@ -50,7 +50,21 @@ TEST_CASE("remarks: what was lost in an earlier session is said though all books
     const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
     REQUIRE(lines.size() == 2);
     CHECK(lines[0].find("2 sessions, begun anew 0 times") != std::string::npos);
-    CHECK(lines[1].find("day.pcap: 13 messages never came, 1 malformed packets; 2 gaps, the first of 41 to 52") == 0);
+    CHECK(lines[1].find("day.pcap: 13 messages never came to the books, 1 malformed packets; 2 gaps, the first of 41 "
+                        "to 52") == 0);
+}
+
+TEST_CASE("remarks: what this host dropped is said though nothing was lost by it") {
+    FeedSummary feed;
+    feed.quality = {{"live", 5}};
+    feed.lines.resize(2);
+    feed.lines[0].kernel = 25'000;
+    feed.lines[1].kernel = 337;
+    feed.lines[1].queue_full = 2;
+    const std::vector<std::string> lines = remarks_on(feed, "f");
+    REQUIRE(lines.size() == 2);
+    CHECK(lines[0].find("f: the kernel dropped 25337 packets at a full socket buffer; raise receive.socket_buf") == 0);
+    CHECK(lines[1].find("f: 2 packets found the queue to the decoder full; raise receive.queue") == 0);
 }
 
 TEST_CASE("remarks: a sink that did not hand all over is named, with why") {

@@ -33,4 +33,14 @@ void check_apart(std::vector<std::string> read, const std::vector<std::string>& 
     }
 }
 
+void check_unused(const std::string& file) {
+    namespace fs = std::filesystem;
+    std::error_code problem;
+    if (!fs::is_regular_file(file, problem) || fs::file_size(file, problem) == 0) return;
+    throw Error(ExitCode::file,
+                fmt::format("{}: is there already, and a recording overwrites nothing; move it away, or name "
+                            "another file",
+                            file));
+}
+
 }  // namespace millrace::tools

@@ -48,7 +48,13 @@ std::filesystem::path recording_path(const std::string& file, const std::string&
                                      std::size_t feeds) {
     if (file.empty() || feeds == 1) return file;
     std::filesystem::path path(file);
-    return path.replace_filename(path.stem().string() + "-" + feed + path.extension().string());
+    std::filesystem::path name = path.filename();
+    std::string ending = name.extension().string();
+    if (name.replace_extension(); ending == ".gz" || ending == ".zst") {
+        ending = name.extension().string() + ending;
+        name.replace_extension();
+    }
+    return path.replace_filename(name.string() + "-" + feed + ending);
 }
 
 void check_outputs(const Config& config, const LiveOptions& options) {
@@ -57,6 +63,8 @@ void check_outputs(const Config& config, const LiveOptions& options) {
         written.push_back(recording_path(options.record, feed.name, config.feeds.size()).string());
     }
     check_apart({options.config}, written);
+    if (options.record.empty()) return;
+    std::for_each(written.begin() + 1, written.end(), check_unused);
 }
 
 Feeds make_feeds(const Config& config, const LiveOptions& options) {
@@ -77,9 +85,9 @@ void tell_ready(const std::string& file) {
     }
 }
 
-void tell_troubles(const Feeds& feeds) {
+void tell_news(const Feeds& feeds) {
     for (const auto& feed : feeds) {
-        for (const std::string& line : feed->new_troubles()) tell("{}", line);
+        for (const std::string& line : feed->news()) tell("{}", line);
     }
 }
 
@@ -109,7 +117,7 @@ bool watch(const Feeds& feeds, const LiveOptions& options, StopSignals& signals)
         const Timestamp now = MonotonicClock::now();
         if (options.duration > 0 && static_cast<double>(now - begin) / 1e9 >= options.duration)
             return !patient;
-        tell_troubles(feeds);
+        tell_news(feeds);
         if (patient && now - begin >= kPatience) {
             tell_silence(feeds);
             patient = false;
@@ -140,9 +148,14 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
         summary.seconds = std::max(summary.seconds, feed->seconds());
     }
     write_result(options.json ? summary.json() + "\n" : summary.text());
-    for (const auto& feed : feeds) {
-        const std::string recording = feed->recording();
-        if (!recording.empty()) tell("{}", recording);
+    for (const FeedSummary& feed : summary.feeds) tell_remarks(feed, feed.name);
+    for (const FeedSummary& feed : summary.feeds) {
+        if (feed.recording) tell("{}", feed.recording->text());
+    }
+    for (const FeedSummary& feed : summary.feeds) {
+        if (!feed.recording || feed.recording->problem.empty()) continue;
+        throw Error(ExitCode::file, fmt::format("{}: {}; the recording ends early; make room, or write elsewhere",
+                                                feed.recording->file, feed.recording->problem));
     }
     for (const auto& feed : feeds) {
         if (!feed->stopped()) continue;
@@ -150,7 +163,6 @@ ExitCode report(const Feeds& feeds, const LiveOptions& options) {
                                            ": stopped, since the feed contradicted itself (faults "
                                            "above); quality.suspect = \"quarantine\" goes on");
     }
-    for (const FeedSummary& feed : summary.feeds) tell_remarks(feed, feed.name);
     for (const FeedSummary& feed : summary.feeds) {
         if (!reads_as_nothing(feed)) continue;
         throw Error(ExitCode::failure, fmt::format("{}: nothing that came reads as {}; check the feed's venue and the "
@@ -189,7 +201,7 @@ ExitCode run_live(const LiveOptions& options) {
     const bool told_of_silence = watch(feeds, options, signals);
     for (const auto& feed : feeds) feed->stop();
     if (!told_of_silence) tell_silence(feeds);
-    tell_troubles(feeds);
+    tell_news(feeds);
     return report(feeds, options);
 }
 
@@ -201,7 +213,8 @@ void add_live(CLI::App& app, Run& run) {
         app.add_subcommand("live", "Receive the feeds of a config file and keep their books");
     command->add_option("CONFIG", options->config, "TOML file (docs/config.md)");
     command->add_option("--record", options->record,
-                        "write what is received to this pcapng file (.zst, .gz: compressed)");
+                        "write what is received to this new pcapng file (.zst, .gz: compressed); with several "
+                        "feeds to a file each, DAY-NAME.pcapng for DAY.pcapng");
     command->add_option("--duration", options->duration, "end after so many seconds")
         ->check(between(1e-3, kSecondsMax));
     command->add_flag("--until-end", options->until_end, "end when the exchange ends the session");

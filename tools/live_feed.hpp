@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <future>
@@ -11,6 +12,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "endpoint_text.hpp"
 #include "line_summary.hpp"
@@ -19,6 +21,7 @@
 #include "millrace/feed/feed.hpp"
 #include "millrace/replay/recorder.hpp"
 #include "schema_names.hpp"
+#include "silent_lines.hpp"
 #include "sinks.hpp"
 #include "summary.hpp"
 
@@ -42,13 +45,11 @@ class LiveFeed {
     // The feed contradicted itself, and quality.suspect says to stop then.
     [[nodiscard]] virtual bool stopped() const = 0;
     [[nodiscard]] virtual BookPage turn_page() = 0;
-    // What is wrong with its servers, a line each; what was said before is not said again.
-    [[nodiscard]] virtual std::vector<std::string> new_troubles() = 0;
+    // What is new of its servers, its recording and silent lines, a line each; what was said before is not said again.
+    [[nodiscard]] virtual std::vector<std::string> news() = 0;
     // Joins the decoder thread. Then, and not before, the two below may be called.
     virtual void stop() = 0;
     [[nodiscard]] virtual FeedSummary summary() const = 0;
-    // How the recording went; empty without one. Throws Error(file) when it is incomplete.
-    [[nodiscard]] virtual std::string recording() const = 0;
     // First packet in to last event out.
     [[nodiscard]] virtual double seconds() const = 0;
 };
@@ -94,11 +95,7 @@ class LiveVenueFeed final : public LiveFeed {
     }
     [[nodiscard]] std::string sources() const override {
         std::string text;
-        for (const LineConfig& line : config_.lines) {
-            text += (text.empty() ? "" : ", ") + line.name;
-            for (const GroupConfig& group : line.groups) text += " " + group.text();
-            text += line.soup ? " from " + line.soup->text() : " on " + line.interface;
-        }
+        for (const LineConfig& line : config_.lines) text += (text.empty() ? "" : ", ") + source_of(line);
         return text;
     }
     [[nodiscard]] bool heard() const override { return heard_.load(std::memory_order_relaxed); }
@@ -122,13 +119,14 @@ class LiveVenueFeed final : public LiveFeed {
                                            feed_.session().recovery()[static_cast<RecoveryCounter>(i)]);
             }
         }
+        if (recorder_ != nullptr) feed.recording = recording();
         if (sinks_ != nullptr) feed.sinks = sinks_->summaries();
         for (const Trouble& trouble : all_troubles()) {
             feed.troubles.push_back({trouble.server, std::string(info(trouble.problem).name), trouble.times});
         }
         return feed;
     }
-    [[nodiscard]] std::vector<std::string> new_troubles() override {
+    [[nodiscard]] std::vector<std::string> news() override {
         std::vector<std::string> lines;
         for (const Trouble& trouble : all_troubles()) {
             if (!told_.insert({trouble.server, trouble.problem}).second) continue;
@@ -136,16 +134,11 @@ class LiveVenueFeed final : public LiveFeed {
             lines.push_back(config_.name + ": " + trouble.server + " " + std::string(what.says) + "; " +
                             std::string(what.try_this));
         }
+        note_recording(lines);
+        note_silence(lines);
         return lines;
     }
 
-    [[nodiscard]] std::string recording() const override {
-        if (recorder_ == nullptr) return {};
-        if (recording_problem_ != nullptr) std::rethrow_exception(recording_problem_);
-        return record_to_.string() + ": " + std::to_string(recorder_->written()) +
-               " packets recorded, " + std::to_string(recorder_->lost()) +
-               " lost because the disk could not follow";
-    }
     [[nodiscard]] double seconds() const override {
         return static_cast<double>(last_at_ - first_at_) / 1e9;
     }
@@ -172,6 +165,32 @@ class LiveVenueFeed final : public LiveFeed {
             if (failed != 0) out.push_back({server, ServerProblem::unreachable, failed});
         }
         return out;
+    }
+
+    [[nodiscard]] RecordingSummary recording() const {
+        RecordingSummary out{record_to_.string(), recorder_->written(), recorder_->lost(), {}};
+        if (recorder_->problem() != 0) out.problem = std::strerror(recorder_->problem());
+        return out;
+    }
+    // The first time that packets are missing in the recording, and when it can take no more.
+    void note_recording(std::vector<std::string>& lines) {
+        if (recorder_ == nullptr) return;
+        const std::string where = config_.name + ": " + record_to_.string() + ": ";
+        if (const int problem = recorder_->problem(); problem != 0) {
+            if (!std::exchange(told_of_end_, true)) {
+                lines.push_back(where + std::strerror(problem) +
+                                "; nothing more is recorded, the feed goes on; make room, and record to another file");
+            }
+        } else if (recorder_->lost() != 0 && !std::exchange(told_of_loss_, true)) {
+            lines.push_back(where + "the disk cannot follow, packets are left out and counted; record to a faster one");
+        }
+    }
+
+    // Behind the end that was announced silence says nothing.
+    void note_silence(std::vector<std::string>& lines) {
+        if (ended() || stop_.load(std::memory_order_relaxed)) return;
+        const std::vector<std::string> changes = silent_.look(MonotonicClock::now(), feed_.stats().lines);
+        lines.insert(lines.end(), changes.begin(), changes.end());
     }
 
     // How many polls pass, when they all find packets, between two looks at the drawing thread.
@@ -221,8 +240,8 @@ class LiveVenueFeed final : public LiveFeed {
         if (recorder_ == nullptr) return;
         try {
             recorder_->close();
-        } catch (...) {
-            recording_problem_ = std::current_exception();
+        } catch (const Error&) {
+            // The recorder keeps what it was.
         }
     }
     // The end was announced, nothing has contradicted that, and nothing is missing or it is long past hope; sooner where
@@ -257,11 +276,13 @@ class LiveVenueFeed final : public LiveFeed {
     LiveHandler handler_;
     FeedHandler<Venue, LiveHandler> feed_;        // the decoder thread's until it was joined
     std::unique_ptr<replay::Recorder> recorder_;  // likewise
-    std::exception_ptr recording_problem_;        // decoder writes, main reads after the join
     Timestamp first_at_ = 0;                      // likewise, as is last_at_; monotonic
     Timestamp last_at_ = 0;
     Timestamp announced_at_ = 0;      // of the session's end; decoder only
-    std::set<std::pair<std::string, ServerProblem>> told_;  // main only
+    std::set<std::pair<std::string, ServerProblem>> told_;  // main only, as are those below
+    SilentLines silent_{config_};
+    bool told_of_end_ = false;
+    bool told_of_loss_ = false;
     std::atomic<bool> heard_{false};    // decoder writes, main reads
     std::atomic<bool> ended_{false};    // likewise
     std::atomic<bool> stopped_{false};  // likewise

@@ -53,6 +53,12 @@ Json json_of(const SinkSummary& sink) {
     return out;
 }
 
+Json json_of(const RecordingSummary& recording) {
+    Json out{{"file", recording.file}, {"packets", recording.packets}, {"lost", recording.lost}};
+    if (!recording.problem.empty()) out["problem"] = recording.problem;
+    return out;
+}
+
 Json json_of(const FeedSummary& feed) {
     Json lines = Json::array();
     for (const LineSummary& line : feed.lines) lines.push_back(json_of(line));
@@ -89,6 +95,7 @@ Json json_of(const FeedSummary& feed) {
         out["latency_ns"]["samples"] = feed.latency->samples;
         out["latency_ns"]["negative"] = feed.latency->negative;
     }
+    if (feed.recording) out["recording"] = json_of(*feed.recording);
     for (const SinkSummary& sink : feed.sinks) out["sinks"].push_back(json_of(sink));
     if (feed.source) {
         out["source"] = object_of(feed.source->counters);
@@ -173,6 +180,7 @@ std::string text_of(const FeedSummary& feed) {
         }
         text += fmt::format(" us, wire to book, {} packets\n", feed.latency->samples);
     }
+    if (feed.recording) text += fmt::format("recording {}\n", feed.recording->text());
     if (feed.source) {
         text += fmt::format("source    {}: {}\n", feed.source->name,
                             listed(feed.source->counters));
@@ -205,6 +213,12 @@ std::vector<Named> faults_of(const FeedSummary& feed) {
         faults.emplace_back(kFaultCounters[i].name, feed.faults[static_cast<FaultCounter>(i)]);
     }
     return faults;
+}
+
+std::string RecordingSummary::text() const {
+    std::string text = fmt::format("{}: {} packets recorded, {} lost", file, packets, lost);
+    if (!problem.empty()) return text + fmt::format(" ({})", problem);
+    return lost == 0 ? text : text + " (the disk could not follow)";
 }
 
 std::uint64_t FeedSummary::packets() const {

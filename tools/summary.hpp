@@ -68,6 +68,16 @@ struct TroubleSummary {
     std::uint64_t times = 0;
 };
 
+// How writing down what was received went.
+struct RecordingSummary {
+    std::string file;
+    std::uint64_t packets = 0;  // in the file
+    std::uint64_t lost = 0;     // received, and not in the file
+    std::string problem;        // why the file took no more; empty while it did
+
+    [[nodiscard]] std::string text() const;
+};
+
 struct FeedSummary {
     std::string name;
     std::string venue;
@@ -87,6 +97,7 @@ struct FeedSummary {
     std::vector<TroubleSummary> troubles;  // live only
     std::string backend;          // live only
     std::optional<LatencySummary> latency;
+    std::optional<RecordingSummary> recording;  // live only
     std::vector<SinkSummary> sinks;
     std::optional<SourceSummary> source;
     std::vector<std::string> symbols_missing;  // asked for, and without a book

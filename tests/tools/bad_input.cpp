@@ -201,10 +201,10 @@ TEST_CASE("bad input: a full disk") {
         WARN("skipped: needs root for a small disk");
         return;
     }
-    // A recording that fills its disk: the feed goes on to its end, the report comes, then the error.
+    // A recording that fills its disk: that is said, the feed goes on to its end, the report comes, then the error.
     const TempFile disk("small-disk");
     std::filesystem::create_directory(disk.path());
-    if (mount("tmpfs", disk.path().c_str(), "tmpfs", 0, "size=64k") != 0) {
+    if (mount("tmpfs", disk.path().c_str(), "tmpfs", 0, "size=1536k") != 0) {
         WARN("skipped: this host lets nobody mount a small disk");
         return;
     }
@@ -215,11 +215,41 @@ TEST_CASE("bad input: a full disk") {
                   "--until-end", "--json"},
                  "live");
     REQUIRE(live.wait_for_file(ready.path()));
-    CHECK(run_command({"sim", "--multicast", groups.group(0).text(), "--seconds", "1"}).code == 0);
+    CHECK(run_command({"sim", "--multicast", groups.group(0).text(), "--seconds", "4", "--pace", "4"}).code == 0);
     const Outcome outcome = live.wait();
+    const Outcome again = run_command({"replay", disk.path() / "day.pcapng", "--json"});
     umount(disk.path().c_str());
     check_failed(outcome, ExitCode::file, {"day.pcapng", "No space", "make room"});
-    CHECK(Json::parse(outcome.out)["balance"] == 0);
+    CHECK(outcome.err.find("nothing more is recorded, the feed goes on") < outcome.err.find("packets recorded"));
+    const Json json = Json::parse(outcome.out);
+    CHECK(json["balance"] == 0);
+    CHECK(json["recording"]["packets"] == Json::parse(again.out)["packets"]);
+    const int packets = json["recording"]["packets"].get<int>() + json["recording"]["lost"].get<int>();
+    CHECK(packets == json["packets"]);
+    CHECK(again.code == 0);
+}
+
+TEST_CASE("bad input: a recording overwrites nothing") {
+    const TempFile folder("recordings");
+    std::filesystem::create_directory(folder.path());
+    const std::string groups = "[[feed]]\nname = \"g\"\nvenue = \"nasdaq-itch50\"\n[[feed.line]]\nname = \"A\"\n"
+                               "interface = \"lo\"\ngroups = [\"" + SomeGroups().group(1).text() + "\"]\n";
+    const Text one("one.toml", config_text({SomeGroups().group(0)}));
+    const Text two("two.toml", config_text({SomeGroups().group(0)}) + groups);
+    const auto live = [&](const std::filesystem::path& config, const char* file) {
+        return run_command({"live", config, "--duration", "0.01", "--record", folder.path() / file});
+    };
+    const auto put = [&](const char* file, const char* text) { std::ofstream(folder.path() / file) << text; };
+    put("day.pcapng", "x");
+    put("empty.pcapng", "");
+    put("days-g.pcapng", "x");
+    check_failed(live(one.path(), "day.pcapng"), ExitCode::file, {"day.pcapng", "is there already", "another file"});
+    check_failed(live(two.path(), "days.pcapng"), ExitCode::file, {"days-g.pcapng"});
+    CHECK(std::filesystem::file_size(folder.path() / "day.pcapng") == 1);
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "days-f.pcapng"));
+    CHECK(live(one.path(), "empty.pcapng").code == 0);
+    CHECK(live(one.path(), "/dev/null").code == 0);
+    std::filesystem::remove_all(folder.path());
 }
 
 TEST_CASE("bad input: captures that end too early") {
@@ -241,6 +271,19 @@ TEST_CASE("bad input: captures that end too early") {
         const Json json = Json::parse(outcome.out);
         CHECK(json["balance"] == 0);
         CHECK(json["messages"].get<int>() > 1'000);
+    }
+    // Headers of which no packet is left bring nothing.
+    for (const std::uintmax_t bytes : {28U, 100U}) {
+        const TempFile part("headers.pcapng");
+        const TempFile out("headers.dbn");
+        std::filesystem::copy_file(whole.path(), part.path());
+        std::filesystem::resize_file(part.path(), bytes);
+        const std::vector<std::vector<std::string>> commands{{"replay"}, {"dump"}, {"convert", "-o", out.path()}};
+        for (std::vector<std::string> command : commands) {
+            command.insert(command.end(), {part.path(), "--venue", "nasdaq-itch50"});
+            check_failed(run_command(command), ExitCode::failure, {"headers.pcapng", "no packet"});
+            CHECK_FALSE(std::filesystem::exists(out.path()));
+        }
     }
     // Less than a header is no capture.
     for (const std::uintmax_t bytes : {0U, 1U, 7U}) {

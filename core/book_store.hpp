@@ -95,8 +95,24 @@ class BookStore {
     void look_at_side(const OrderBook& book, Side side) const { levels_.prefetch(book.best(side)); }
     // After look_at_order(): the line it stands in.
     void look_around_order(OrderId id) const {
-        const OrderSlot slot = orders_.find(id);
-        if (slot != kNoSlot) levels_.prefetch(orders_.where(slot));
+        const RestingOrders::Found order = orders_.look_up(id);
+        if (order.slot != kNoSlot) levels_.prefetch(order.where);
+    }
+    // The third step, for which everything above must be on its way. After look_at_price(): the end of a long queue,
+    // or the ladder that a new level is going to stand in. Which of them is chosen without a branch, since nobody
+    // could predict it. Requires a book's number.
+    void look_beyond_price(std::uint32_t number, Side side, Price price) const {
+        const std::uint32_t book_and_side = OrderBook::book_and_side(number, side);
+        const LevelSlot found = levels_.find(levels_.home(book_and_side, price), book_and_side, price).slot;
+        look_at_one(found == kNoLevel, books_[number].ladder(side), levels_.line(levels_[found].last_chunk));
+    }
+    // After look_around_order(): the ladder that its level will leave when the order is the last one there. Requires
+    // a book's number.
+    void look_beyond_order(std::uint32_t number, OrderId id) const {
+        const RestingOrders::Found order = orders_.look_up(id);
+        if (order.slot == kNoSlot || (order.where & kChunk) != 0) return;
+        const PriceLevel& level = levels_[order.where];
+        look_at_one(level.orders == 1, books_[number].ladder(side_of(level)), &level);
     }
 
     template <BookDetail Detail = BookDetail::full>
@@ -139,32 +155,35 @@ class BookStore {
     // What most messages do is inlined where it is done, so that nothing of it goes through memory; what few do is
     // not, so that it does not crowd that.
 
-    // The level at a price, and what to make it from where there is none.
+    // The level at a price, and where it is to lie when there is none.
     struct Spot {
         LevelSlot level = kNoLevel;
         LevelSlot home = kNoLevel;
-        PriceLadder::Place place;  // looked for only where that is needed
-        bool looked = false;
     };
     [[nodiscard]] Spot find_level(const OrderBook& book, Side side, Price price) const;
-    [[nodiscard]] LevelSlot make_level(OrderBook& book, Side side, Price price, Spot& spot);
+    [[nodiscard]] LevelSlot make_level(OrderBook& book, Side side, Price price, LevelSlot home);
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
-    template <BookDetail Detail>
-    void take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot, BookChange& change);
     struct Located {
-        BookStatus status;
-        OrderSlot slot;
-        LevelSlot level;
+        BookStatus status = BookStatus::ok;
+        LevelSlot level = kNoLevel;
+        RestingOrders::Found order;
     };
+    template <BookDetail Detail>
+    void take_out(OrderBook& book, OrderId id, const Located& at, BookChange& change);
     [[nodiscard]] Located locate(const OrderBook& book, OrderId id) const;
     template <BookDetail Detail>
-    void set_quantity(OrderBook& book, const Located& at, std::uint32_t quantity, BookChange& change);
+    void set_quantity(OrderBook& book, OrderId id, const Located& at, std::uint32_t quantity, BookChange& change);
     // The level is to go, and what was not known of its queue with it.
     void forget_doubt(OrderBook& book, LevelSlot slot) {
         if (doubtful_levels_ == 0 || !doubtful_[slot]) return;
         doubtful_[slot] = false;
         --doubtful_levels_;
         --book.doubtful_levels_;
+    }
+    static void look_at_one(bool at_ladder, const PriceLadder& ladder, const void* line) {
+        const char* const first = reinterpret_cast<const char*>(&ladder);
+        millrace::prefetch(at_ladder ? first : line);
+        millrace::prefetch(at_ladder ? first + kCacheLine : line);
     }
     void forget_orders(std::uint32_t where, const OrderTag* tags, std::uint32_t count);
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
@@ -197,35 +216,32 @@ inline Digest BookStore::digest() const {
 }
 
 [[gnu::always_inline]] inline BookStore::Located BookStore::locate(const OrderBook& book, OrderId id) const {
-    const OrderSlot slot = orders_.find(id);
-    if (slot == kNoSlot) return {BookStatus::unknown_order, slot, kNoLevel};
-    const LevelSlot level = levels_.level_of(orders_.where(slot));
-    const bool own = levels_[level].book_and_side / 2 == book.number_ + 1;
-    return {own ? BookStatus::ok : BookStatus::foreign_order, slot, level};
+    Located at;
+    at.order = orders_.look_up(id);
+    if (at.order.slot == kNoSlot) [[unlikely]] {
+        at.status = BookStatus::unknown_order;
+        return at;
+    }
+    at.level = levels_.level_of(at.order.where);
+    if (levels_[at.level].book_and_side / 2 != book.number_ + 1) [[unlikely]] at.status = BookStatus::foreign_order;
+    return at;
 }
 
 [[gnu::always_inline]] inline BookStore::Spot BookStore::find_level(const OrderBook& book, Side side,
                                                                      Price price) const {
-    Spot spot;
-    spot.home = levels_.home(book.book_and_side(side), price);
-    const LevelPool::Found found = levels_.find(spot.home, book.book_and_side(side), price);
-    spot.level = found.slot;
-    if (!found.certain) [[unlikely]] {
-        spot.place = book.ladder(side).find(PriceLadder::key(side, price));
-        spot.looked = true;
-        spot.level = spot.place.slot;
-    }
-    return spot;
+    const LevelSlot home = levels_.home(book.book_and_side(side), price);
+    const LevelPool::Found found = levels_.find(home, book.book_and_side(side), price);
+    if (found.certain) [[likely]] return {found.slot, home};
+    return {book.ladder(side).find(PriceLadder::key(side, price)).slot, home};
 }
 
 // A level at a price that has none; kNoLevel when a limit is reached.
-[[gnu::noinline]] inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, Spot& spot) {
+[[gnu::noinline]] inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, LevelSlot home) {
     PriceLadder& ladder = book.ladder(side);
     const std::int64_t key = PriceLadder::key(side, price);
-    if (!spot.looked) spot.place = ladder.find(key);
-    const LevelSlot slot = levels_.take(spot.home, book.book_and_side(side), price);
-    if (slot == kNoLevel) return kNoLevel;
-    if (!ladder.insert(spot.place, key, slot, ladders_)) {
+    const LevelSlot slot = levels_.take(home, book.book_and_side(side), price);
+    if (slot == kNoLevel) [[unlikely]] return kNoLevel;
+    if (!ladder.insert(ladder.find(key), key, slot, ladders_)) [[unlikely]] {
         levels_.give_back(slot);
         return kNoLevel;
     }
@@ -248,17 +264,16 @@ template <BookDetail Detail>
     const OrderSlot room = orders_.room_for(id);
     if (room == RestingOrders::kDuplicate) return BookStatus::duplicate_order;
     if (room == kNoSlot) return BookStatus::orders_full;
-    Spot spot = find_level(book, side, price);
-    const LevelSlot slot = spot.level != kNoLevel ? spot.level : make_level(book, side, price, spot);
+    const Spot spot = find_level(book, side, price);
+    const LevelSlot slot = spot.level != kNoLevel ? spot.level : make_level(book, side, price, spot.home);
     if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
     std::uint32_t where = slot;
     if constexpr (Detail == BookDetail::full) {
         const OrderTag tag = tag_of(id);
         if (tag != value(id)) levels_.expect_clashes();
-        if (levels_.full(level, tag)) return BookStatus::orders_full;
         LevelPool::Joined joined;
-        levels_.join(slot, tag, joined);
+        if (!levels_.join(slot, tag, joined)) [[unlikely]] return BookStatus::orders_full;
         where = joined.where;
         if (!joined.alone) book.digest_.queue += digest::of_neighbours(joined.ahead, tag);
         book.digest_.content += digest::of_order(id, price, quantity, side);
@@ -273,18 +288,17 @@ template <BookDetail Detail>
 
 // The order leaves with all that remains of it.
 template <BookDetail Detail>
-[[gnu::always_inline]] inline void BookStore::take_out(OrderBook& book, OrderSlot slot, LevelSlot level_slot,
+[[gnu::always_inline]] inline void BookStore::take_out(OrderBook& book, OrderId id, const Located& at,
                                                        BookChange& change) {
-    const OrderId id = orders_.id(slot);
-    const std::uint32_t quantity = orders_.quantity(slot);
-    PriceLevel& level = levels_[level_slot];
+    const std::uint32_t quantity = at.order.quantity;
+    PriceLevel& level = levels_[at.level];
     const Side side = side_of(level);
     const bool total_differs = (level.orders == 1) & (level.quantity != quantity);
-    change = {side, book.best(side) == level_slot, level.price, 0, quantity, total_differs};
+    change = {side, book.best(side) == at.level, level.price, 0, quantity, total_differs};
     if constexpr (Detail == BookDetail::full) {
         const OrderTag tag = tag_of(id);
         LevelPool::Left left;
-        levels_.leave(orders_.where(slot), tag, left);
+        levels_.leave(at.order.where, tag, left);
         // Without a branch: where an order stood in its queue is anybody's guess.
         const std::uint64_t ahead = 0 - static_cast<std::uint64_t>(left.has_ahead);
         const std::uint64_t behind = 0 - static_cast<std::uint64_t>(left.has_behind);
@@ -295,8 +309,8 @@ template <BookDetail Detail>
     }
     level.quantity -= quantity;
     --book.order_count_;
-    orders_.erase(slot);
-    if (--level.orders == 0 && !planted(Bug::empty_level_stays)) drop_level(book, side, level_slot);
+    orders_.erase(at.order.slot);
+    if (--level.orders == 0 && !planted(Bug::empty_level_stays)) drop_level(book, side, at.level);
 }
 
 template <BookDetail Detail>
@@ -304,25 +318,25 @@ template <BookDetail Detail>
                                                       BookChange& change) {
     const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
-    const std::uint32_t before = orders_.quantity(at.slot);
+    const std::uint32_t before = at.order.quantity;
     if (quantity == 0 || quantity > before) return BookStatus::bad_quantity;
     if (quantity == before) {
-        take_out<Detail>(book, at.slot, at.level, change);
+        take_out<Detail>(book, id, at, change);
         return BookStatus::ok;
     }
-    set_quantity<Detail>(book, at, before - static_cast<std::uint32_t>(quantity), change);
+    set_quantity<Detail>(book, id, at, before - static_cast<std::uint32_t>(quantity), change);
     return BookStatus::ok;
 }
 
 template <BookDetail Detail>
-inline void BookStore::set_quantity(OrderBook& book, const Located& at, std::uint32_t quantity, BookChange& change) {
+inline void BookStore::set_quantity(OrderBook& book, OrderId id, const Located& at, std::uint32_t quantity,
+                                    BookChange& change) {
     PriceLevel& level = levels_[at.level];
     const Side side = side_of(level);
-    const std::uint32_t before = orders_.quantity(at.slot);
-    orders_.set_quantity(at.slot, quantity);
+    const std::uint32_t before = at.order.quantity;
+    orders_.set_quantity(at.order.slot, quantity);
     level.quantity = level.quantity - before + quantity + (planted(Bug::level_total_drifts) ? 1 : 0);
     if constexpr (Detail == BookDetail::full) {
-        const OrderId id = orders_.id(at.slot);
         if (!planted(Bug::digest_drifts)) book.digest_.content +=
             digest::of_order(id, level.price, quantity, side) - digest::of_order(id, level.price, before, side);
     }
@@ -333,7 +347,7 @@ inline BookStatus BookStore::resize(OrderBook& book, OrderId id, Quantity quanti
     const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
-    set_quantity<BookDetail::full>(book, at, static_cast<std::uint32_t>(quantity), change);
+    set_quantity<BookDetail::full>(book, id, at, static_cast<std::uint32_t>(quantity), change);
     return BookStatus::ok;
 }
 
@@ -341,14 +355,14 @@ template <BookDetail Detail>
 [[gnu::always_inline]] inline BookStatus BookStore::remove(OrderBook& book, OrderId id, BookChange& change) {
     const Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
-    take_out<Detail>(book, at.slot, at.level, change);
+    take_out<Detail>(book, id, at, change);
     return BookStatus::ok;
 }
 
 template <BookDetail Detail>
 [[gnu::noinline]] inline BookStatus BookStore::replace(OrderBook& book, OrderId id, OrderId new_id, Price price,
                                                        Quantity quantity, BookChange& removed, BookChange& added) {
-    const Located at = locate(book, id);
+    Located at = locate(book, id);
     if (at.status != BookStatus::ok) return at.status;
     if (new_id == id) return BookStatus::duplicate_order;
     // The new order first, so that a refusal leaves the book as it was.
@@ -356,8 +370,8 @@ template <BookDetail Detail>
     const Side side = planted(Bug::replace_on_other_side) ? opposite(before) : before;
     const BookStatus joined = add<Detail>(book, new_id, side, price, quantity, added);
     if (joined != BookStatus::ok) return joined;
-    // The old one may have been moved to make room.
-    if (!planted(Bug::replace_keeps_old)) take_out<Detail>(book, orders_.find(id), at.level, removed);
+    at.order.slot = orders_.find(id);  // it may have been moved to make room
+    if (!planted(Bug::replace_keeps_old)) take_out<Detail>(book, id, at, removed);
     added.top_changed = added.top_changed || removed.top_changed;
     added.total_differs = removed.total_differs;
     return BookStatus::ok;
@@ -365,13 +379,13 @@ template <BookDetail Detail>
 
 inline BookStatus BookStore::set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change) {
-    Spot spot = find_level(book, side, price);
+    const Spot spot = find_level(book, side, price);
     LevelSlot slot = spot.level;
     if (quantity == 0 && slot == kNoLevel) {
         change = {side, false, price, 0, 0};
         return BookStatus::ok;
     }
-    if (slot == kNoLevel) slot = make_level(book, side, price, spot);
+    if (slot == kNoLevel) slot = make_level(book, side, price, spot.home);
     if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
     change = {side, book.best(side) == slot, price, quantity, level.quantity};

@@ -70,7 +70,7 @@ inline std::optional<Order> OrderBook::find(OrderId id) const {
     const BookStore::Located at = store_->locate(*this, id);
     if (at.status != BookStatus::ok) return std::nullopt;
     const PriceLevel& level = store_->levels_[at.level];
-    return Order{id, BookStore::side_of(level), level.price, store_->orders_.quantity(at.slot)};
+    return Order{id, BookStore::side_of(level), level.price, at.order.quantity};
 }
 
 // Walks the tags of a level's lines; each order is looked up when it is asked for.

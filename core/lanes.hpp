@@ -46,8 +46,12 @@ inline constexpr auto kOnesThenZeroes = [] {
 
 // Of 4 lanes, those of `kept` where `keep` is all ones, and those of `moved` elsewhere.
 [[nodiscard]] inline __m128i choose(const void* keep, const void* kept, const void* moved) {
+#if defined(__SSE4_1__)
+    return _mm_blendv_epi8(load(moved), load(kept), load(keep));
+#else
     const __m128i k = load(keep);
     return _mm_or_si128(_mm_and_si128(k, load(kept)), _mm_andnot_si128(k, load(moved)));
+#endif
 }
 }  // namespace detail
 

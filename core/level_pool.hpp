@@ -70,7 +70,8 @@ class LevelPool {
     [[nodiscard]] LevelSlot level_of(std::uint32_t where) const {
         return (where & kChunk) != 0 ? chunk(where).level : where;
     }
-    void prefetch(std::uint32_t where) const { millrace::prefetch(&lines_[where & ~kChunk]); }
+    [[nodiscard]] const void* line(std::uint32_t where) const { return &lines_[where & ~kChunk]; }
+    void prefetch(std::uint32_t where) const { millrace::prefetch(line(where)); }
 
     // The line where a level lies if it can, else in the other one of the pair.
     [[nodiscard]] LevelSlot home(std::uint32_t book_and_side, Price price) const {
@@ -131,27 +132,23 @@ class LevelPool {
         level.book_and_side = 0;
     }
 
-    // True when join() needs a chunk and there is none.
-    [[nodiscard]] bool full(const PriceLevel& level, OrderTag tag) const {
-        return chunks_ == chunks_max_ && needs_chunk(level, tag);
-    }
-
     struct Joined {
         std::uint32_t where;
         bool alone;      // nobody stands ahead
         OrderTag ahead;
     };
-    // An order joins the end of the queue. Requires !full(). (Results of several words that a function hands back in
-    // registers would be put together in memory first, and stall there.)
-    [[gnu::always_inline]] void join(LevelSlot slot, OrderTag tag, Joined& joined) {
+    // An order joins the end of the queue. False when that needs a chunk and there is none; an empty level needs none.
+    // (Results of several words that a function hands back in registers would be put together in memory first, and
+    // stall there.)
+    [[nodiscard, gnu::always_inline]] bool join(LevelSlot slot, OrderTag tag, Joined& joined) {
         PriceLevel& level = (*this)[slot];
-        if (level.last_chunk == 0 && level.count < PriceLevel::kTags && !clash(level, tag)) {
-            const std::uint32_t n = level.count++;
-            level.tags[n] = tag;
-            joined = {slot, n == 0, level.tags[(n - 1) % PriceLevel::kTags]};
-        } else {
-            join_chunk(slot, level, tag, joined);
+        if (level.last_chunk != 0 || level.count == PriceLevel::kTags || clash(level, tag)) {
+            return join_chunk(slot, level, tag, joined);
         }
+        const std::uint32_t n = level.count++;
+        level.tags[n] = tag;
+        joined = {slot, n == 0, level.tags[(n - 1) % PriceLevel::kTags]};
+        return true;
     }
 
     struct Left {
@@ -218,7 +215,9 @@ class LevelPool {
         return last.count == QueueChunk::kTags || clash(last, tag);
     }
 
-    [[gnu::noinline]] void join_chunk(LevelSlot slot, PriceLevel& level, OrderTag tag, Joined& joined) {
+    [[nodiscard, gnu::noinline]] bool join_chunk(LevelSlot slot, PriceLevel& level, OrderTag tag, Joined& joined) {
+        const bool appends = needs_chunk(level, tag);
+        if (appends && chunks_ == chunks_max_) return false;
         joined.alone = false;
         if (level.last_chunk == 0) {
             joined.alone = level.count == 0;
@@ -227,10 +226,11 @@ class LevelPool {
             const QueueChunk& last = chunk(level.last_chunk);
             joined.ahead = last.tags[last.count - 1];
         }
-        if (needs_chunk(level, tag)) append_chunk(slot, level);
+        if (appends) append_chunk(slot, level);
         QueueChunk& last = chunk(level.last_chunk);
         last.tags[last.count++] = tag;
         joined.where = level.last_chunk | kChunk;
+        return true;
     }
 
     void append_chunk(LevelSlot slot, PriceLevel& level) {

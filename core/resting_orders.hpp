@@ -52,11 +52,23 @@ class RestingOrders {
     }
 
     // kNoSlot when no such order rests.
-    [[nodiscard, gnu::always_inline]] OrderSlot find(OrderId id) const {
-        if (!in_window(id)) return table_.find(id);
-        const OrderSlot place = place_of(id);
-        if (ring_[place].where != 0) [[likely]] return place | kYoung;
-        return may_be_ahead(id) ? table_.find(id) : kNoSlot;
+    [[nodiscard, gnu::always_inline]] OrderSlot find(OrderId id) const { return look_up(id).slot; }
+    // The same with all that is known of it.
+    struct Found {
+        OrderSlot slot = kNoSlot;
+        std::uint32_t quantity = 0;
+        std::uint32_t where = 0;
+    };
+    [[nodiscard, gnu::always_inline]] Found look_up(OrderId id) const {
+        if (in_window(id)) {
+            const OrderSlot place = place_of(id);
+            const Young young = ring_[place];
+            if (young.where != 0) [[likely]] return {place | kYoung, young.quantity, young.where};
+            if (!may_be_ahead(id)) return {};
+        }
+        const OrderSlot slot = table_.find(id);
+        if (slot == kNoSlot) [[unlikely]] return {};
+        return {slot, table_.quantity(slot), table_.where(slot)};
     }
 
     // A free place for an id, taken by put() before anything else; kDuplicate, or kNoSlot where there is none.

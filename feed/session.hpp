@@ -158,6 +158,7 @@ class Session {
   private:
     using Walker = typename Venue::Framing::Walker;
     using Builder = typename Venue::template Builder<Handler>;
+    using Hint = typename Builder::Hint;
     static constexpr bool kHasKeys = requires(std::span<const std::uint8_t> m) { Builder::key_of(m); };
 
     struct Sink {
@@ -263,7 +264,7 @@ class Session {
         std::uint32_t count = 0;
     };
 
-    // Looks at the first packets, as many as the window takes, and at one at least. Returns how many.
+    // Looks at the first packets, until there are enough messages in the window. Returns how many packets.
     std::size_t look_at_packets(std::span<const Packet> packets) {
         SequenceNumber next = arbiter_.next_expected();
         std::uint32_t used = 0;
@@ -271,21 +272,32 @@ class Session {
         while (n < packets.size() && n < kLookPackets && used < kLookWindow) {
             if (n + 2 < packets.size()) prefetch(packets[n + 2].bytes.data());
             Looked& looked = looked_[n];
-            looked.frame = Venue::Framing::parse(packets[n].bytes);
+            looked.frame = parse(packets[n].bytes, std::span(window_).subspan(used));
             looked.first = used;
             // A second copy is not worth a look.
             const SequenceNumber end = looked.frame.first_sequence + looked.frame.count;
             if (looked.frame.kind == FrameKind::data && end > next) {
                 next = end;
-                Walker walker(looked.frame.blocks);
-                const std::uint32_t stop = used + std::min(looked.frame.count, kLookWindow - used);
-                while (used < stop) window_[used++] = walker.next();
+                used += std::min(looked.frame.count, kLookRoom - used);
             }
             looked.count = used - looked.first;
             ++n;
         }
         look_ahead(std::span(window_.data(), used), std::span(hints_.data(), used));
         return n;
+    }
+    // Reads a packet, and lists its messages, as many as there is room for.
+    [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet, std::span<MessageBytes> room) {
+        if constexpr (requires { Venue::Framing::parse(packet, room); }) {
+            return Venue::Framing::parse(packet, room);
+        } else {
+            const Frame frame = Venue::Framing::parse(packet);
+            if (frame.kind != FrameKind::data) return frame;
+            Walker walker(frame.blocks);
+            const std::size_t n = std::min<std::size_t>(frame.count, room.size());
+            for (std::size_t i = 0; i < n; ++i) room[i] = walker.next();
+            return frame;
+        }
     }
 
     void on_parsed(const Packet& packet, const Frame& frame) {
@@ -337,57 +349,78 @@ class Session {
     std::uint32_t apply_looked(const MessageRun& run, std::uint32_t skip) {
         const std::uint32_t count = looked_at_->count > skip ? std::min(looked_at_->count - skip, run.count) : 0;
         const std::uint32_t first = looked_at_->first + skip;
-        for (std::uint32_t i = 0; i < count; ++i) {
-            apply(window_[first + i], hints_[first + i], run.first + i, run.count - i == 1);
-        }
+        apply_all(std::span(window_).subspan(first, count), std::span(hints_).subspan(first, count), run, 0);
         return count;
     }
     // What stands in no window: the run's messages from number `done` on, behind `skip` others of its blocks.
-    void apply_rest(const MessageRun& run, std::uint32_t skip, std::uint32_t done) {
+    [[gnu::noinline]] void apply_rest(const MessageRun& run, std::uint32_t skip, std::uint32_t done) {
         Walker walker(run.blocks);
         for (std::uint32_t i = 0; i < skip; ++i) walker.next();
         while (done < run.count) {
             const std::uint32_t n = std::min(run.count - done, kRestWindow);
             for (std::uint32_t i = 0; i < n; ++i) rest_window_[i] = walker.next();
             look_ahead(std::span(rest_window_.data(), n), std::span(rest_hints_.data(), n));
-            for (std::uint32_t i = 0; i < n; ++i, ++done) {
-                apply(rest_window_[i], rest_hints_[i], run.first + done, run.count - done == 1);
-            }
+            apply_all(std::span(rest_window_.data(), n), std::span(rest_hints_.data(), n), run, done);
+            done += n;
         }
+    }
+    // Messages number `done` and following of a run.
+    void apply_all(std::span<const MessageBytes> messages, std::span<const Hint> hints, const MessageRun& run,
+                   std::uint32_t done) {
+        // What could stand in a message's way is asked for all of them at once: nothing of it comes up in between.
+        const bool free = !copies_.enabled() && !stopped_ && repair_ == Repair::none &&
+                          run.first + run.count - 1 <= config_.last_sequence;
+        const SequenceNumber first = run.first + done;
+        const std::size_t last = run.count - done - 1;
+        if (free) [[likely]] return apply_free(messages, hints, first, last);
+        for (std::size_t i = 0; i < messages.size(); ++i) apply(messages[i], hints[i], first + i, i == last);
+    }
+    void apply_free(std::span<const MessageBytes> messages, std::span<const Hint> hints, SequenceNumber first,
+                    std::size_t last) {
+        std::uint64_t others = 0;
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+            ++by_type_[Venue::type_index(messages[i])];
+            const Applied applied = apply_to_books(messages[i], hints[i], first + i, i == last);
+            if (applied == Applied::delivered) [[likely]] continue;
+            count(applied);
+            ++others;
+        }
+        messages_[MessageCounter::delivered] += messages.size() - others;
     }
 
     // A builder looks at a whole window, or at one message after the other in steps of which each needs what
     // the one before it fetched.
     template <int Step = 0>
-    void look_ahead(std::span<const std::span<const std::uint8_t>> window,
-                    std::span<typename Builder::Hint> hints) const {
+    void look_ahead(std::span<const MessageBytes> window, std::span<Hint> hints) const {
         if constexpr (requires { builder_.look_ahead(window, hints); }) {
             builder_.look_ahead(window, hints);
         } else {
-            if constexpr (Step == 0) std::fill(hints.begin(), hints.end(), typename Builder::Hint{});
+            if constexpr (Step == 0) std::fill(hints.begin(), hints.end(), Hint{});
             for (std::size_t i = 0; i < window.size(); ++i) builder_.template look_ahead<Step>(window[i], hints[i]);
             if constexpr (Step + 1 < Builder::kLookSteps) look_ahead<Step + 1>(window, hints);
         }
     }
 
-    [[gnu::always_inline]] inline void apply(std::span<const std::uint8_t> message,
-                                             const typename Builder::Hint& hint, SequenceNumber sequence,
-                                             bool last_in_packet) {
+    [[gnu::noinline]] void apply(MessageBytes message, const Hint& hint, SequenceNumber sequence, bool last_in_packet) {
         ++by_type_[Venue::type_index(message)];
         if (copies_.enabled()) compare(sequence, message);
-        if (sequence > config_.last_sequence || stopped_) [[unlikely]] {
+        if (sequence > config_.last_sequence || stopped_) {
             ++messages_[MessageCounter::filtered];
             return;
         }
         if (repair_ != Repair::none && waits_for_snapshot(message) &&
-            log_message(message, sequence, last_in_packet)) [[unlikely]] {
+            log_message(message, sequence, last_in_packet)) {
             return;
         }
-        context_.header.sequence = planted(Bug::sequence_off_by_one) ? sequence + 1 : sequence;
-        context_.last_in_packet = last_in_packet;
-        count(builder_.apply(message, hint));
+        count(apply_to_books(message, hint, sequence, last_in_packet));
         // What was found out just now, the snapshot under way may not have made good.
         if (repair_ != Repair::none && !flows_ && context_.suspects() != suspects_repaired_) repair_more(sequence + 1);
+    }
+    [[gnu::always_inline]] Applied apply_to_books(MessageBytes message, const Hint& hint, SequenceNumber sequence,
+                                                  bool last_in_packet) {
+        context_.header.sequence = planted(Bug::sequence_off_by_one) ? sequence + 1 : sequence;
+        context_.last_in_packet = last_in_packet;
+        return builder_.apply(message, hint);
     }
     void count(Applied applied) {
         using enum MessageCounter;
@@ -431,13 +464,13 @@ class Session {
     static constexpr std::size_t kLookPackets = 16;
     const Looked* looked_at_ = nullptr;
     std::array<Looked, kLookPackets> looked_;
-    std::array<std::span<const std::uint8_t>, kLookWindow> window_;
-    std::array<typename Builder::Hint, kLookWindow> hints_;
+    std::array<MessageBytes, kLookRoom> window_;
+    std::array<Hint, kLookRoom> hints_;
     // The same for what was held up, or is more than the window takes.
     static constexpr std::uint32_t kRestWindow = 32;
-    static_assert(kRestWindow <= kLookWindow);
-    std::array<std::span<const std::uint8_t>, kRestWindow> rest_window_;
-    std::array<typename Builder::Hint, kRestWindow> rest_hints_;
+    static_assert(kRestWindow <= kLookRoom);
+    std::array<MessageBytes, kRestWindow> rest_window_;
+    std::array<Hint, kRestWindow> rest_hints_;
 };
 
 }  // namespace millrace

@@ -1,6 +1,7 @@
 // What every packet framing is reduced to: a session, a sequence number, and a run of messages.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -20,6 +21,9 @@ struct SessionKey {
     std::array<char, 16> text{};
     friend bool operator==(const SessionKey&, const SessionKey&) = default;
 };
+
+// A message as it lies in its packet.
+using MessageBytes = std::span<const std::uint8_t>;
 
 // A frame that is not malformed holds exactly `count` messages in `blocks`: whoever walks them need not
 // check again.
@@ -66,17 +70,26 @@ class BlockWalker {
 
     [[nodiscard]] std::span<const std::uint8_t> rest() const { return rest_; }
 
-    // True when `blocks` holds at least `count` messages.
-    [[nodiscard]] static bool holds(std::span<const std::uint8_t> blocks, std::uint32_t count) {
+    // True when `blocks` holds at least `count` messages; the first of them go to `messages`, as many as it takes.
+    [[nodiscard]] static bool holds(std::span<const std::uint8_t> blocks, std::uint32_t count,
+                                    std::span<MessageBytes> messages = {}) {
         BlockWalker walker(blocks);
-        for (std::uint32_t i = 0; i < count; ++i) {
+        const std::size_t listed = std::min<std::size_t>(count, messages.size());
+        for (std::size_t i = 0; i < listed; ++i) {
             if (!walker.has_next()) return false;
-            walker.next();
+            messages[i] = walker.next();
         }
-        return true;
+        return walker.skips(count - static_cast<std::uint32_t>(listed));
     }
 
   private:
+    [[nodiscard]] bool skips(std::uint32_t count) {
+        for (; count > 0; --count) {
+            if (!has_next()) return false;
+            next();
+        }
+        return true;
+    }
     [[nodiscard]] std::size_t length() const {
         return wire::Number<kPrefix, Order>{{rest_[0], rest_[1]}}.value();
     }

@@ -37,8 +37,9 @@ struct MoldUdp64 {
     using Walker = BlockWalker<wire::ByteOrder::big>;
     static constexpr std::size_t kHeaderBytes = sizeof(MoldUdp64Header);
 
-    // Reads a datagram; bytes behind the last message are ignored.
-    [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet) {
+    // Reads a datagram; bytes behind the last message are ignored. Of a frame of data the first messages go to
+    // `messages`, as many as it takes.
+    [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet, std::span<MessageBytes> messages = {}) {
         if (packet.size() < sizeof(MoldUdp64Header)) return {};
         const auto& header = wire::view<MoldUdp64Header>(packet);
         Frame frame;
@@ -52,7 +53,7 @@ struct MoldUdp64 {
         frame.count = count;
         frame.blocks = packet.subspan(sizeof(MoldUdp64Header));
         if (count == 0) frame.kind = FrameKind::heartbeat;
-        else if (Walker::holds(frame.blocks, count)) frame.kind = FrameKind::data;
+        else if (Walker::holds(frame.blocks, count, messages)) frame.kind = FrameKind::data;
         return frame;
     }
 };

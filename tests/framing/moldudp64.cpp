@@ -1,5 +1,6 @@
 #include "millrace/feed/framing/moldudp64.hpp"
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,24 @@ TEST_CASE("MoldUDP64: a packet cut at any length is malformed and never read bey
     CHECK(MoldUdp64::parse(whole).kind == FrameKind::data);
     CHECK(MoldUdp64::parse(packet(3, {0, 3, 1, 2, 3, 0, 1, 4})).kind == FrameKind::malformed);
     CHECK(MoldUdp64::parse(packet(1, {0xff, 0xff, 1})).kind == FrameKind::malformed);
+}
+
+TEST_CASE("MoldUDP64: messages are listed while there is room, and all of them checked") {
+    const Bytes bytes = packet(3, {0, 1, 'x', 0, 0, 0, 2, 'y', 'z'});
+    std::array<MessageBytes, 4> listed;
+    REQUIRE(MoldUdp64::parse(bytes, listed).kind == FrameKind::data);
+    CHECK(listed[0].data() == &bytes[22]);
+    CHECK(listed[0].size() == 1);
+    CHECK(listed[1].empty());
+    CHECK(listed[2].data() == &bytes[27]);
+    CHECK(listed[2].size() == 2);
+    CHECK(listed[3].data() == nullptr);
+
+    std::array<MessageBytes, 1> one;
+    CHECK(MoldUdp64::parse(bytes, one).kind == FrameKind::data);
+    CHECK(one[0].data() == &bytes[22]);
+    const Bytes cut(bytes.begin(), bytes.end() - 1);
+    CHECK(MoldUdp64::parse(cut, one).kind == FrameKind::malformed);
 }
 
 TEST_CASE("MoldUDP64: bytes behind the last message are ignored") {

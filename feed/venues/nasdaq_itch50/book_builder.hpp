@@ -25,18 +25,28 @@ class BookBuilder {
     explicit BookBuilder(BookContext<Handler>& context) : context_(context), by_locate_(65536) {}
 
     // Looking ahead (see BookStore) at all messages of a window: a step for all of them before the next one,
-    // and each kind of message in a loop of its own, so that no branch depends on what comes next.
+    // and each kind of message in a loop of its own, so that no branch depends on what comes next. What all messages
+    // have that change an order is what its deletion has.
     struct Hint {};
     void look_ahead(std::span<const Bytes> window, std::span<Hint>) const {
         const BookStore& store = context_.store();
-        Kinds adds;
-        Kinds changes;
-        look_at_orders(window, adds, changes);
-        for (const std::uint8_t i : adds.all()) {
-            const auto& m = wire::view<AddOrder>(window[i]);
-            store.look_at_price(book_number(m), side_of(m.side.value()), Price{m.price.value()});
-        }
-        for (const std::uint8_t i : changes.all()) store.look_around_order(reference(window[i]));
+        Kinds kinds;
+        kinds.sort(window);
+        const auto adds = [&](auto&& see) { for_each_of<AddOrder>(window, kinds.of(Kind::add), see); };
+        const auto changes = [&](auto&& see) { for_each_of<OrderDelete>(window, kinds.of(Kind::change), see); };
+        changes([&](std::uint32_t book, const OrderDelete& m) {
+            store.look_at_order(id_of(m));
+            store.look_at_book(book);
+        });
+        adds([&](std::uint32_t book, const AddOrder& m) {
+            store.look_at_book(book);
+            store.look_at_price(book, side_of(m.side.value()), Price{m.price.value()});
+        });
+        changes([&](std::uint32_t, const OrderDelete& m) { store.look_around_order(id_of(m)); });
+        adds([&](std::uint32_t book, const AddOrder& m) {
+            store.look_beyond_price(book, side_of(m.side.value()), Price{m.price.value()});
+        });
+        changes([&](std::uint32_t book, const OrderDelete& m) { store.look_beyond_order(book, id_of(m)); });
     }
 
     [[nodiscard, gnu::always_inline]] inline Applied apply(Bytes m, const Hint&) {
@@ -101,58 +111,55 @@ class BookBuilder {
     static constexpr std::uint32_t kUnwanted = 1;
     static constexpr std::uint32_t kFirstBook = 2;
     static constexpr std::size_t kLocateEnd = 3;      // type and locate
-    static constexpr std::size_t kReferenceEnd = 19;  // common prefix and an order reference
 
     // What looking ahead makes of a message, by its type.
-    static constexpr std::uint8_t kAdd = 1;
-    static constexpr std::uint8_t kChange = 2;
+    enum class Kind : std::uint8_t { other, add, change };
     static constexpr auto kKinds = [] {
-        std::array<std::uint8_t, 256> kinds{};
-        for (const char type : {AddOrder::kType, AddOrderMpid::kType}) kinds[static_cast<unsigned char>(type)] = kAdd;
+        std::array<Kind, 256> kinds{};
+        kinds[static_cast<unsigned char>(AddOrder::kType)] = Kind::add;
+        kinds[static_cast<unsigned char>(AddOrderMpid::kType)] = Kind::add;
         for (const char type : {OrderExecuted::kType, OrderExecutedWithPrice::kType, OrderCancel::kType,
                                 OrderDelete::kType, OrderReplace::kType}) {
-            kinds[static_cast<unsigned char>(type)] = kChange;
+            kinds[static_cast<unsigned char>(type)] = Kind::change;
         }
         return kinds;
     }();
 
-    // Messages of one kind, by their places in the window.
-    struct Kinds {
-        std::array<std::uint8_t, kLookWindow> places;
-        std::uint32_t count = 0;
-        void add_if(bool wanted, std::size_t place) {
-            places[count] = static_cast<std::uint8_t>(place);
-            count += static_cast<std::uint32_t>(wanted);
+    // Messages of a window by kind. The shortest message that changes an order is its deletion.
+    class Kinds {
+      public:
+        void sort(std::span<const Bytes> window) {
+            for (std::size_t i = 0; i < window.size(); ++i) {
+                const Bytes m = window[i];
+                if (m.size() < sizeof(OrderDelete)) [[unlikely]] continue;
+                const auto kind = static_cast<std::size_t>(kKinds[m[0]]);
+                places_[kind][counts_[kind]] = static_cast<std::uint8_t>(i);
+                counts_[kind] += kind != kAdd || m.size() >= sizeof(AddOrder) ? 1U : 0U;
+            }
         }
-        [[nodiscard]] std::span<const std::uint8_t> all() const { return {places.data(), count}; }
+        [[nodiscard]] std::span<const std::uint8_t> of(Kind kind) const {
+            return {places_[static_cast<std::size_t>(kind)].data(), counts_[static_cast<std::size_t>(kind)]};
+        }
+
+      private:
+        static constexpr auto kAdd = static_cast<std::size_t>(Kind::add);
+        std::array<std::array<std::uint8_t, kLookRoom>, 3> places_;
+        std::array<std::uint32_t, 3> counts_{};
     };
-    static_assert(kLookWindow <= 256);
+    static_assert(kLookRoom <= 256);
 
-    // Requires that there is one.
-    [[nodiscard]] std::uint32_t book_number(const Prefix& m) const {
-        return by_locate_[m.stock_locate.value()] - kFirstBook;
-    }
-
-    // The first step: where the orders lie that the messages name, and their books.
-    void look_at_orders(std::span<const Bytes> window, Kinds& adds, Kinds& changes) const {
-        const BookStore& store = context_.store();
-        for (std::size_t i = 0; i < window.size(); ++i) {
-            const Bytes m = window[i];
-            if (m.size() < kReferenceEnd) continue;
-            const std::uint8_t kind = kKinds[m[0]];
-            const std::uint32_t entry = by_locate_[locate(m)];
-            const bool wanted = entry >= kFirstBook;
-            store.look_at_order(reference(m));
-            store.look_at_book(entry - kFirstBook);
-            adds.add_if(wanted & (kind == kAdd) & (m.size() >= sizeof(AddOrder)), i);
-            changes.add_if(wanted & (kind == kChange), i);
+    // Calls `see(book number, message)` for those of these messages whose instrument has a book.
+    template <class M, class See>
+    [[gnu::always_inline]] void for_each_of(std::span<const Bytes> window, std::span<const std::uint8_t> places,
+                                            See&& see) const {
+        for (const std::uint8_t place : places) {
+            const M& m = wire::view<M>(window[place]);
+            const std::uint32_t entry = by_locate_[m.stock_locate.value()];
+            if (entry >= kFirstBook) [[likely]] see(entry - kFirstBook, m);
         }
     }
 
-    [[nodiscard]] static OrderId reference(Bytes m) {
-        return OrderId{wire::view<OrderDelete>(m).order_reference.value()};
-    }
-    [[nodiscard]] static std::uint16_t locate(Bytes m) { return wire::view<OrderDelete>(m).stock_locate.value(); }
+    [[nodiscard]] static OrderId id_of(const OrderDelete& m) { return OrderId{m.order_reference.value()}; }
     [[nodiscard]] static Side side_of(char code) { return code == 'B' ? Side::bid : Side::ask; }
     [[nodiscard]] static bool is_side(char code) {
         return code == 'B' || code == 'S' || planted(Bug::any_side_is_ask);
@@ -172,9 +179,9 @@ class BookBuilder {
 
     // Runs `apply(book)` on the book of a locate, or says why there is none.
     template <class Apply>
-    [[nodiscard]] Applied with_book(std::uint16_t locate, Apply&& apply) {
+    [[nodiscard, gnu::always_inline]] Applied with_book(std::uint16_t locate, Apply&& apply) {
         const std::uint32_t entry = by_locate_[locate];
-        if (entry >= kFirstBook) {
+        if (entry >= kFirstBook) [[likely]] {
             apply(book_of(entry));
             return Applied::delivered;
         }

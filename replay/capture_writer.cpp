@@ -77,6 +77,8 @@ ByteSink::ByteSink(const std::filesystem::path& path) : path_(path.string()) {
     fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd_ < 0) throw_errno(ExitCode::file, path_, errno, "give a path that this user may write");
     buffer_.reserve(kBuffer);
+    constexpr std::size_t kSmallest = 12;  // bytes of a block of pcapng
+    ends_.reserve(kBuffer / kSmallest + 1);  // the recorder's thread is not to allocate
     if (path.extension() == ".gz") packer_ = std::make_unique<Packer>(Packer::Kind::gzip);
     if (path.extension() == ".zst") packer_ = std::make_unique<Packer>(Packer::Kind::zstd);
 }

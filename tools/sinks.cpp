@@ -101,11 +101,7 @@ void Sinks::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
 std::uint64_t Sinks::made() const { return sinks_.empty() ? 0 : sinks_.front()->stats().made; }
 
 void Sinks::stop() {
-    for (std::size_t i = 0; i < sinks_.size(); ++i) {
-        sinks_[i]->stop();
-        const std::uint64_t unsent = sinks_[i]->stats().unsent;
-        if (unsent != 0) tell("{} records were not sent: {}", unsent, sinks_[i]->problem());
-    }
+    for (const auto& sink : sinks_) sink->stop();
 }
 
 std::vector<SinkSummary> Sinks::summaries() const {

@@ -48,19 +48,8 @@ std::string left_out_by(const SinkSummary& sink) {
     return listed(left_out);
 }
 
-}  // namespace
-
-std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where) {
-    std::vector<std::string> lines;
-    if (feed.sessions + feed.restarts > 1) {
-        lines.push_back(fmt::format("{}: {} session{}, begun anew {} time{}; the books are those of the last one", where,
-                                    feed.sessions, feed.sessions == 1 ? "" : "s", feed.restarts,
-                                    feed.restarts == 1 ? "" : "s"));
-    }
-    if (const std::string losses = losses_of(feed); !losses.empty()) {
-        lines.push_back(fmt::format("{}: {} (docs/json.md, gaps and lines)", where, losses));
-    }
-    // Even where all of it came by another way: next time it may not.
+// Even where all of it came by another way: next time it may not.
+void remark_on_host(const FeedSummary& feed, const std::string& where, std::vector<std::string>& lines) {
     std::uint64_t kernel = 0;
     std::uint64_t queue_full = 0;
     for (const LineSummary& line : feed.lines) {
@@ -75,6 +64,33 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
         lines.push_back(fmt::format("{}: {} packets found the queue to the decoder full; raise receive.queue, or give "
                                     "the decoder a CPU of its own", where, queue_full));
     }
+}
+
+void remark_on_sinks(const FeedSummary& feed, std::vector<std::string>& lines) {
+    for (const SinkSummary& sink : feed.sinks) {
+        std::string text = left_out_by(sink);
+        if (text.empty()) continue;
+        text = fmt::format("{}: records that did not arrive: {}", sink.name, text);
+        const std::string told = sink.name + ": ";  // which most problems begin with
+        const std::string_view why = sink.problem;
+        if (!why.empty()) text += fmt::format("; {}", why.substr(why.rfind(told, 0) == 0 ? told.size() : 0));
+        lines.push_back(std::move(text));
+    }
+}
+
+}  // namespace
+
+std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where) {
+    std::vector<std::string> lines;
+    if (feed.sessions + feed.restarts > 1) {
+        lines.push_back(fmt::format("{}: {} session{}, begun anew {} time{}; the books are those of the last one", where,
+                                    feed.sessions, feed.sessions == 1 ? "" : "s", feed.restarts,
+                                    feed.restarts == 1 ? "" : "s"));
+    }
+    if (const std::string losses = losses_of(feed); !losses.empty()) {
+        lines.push_back(fmt::format("{}: {} (docs/json.md, gaps and lines)", where, losses));
+    }
+    remark_on_host(feed, where, lines);
     if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
         lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another "
                                     "session, of numbers far ahead or of a place elsewhere in the stream; two sessions at once want a run each",
@@ -92,15 +108,7 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
     if (const std::string text = listed(doubtful); !text.empty()) {
         lines.push_back(fmt::format("{}: not all of {} books are live: {}", where, books, text));
     }
-    for (const SinkSummary& sink : feed.sinks) {
-        std::string text = left_out_by(sink);
-        if (text.empty()) continue;
-        text = fmt::format("{}: records that did not arrive: {}", sink.name, text);
-        const std::string told = sink.name + ": ";  // which most problems begin with
-        const std::string_view why = sink.problem;
-        if (!why.empty()) text += fmt::format("; {}", why.substr(why.rfind(told, 0) == 0 ? told.size() : 0));
-        lines.push_back(std::move(text));
-    }
+    remark_on_sinks(feed, lines);
     return lines;
 }
 

@@ -36,7 +36,15 @@ class Server:
     def __init__(self, messages: int, *more: str) -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self._words = ["--serve", f"soup={self.address}", "--flat-out", "--linger", "100", *day(messages), *more]
+        self._words = [
+            "--serve",
+            f"soup={self.address}",
+            "--flat-out",
+            "--linger",
+            "100",
+            *day(messages),
+            *more,
+        ]
         self.start()
 
     def start(self) -> None:

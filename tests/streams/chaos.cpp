@@ -5,18 +5,10 @@
 #include <functional>
 #include <random>
 
+#include "tests/support/broker_servers.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/sink_test.hpp"
 #include "tests/support/tcp_proxy.hpp"
-#ifdef MILLRACE_HAS_KAFKA
-#include "tests/support/kafka_server.hpp"
-#endif
-#ifdef MILLRACE_HAS_REDIS
-#include "tests/support/redis_server.hpp"
-#endif
-#ifdef MILLRACE_HAS_RABBITMQ
-#include "tests/support/rabbit_server.hpp"
-#endif
 
 using namespace millrace;
 using namespace millrace::streams;

@@ -16,19 +16,11 @@
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 #include "millrace/replay/simulator/exchange.hpp"
 #include "record_replay.hpp"
+#include "tests/support/broker_servers.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/python.hpp"
 #include "tests/support/seccomp_filter.hpp"
 #include "tests/support/sink_test.hpp"
-#ifdef MILLRACE_HAS_KAFKA
-#include "tests/support/kafka_server.hpp"
-#endif
-#ifdef MILLRACE_HAS_REDIS
-#include "tests/support/redis_server.hpp"
-#endif
-#ifdef MILLRACE_HAS_RABBITMQ
-#include "tests/support/rabbit_server.hpp"
-#endif
 
 using namespace millrace;
 using namespace millrace::streams;

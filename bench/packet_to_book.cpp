@@ -9,6 +9,8 @@
 
 #include <array>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "bench/book_runs.hpp"
@@ -32,9 +34,10 @@ class Slice {
     Slice(const SimulatedDay& day, std::uint32_t messages_a_packet, std::uint64_t packets) {
         std::uint64_t seen = 0;
         std::vector<std::uint8_t> buffer(2'048);
-        MoldUdp64PacketBuilder builder(buffer, "SLICE");
+        std::optional<MoldUdp64PacketBuilder> builder;  // in the day's own session: another one would begin anew
         std::uint32_t filled = 0;
         day.for_each_packet([&](std::span<const std::uint8_t> packet) {
+            if (!builder) builder.emplace(buffer, session_name(packet));
             const Frame frame = MoldUdp64::parse(packet);
             if (seen < day.messages() / 2) {
                 seen += frame.count;
@@ -43,10 +46,10 @@ class Slice {
             }
             MoldUdp64::Walker walker(frame.blocks);
             for (std::uint32_t i = 0; i < frame.count && ends_.size() < packets; ++i, ++seen) {
-                if (filled == 0) builder.begin(seen + 1);
-                MILLRACE_VERIFY(builder.append(walker.next()));
+                if (filled == 0) builder->begin(seen + 1);
+                MILLRACE_VERIFY(builder->append(walker.next()));
                 if (++filled == messages_a_packet) {
-                    add(builder.finish());
+                    add(builder->finish());
                     filled = 0;
                 }
             }
@@ -61,6 +64,9 @@ class Slice {
     }
 
   private:
+    static std::string_view session_name(std::span<const std::uint8_t> packet) {
+        return {reinterpret_cast<const char*>(packet.data()), 10};
+    }
     void add(std::span<const std::uint8_t> packet) {
         bytes_.insert(bytes_.end(), packet.begin(), packet.end());
         ends_.push_back(bytes_.size());
@@ -130,13 +136,18 @@ double flat_out() {
     return rate;
 }
 
+// The best prices of every symbol, to be compared.
+template <class Books>
+[[nodiscard]] std::vector<std::uint64_t> best_prices(const Books& books) {
+    std::vector<std::uint64_t> best;
+    for (std::uint32_t symbol = 0; symbol < SimulatedDay::get().symbols(); ++symbol) best.push_back(books.best(symbol));
+    return best;
+}
+
 // Both sides' books after so many packets of the slice are the same, whichever came first.
-template <std::uint32_t kMessages, bool kPausing, class Books>
-[[nodiscard]] bool as_the_other(const Books& books) {
-    static std::vector<std::uint64_t> first;
-    std::vector<std::uint64_t> here;
-    for (std::uint32_t symbol = 0; symbol < SimulatedDay::get().symbols(); ++symbol) here.push_back(books.best(symbol));
-    if (first.empty()) first = here;
+template <std::uint32_t kMessages, bool kPausing>
+[[nodiscard]] bool as_the_other(std::vector<std::uint64_t> here) {
+    static const std::vector<std::uint64_t> first = here;
     return here == first;
 }
 
@@ -160,7 +171,7 @@ void under_load(benchmark::State& state) {
                              {rate, packets.packets(), 1, {}}, result);
         conclude(state, fmt::format("{} messages a packet, {:.0f} packets/s due, {:.0f} done", kMessages, rate,
                                     result.achieved), result.latency);
-        if (!as_the_other<kMessages, false>(*books)) state.SkipWithError("not the same best prices as the other side");
+        if (!as_the_other<kMessages, false>(best_prices(*books))) state.SkipWithError("not the same best prices as the other side");
     }
 }
 
@@ -178,7 +189,7 @@ void after_pauses(benchmark::State& state) {
             latency.record(MonotonicClock::now() - due);
         }
         conclude(state, fmt::format("{} messages a packet, after pauses", kMessages), latency);
-        if (!as_the_other<kMessages, true>(*books)) state.SkipWithError("not the same best prices as the other side");
+        if (!as_the_other<kMessages, true>(best_prices(*books))) state.SkipWithError("not the same best prices as the other side");
     }
 }
 

@@ -21,7 +21,7 @@ from ._errors import MillraceError, NoPosition, UsageError, core_errors, error_o
 from ._position import Checkpoint, Position
 from ._schemas import EVENTS, SCHEMA_OF, dtype_of, rtype_of
 from ._sources import Source, at_least, source_of
-from ._streams import TURN_S, BatchStream, MessageStream, refuse_foreign
+from ._streams import BatchStream, MessageStream, refuse_foreign
 
 When = datetime.datetime | str | int | None
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -244,7 +244,6 @@ class Feed(Closing):
         done, number = self._done, stream._number
         try:
             async for run in stream._runs():
-                began = time.perf_counter()
                 for at, message in run:
                     before, done[number] = done[number], at
                     for callback in self._handlers.get(type(message), ()):
@@ -256,9 +255,6 @@ class Feed(Closing):
                             done[number] = before
                             await self._failed(error, message)
                             done[number] = at
-                    if time.perf_counter() - began > TURN_S:
-                        await asyncio.sleep(0)
-                        began = time.perf_counter()
         finally:
             stream.close()
 

@@ -30,12 +30,12 @@ class Waiter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._future: asyncio.Future[None] | None = None
 
-    async def wait(self, rows: int, seconds: float | None) -> None:
-        """Until so many rows are there, the end, or the time is over."""
+    async def wait(self, rows: int, seconds: float | None) -> bool:
+        """Until so many rows are there, the end, or the time is over; False: it was so at once."""
         loop = asyncio.get_running_loop()
         self._attach(loop)
         if not self._channel.arm(rows):
-            return
+            return False
         future = self._future = loop.create_future()
         timer = None if seconds is None else loop.call_later(seconds, self._wake)
         try:
@@ -45,6 +45,7 @@ class Waiter:
             self._future = None
             if timer is not None:
                 timer.cancel()
+        return True
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is loop:
@@ -148,23 +149,21 @@ class _Stream(Closing):
         self._feed._start()
         self._ask()
         channel = self._channel
-        if channel.ready() >= self._max_rows:
-            if time.perf_counter() - self._turn_began > TURN_S:
-                await self._yield()
-        else:
-            await self._waiter.wait(self._wanted(), None)
+        waited = False
+        if channel.ready() < self._max_rows:
+            waited = await self._waiter.wait(self._wanted(), None)
             if self._max_wait > 0 and channel.ready() < self._max_rows and not channel.ended():
-                await self._waiter.wait(self._max_rows, self._max_wait)
+                waited |= await self._waiter.wait(self._max_rows, self._max_wait)
+        if waited:  # others had their turn meanwhile
+            self._turn_began = time.perf_counter()
+        elif time.perf_counter() - self._turn_began > TURN_S:
+            await asyncio.sleep(0)
             self._turn_began = time.perf_counter()
         while (raw := self._take()) is None:
             if self._at_end():
                 return None
             await self._waiter.wait(self._wanted(), None)
         return raw
-
-    async def _yield(self) -> None:
-        await asyncio.sleep(0)
-        self._turn_began = time.perf_counter()
 
     def _next_blocking(self) -> _core.RawBatch | None:
         self._feed._start()
@@ -238,12 +237,9 @@ class MessageStream(_Stream):
     async def __aiter__(self) -> AsyncIterator[Any]:
         done, number = self._done, self._number
         while (raw := await self._next()) is not None:
-            began = time.perf_counter()
             for at, message in numbered(raw, done[number]):
                 done[number] = at
                 yield message
-            if time.perf_counter() - began > TURN_S:
-                self._turn_began = 0.0  # let others have a turn before the next list
         self.close()
 
     def __iter__(self) -> Iterator[Any]:

@@ -90,6 +90,33 @@ def test_a_fast_feed_leaves_the_loop_to_others() -> None:
     assert ticks > 10
 
 
+def test_rows_that_never_run_out_leave_the_loop_to_others(monkeypatch) -> None:
+    """Fewer rows than a list holds are always there, so that nothing has to be waited for."""
+    monkeypatch.setattr(millrace._streams, "TURN_S", 0.0)
+
+    async def main() -> tuple[int, int]:
+        lists = ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0)
+                ticks += 1
+
+        other = asyncio.create_task(tick())
+        stream = millrace.Feed("sim://?messages=50000&symbols_count=9").messages(millrace.Mbo)
+        monkeypatch.setattr(stream, "_max_rows", 1_000_000_000)
+        monkeypatch.setattr(stream, "_limit", lambda: 64)
+        async for _ in stream.lists():
+            lists += 1
+        other.cancel()
+        return lists, ticks
+
+    lists, ticks = run(main())
+    assert lists > 500
+    assert ticks >= lists - 1
+
+
 def test_a_cancelled_wait_loses_no_row() -> None:
     async def main() -> int:
         feed = millrace.Feed("sim://?messages=3000&symbols_count=3&rate=3000&pace=1")

@@ -1,27 +1,11 @@
 #include "millrace/feed/streams/envelope.hpp"
 
-#include <nmmintrin.h>
-
 #include <charconv>
-#include <cstring>
 #include <limits>
 
 #include "millrace/core/digest.hpp"
 
 namespace millrace::streams {
-
-std::uint32_t crc32c(std::span<const std::uint8_t> bytes) {
-    std::uint64_t crc = 0xffffffffU;
-    while (bytes.size() >= 8) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, bytes.data(), sizeof(word));
-        crc = _mm_crc32_u64(crc, word);
-        bytes = bytes.subspan(8);
-    }
-    auto rest = static_cast<std::uint32_t>(crc);
-    for (const std::uint8_t byte : bytes) rest = _mm_crc32_u8(rest, byte);
-    return ~rest;
-}
 
 std::uint64_t stream_id(std::string_view feed, std::string_view symbol) {
     std::uint64_t id = digest::kFirst;

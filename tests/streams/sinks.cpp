@@ -7,6 +7,7 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "millrace/feed/streams/checker.hpp"
@@ -142,6 +143,24 @@ TEST_CASE("crc32c: the check value of the standard", "[streams]") {
     const std::string_view digits = "123456789";
     CHECK(crc32c({reinterpret_cast<const std::uint8_t*>(digits.data()), digits.size()}) ==
           0xe3069283U);
+}
+
+TEST_CASE("crc32c: of any length as a bit at a time", "[streams]") {
+    const auto slow = [](std::span<const std::uint8_t> bytes) {
+        std::uint32_t crc = ~std::uint32_t{0};
+        for (const std::uint8_t byte : bytes) {
+            crc ^= byte;
+            for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? (crc >> 1) ^ 0x82f63b78U : crc >> 1;
+        }
+        return ~crc;
+    };
+    std::vector<std::uint8_t> bytes(20'000);
+    std::mt19937 random(17);
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
+    for (const std::size_t size : {0U, 1U, 7U, 8U, 9U, 3'071U, 3'072U, 3'073U, 6'143U, 6'144U, 15'001U, 20'000U}) {
+        INFO(size);
+        CHECK(crc32c(std::span(bytes).first(size)) == slow(std::span(bytes).first(size)));
+    }
 }
 
 TEST_CASE("StreamSink: every record arrives once, in complete DBN streams of one symbol",

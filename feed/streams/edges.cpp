@@ -156,6 +156,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
 #endif
     else refuse(url);
     refuse_rest(url);
+    edge->open();
     return edge;
 }
 
@@ -173,6 +174,7 @@ std::unique_ptr<Source> make_source(Url url) {
 #endif
     if (source == nullptr) refuse(url);
     refuse_rest(url);
+    source->open();
     return source;
 }
 

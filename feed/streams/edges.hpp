@@ -23,8 +23,9 @@ struct EdgeComponent {
 [[nodiscard]] std::span<const EdgeComponent> edge_components();
 
 // An edge, and the settings of the frame that its URL gives: payload, policy, batch, linger_ms,
-// backlog_mb. Throws Error(usage).
+// backlog_mb. Throws Error(usage), before anything is connected or made; then what open() throws.
 [[nodiscard]] std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config);
+// Likewise a source.
 [[nodiscard]] std::unique_ptr<Source> make_source(Url url);
 
 }  // namespace millrace::streams

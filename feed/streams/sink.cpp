@@ -19,7 +19,8 @@ namespace millrace::streams {
 
 namespace {
 
-constexpr std::size_t kTakeMost = 512;  // cells at once
+constexpr std::size_t kTakeAtOnce = 128;  // cells, copied to where they stay in the nearest cache
+constexpr int kTakeTimes = 4;             // until the edge has its turn
 constexpr Nanoseconds kBackoffMin = 50'000'000;
 constexpr Nanoseconds kBackoffMax = 10'000'000'000;
 constexpr std::size_t kPooled = 256;
@@ -52,7 +53,7 @@ std::string_view name(EdgeState state) {
 
 StreamSink::StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge)
     : config_(config), edge_(std::move(edge)), events_(events_of(config)),
-      ring_(config.ring_records * 2), named_(config.instruments), in_(kTakeMost),
+      ring_(config.ring_records * 2), named_(config.instruments), in_(kTakeAtOnce),
       symbols_(config.instruments) {
     for (std::size_t i = events_.size(); i-- > 0;)
         event_of_[rtype_of(events_[i])] = static_cast<std::uint8_t>(i);
@@ -119,33 +120,45 @@ void StreamSink::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
         named_[instrument] = true;
     }
     cell.size = static_cast<std::uint16_t>(bytes.size());
+    if (!push_record(cell, bytes)) add(ring_full_, 1);
+}
+
+bool StreamSink::push_record(Cell& cell, std::span<const std::uint8_t> bytes) {
+    cell.part = 0;
+    if (bytes.size() <= Cell::kBytes) {
+        std::memcpy(cell.bytes.data(), bytes.data(), bytes.size());
+        return push(&cell, 1);
+    }
     out_.clear();
-    for (std::uint8_t part = 0; !bytes.empty(); ++part) {
-        cell.part = part;
+    for (; !bytes.empty(); ++cell.part) {
         const std::size_t n = std::min(bytes.size(), Cell::kBytes);
         std::memcpy(cell.bytes.data(), bytes.data(), n);
         out_.push_back(cell);
         bytes = bytes.subspan(n);
     }
-    if (!push(out_.data(), out_.size())) add(ring_full_, 1);
+    return push(out_.data(), out_.size());
 }
 
-// Takes what is in the ring. False when there was nothing.
+// Takes some of what is in the ring. False when there was nothing.
 bool StreamSink::take_cells() {
-    in_size_ = ring_.pop(in_.data(), in_.size());
-    for (in_at_ = 0; in_at_ < in_size_; ++in_at_) {
-        const Cell& cell = in_[in_at_];
-        if (cell.size == 0) {
-            take_symbol(cell);
-            continue;
-        }
-        if (cell.part == 0) record_.clear();
-        const std::size_t n = std::min<std::size_t>(Cell::kBytes, cell.size - record_.size());
-        record_.insert(record_.end(), cell.bytes.begin(),
-                       cell.bytes.begin() + static_cast<std::ptrdiff_t>(n));
-        if (record_.size() == cell.size) take_record(cell);
+    bool took = false;
+    for (int time = 0; time < kTakeTimes; ++time) {
+        const std::size_t count = ring_.pop(in_.data(), in_.size());
+        for (std::size_t i = 0; i < count; ++i) take_cell(in_[i]);
+        took = took || count > 0;
+        if (count < in_.size()) break;
     }
-    return in_size_ > 0;
+    return took;
+}
+
+void StreamSink::take_cell(const Cell& cell) {
+    if (cell.size == 0) return take_symbol(cell);
+    const std::span<const std::uint8_t> bytes(cell.bytes);
+    if (cell.size <= Cell::kBytes) return take_record(cell, bytes.first(cell.size));
+    if (cell.part == 0) record_.clear();
+    const std::size_t n = std::min<std::size_t>(Cell::kBytes, cell.size - record_.size());
+    record_.insert(record_.end(), cell.bytes.data(), cell.bytes.data() + n);
+    if (record_.size() == cell.size) take_record(cell, record_);
 }
 
 void StreamSink::take_symbol(const Cell& cell) {
@@ -160,8 +173,9 @@ void StreamSink::take_symbol(const Cell& cell) {
     edge_->on_symbol(dbn::RecordMaker::id_of(InstrumentId{cell.instrument}), symbol);
 }
 
-void StreamSink::take_record(const Cell& cell) {
-    const std::size_t number = stream_of(cell.instrument, dbn::RecordView(record_).rtype());
+void StreamSink::take_record(const Cell& cell, std::span<const std::uint8_t> record) {
+    const dbn::RecordView view(record);
+    const std::size_t number = stream_of(cell.instrument, view.rtype());
     Stream& stream = streams_[number];
     Envelope& envelope = stream.open.envelope;
     // A hole, made by a full ring, ends the batch, whose records are numbered without one.
@@ -170,9 +184,9 @@ void StreamSink::take_record(const Cell& cell) {
         stream.why |= static_cast<std::uint8_t>(WhyLeftOut::dropped);
     }
     stream.made = cell.number;
-    if (envelope.records.value() == 0) begin_batch(number, cell);
+    if (envelope.records.value() == 0) begin_batch(number, cell, view);
     const std::size_t before = envelope.records.value() == 0 ? 0 : stream.open.payload.size();
-    append(stream.open, symbols_[cell.instrument], record_);
+    append(stream.open, symbols_[cell.instrument], view);
     bytes_ += stream.open.payload.size() - before;
     envelope.records.set(envelope.records.value() + 1);
     envelope.last_sequence.set(cell.sequence);
@@ -180,7 +194,7 @@ void StreamSink::take_record(const Cell& cell) {
     if (envelope.records.value() >= config_.batch_records) seal(number);
 }
 
-void StreamSink::begin_batch(std::size_t number, const Cell& cell) {
+void StreamSink::begin_batch(std::size_t number, const Cell& cell, dbn::RecordView first) {
     Stream& stream = streams_[number];
     Batch& batch = stream.open;
     batch = {};
@@ -198,15 +212,15 @@ void StreamSink::begin_batch(std::size_t number, const Cell& cell) {
     batch.envelope.epoch.set(config_.epoch);
     batch.envelope.first_record.set(cell.number);
     batch.envelope.first_sequence.set(cell.sequence);
-    stream.opened_at = MonotonicClock::now();
+    stream.opened_at = now_;
     open_.push_back(number);
-    if (config_.payload == Payload::dbn) put_metadata(stream, event, cell.instrument);
+    if (config_.payload == Payload::dbn) put_metadata(stream, event, first);
 }
 
-// Of the present record's day.
-void StreamSink::put_metadata(Stream& stream, dbn::Schema event, std::uint32_t instrument) {
+// Of the first record's day.
+void StreamSink::put_metadata(Stream& stream, dbn::Schema event, dbn::RecordView first) {
     Batch& batch = stream.open;
-    const auto at = static_cast<Timestamp>(dbn::RecordView(record_).header().ts_event.value());
+    const auto at = static_cast<Timestamp>(first.header().ts_event.value());
     const std::uint32_t date = dbn::utc_date(at);
     if (stream.date != date) {
         stream.date = date;
@@ -215,8 +229,7 @@ void StreamSink::put_metadata(Stream& stream, dbn::Schema event, std::uint32_t i
         metadata.schema = static_cast<std::uint16_t>(event);
         metadata.stype_in = static_cast<std::uint8_t>(dbn::SymbolType::raw_symbol);
         const std::string symbol(batch.symbol.view());
-        const std::string id =
-            std::to_string(dbn::RecordMaker::id_of(InstrumentId{instrument}));
+        const std::string id = std::to_string(first.header().instrument_id.value());
         metadata.symbols = {symbol};
         metadata.mappings = {{symbol, {{date, dbn::next_date(date), id}}}};
         stream.metadata = dbn::encode(metadata);
@@ -224,19 +237,18 @@ void StreamSink::put_metadata(Stream& stream, dbn::Schema event, std::uint32_t i
     batch.payload.insert(batch.payload.end(), stream.metadata.begin(), stream.metadata.end());
 }
 
-void StreamSink::append(Batch& batch, const Symbol& symbol, std::span<const std::uint8_t> record) {
-    const dbn::RecordView view(record);
-    batch.books_only = batch.books_only && dbn::shows_book(view);
+void StreamSink::append(Batch& batch, const Symbol& symbol, dbn::RecordView record) {
+    batch.books_only = batch.books_only && dbn::shows_book(record);
     if (config_.payload == Payload::dbn || config_.payload == Payload::records) {
-        batch.payload.insert(batch.payload.end(), record.begin(), record.end());
+        batch.payload.insert(batch.payload.end(), record.bytes().begin(), record.bytes().end());
         return;
     }
     text_.clear();
     if (config_.payload == Payload::json) {
-        dbn::append_json(text_, view, symbol.view());
+        dbn::append_json(text_, record, symbol.view());
     } else {
-        const wire::MessageLayout* layout = dbn::layout_of(view.rtype());
-        if (layout != nullptr) dbn::append_csv(text_, *layout, view, symbol.view());
+        const wire::MessageLayout* layout = dbn::layout_of(record.rtype());
+        if (layout != nullptr) dbn::append_csv(text_, *layout, record, symbol.view());
         text_.push_back('\n');
     }
     batch.payload.insert(batch.payload.end(), text_.begin(), text_.end());
@@ -245,8 +257,6 @@ void StreamSink::append(Batch& batch, const Symbol& symbol, std::span<const std:
 void StreamSink::seal(std::size_t stream) {
     Batch& batch = streams_[stream].open;
     batch.id = next_id_++;
-    const auto now_ms = static_cast<std::uint64_t>(SystemClock::now() / 1'000'000);
-    sealed_ms_ = std::max(sealed_ms_, now_ms);
     batch.sealed_ms = sealed_ms_;
     batch.envelope.crc32c.set(crc32c(batch.payload));
     bytes_ += sizeof(Batch);
@@ -259,10 +269,10 @@ void StreamSink::seal(std::size_t stream) {
     add(batches_, 1);
 }
 
-void StreamSink::seal_due(Timestamp now, bool all) {
+void StreamSink::seal_due(bool all) {
     for (std::size_t i = 0; i < open_.size();) {
         const Stream& stream = streams_[open_[i]];
-        if (all || now - stream.opened_at >= config_.linger) seal(open_[i]);
+        if (all || now_ - stream.opened_at >= config_.linger) seal(open_[i]);
         else ++i;
     }
 }
@@ -308,11 +318,11 @@ std::size_t StreamSink::first_unsent() const {
 // Keeps what waits below the cap.
 void StreamSink::make_room() {
     if (bytes_ <= config_.backlog_bytes || config_.when_full == WhenFull::block || ending_) return;
-    if (config_.when_full == WhenFull::spill) return seal_due(0, true);
+    if (config_.when_full == WhenFull::spill) return seal_due(true);
     if (config_.when_full == WhenFull::conflate) conflate();
     drop_waiting();
     if (bytes_ <= config_.backlog_bytes || open_.empty()) return;
-    seal_due(0, true);
+    seal_due(true);
     drop_waiting();
 }
 
@@ -392,7 +402,7 @@ void StreamSink::handle_acks() {
     for (; in_flight_ > 0 && backlog_.front().done; --in_flight_) backlog_.pop_front();
 }
 
-void StreamSink::lose_connection(Timestamp now) {
+void StreamSink::lose_connection() {
     edge_->disconnect();
     connected_ = false;
     handle_acks();
@@ -408,7 +418,7 @@ void StreamSink::lose_connection(Timestamp now) {
     jitter_ ^= jitter_ >> 7;
     jitter_ ^= jitter_ << 17;
     // Between half and all of it, so that many sinks do not come back at once.
-    retry_at_ = now + backoff_ / 2 +
+    retry_at_ = now_ + backoff_ / 2 +
                 static_cast<Nanoseconds>(jitter_ % static_cast<std::uint64_t>(backoff_ / 2));
     state_.store(EdgeState::backoff, std::memory_order_relaxed);
 }
@@ -430,18 +440,18 @@ Edge::Sent StreamSink::give(Batch& batch) {
     return sent;
 }
 
-void StreamSink::work_edge(Timestamp now) {
+void StreamSink::work_edge() {
     if (!connected_) {
-        if (now < retry_at_) return;
+        if (now_ < retry_at_) return;
         state_.store(EdgeState::connecting, std::memory_order_relaxed);
-        if (!edge_->connect(problem_)) return lose_connection(now);
+        if (!edge_->connect(problem_)) return lose_connection();
         connected_ = true;
         add(connects_, 1);
     }
     bool full = false;
     while (in_flight_ < backlog_.size() && !full) {
         const Edge::Sent sent = give(backlog_[in_flight_]);
-        if (sent == Edge::Sent::failed) return lose_connection(now);
+        if (sent == Edge::Sent::failed) return lose_connection();
         full = sent == Edge::Sent::full;
         if (!full) ++in_flight_;
     }
@@ -449,13 +459,33 @@ void StreamSink::work_edge(Timestamp now) {
     state_.store(good ? EdgeState::live : EdgeState::degraded, std::memory_order_relaxed);
     const bool alive = edge_->poll(0, acks_, problem_);
     handle_acks();
-    if (!alive) lose_connection(now);
+    if (!alive) lose_connection();
+}
+
+// Being full for a moment is none.
+void StreamSink::note_trouble() {
+    const bool now = (!connected_ || !edge_->healthy()) && !problem_.empty();
+    if (!now && !in_trouble_) return;
+    in_trouble_ = now;
+    const std::lock_guard lock(trouble_lock_);
+    trouble_ = now ? problem_ : std::string{};
+}
+
+std::string StreamSink::trouble() const {
+    const std::lock_guard lock(trouble_lock_);
+    return trouble_;
 }
 
 void StreamSink::update_gauges() {
     backlog_bytes_.store(bytes_, std::memory_order_relaxed);
     if (bytes_ > backlog_bytes_max_.load(std::memory_order_relaxed))
         backlog_bytes_max_.store(bytes_, std::memory_order_relaxed);
+}
+
+// Once a turn; what happens within a turn happens at one time.
+void StreamSink::read_clocks() {
+    now_ = MonotonicClock::now();
+    sealed_ms_ = std::max(sealed_ms_, static_cast<std::uint64_t>(SystemClock::now() / 1'000'000));
 }
 
 void StreamSink::run() {
@@ -465,32 +495,33 @@ void StreamSink::run() {
         const bool stopping = stop_.load(std::memory_order_acquire);
         // Who may block leaves records in the ring, and so holds the feed up.
         const bool take = config_.when_full != WhenFull::block || bytes_ <= config_.backlog_bytes;
+        read_clocks();
         const bool took = take && take_cells();
-        const Timestamp now = MonotonicClock::now();
-        seal_due(now, stopping && !took);
+        seal_due(stopping && !took);
         make_room();
-        work_edge(now);
+        work_edge();
         take_from_disk();
         update_gauges();
+        note_trouble();
         if (stopping) {
             const bool patient = patient_.load(std::memory_order_relaxed);
-            if (give_up_at == 0 || patient) give_up_at = now + config_.stop_within;
+            if (give_up_at == 0 || patient) give_up_at = now_ + config_.stop_within;
             const bool done = !took && take && open_.empty() && backlog_.empty() &&
                               (spill_ == nullptr || spill_->empty());
             // Marks are not worth waiting for a server that has gone.
-            if ((done && ending_) || ((done || ending_) && !connected_) || now > give_up_at) break;
+            if ((done && ending_) || ((done || ending_) && !connected_) || now_ > give_up_at) break;
             if (done) put_end_marks();
         }
         if (took) continue;
         if (!connected_ || !edge_->poll(1, acks_, problem_)) {
-            if (connected_) lose_connection(now);
+            if (connected_) lose_connection();
             else std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
         handle_acks();
     }
     while (take_cells()) {
     }
-    seal_due(0, true);
+    seal_due(true);
     for (const Batch& batch : backlog_) {
         if (!batch.done) add(unsent_, batch.envelope.records.value());
     }

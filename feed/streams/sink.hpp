@@ -14,12 +14,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "millrace/core/spsc_ring.hpp"
 #include "millrace/feed/streams/batch.hpp"
+#include "millrace/feed/streams/dbn/codec.hpp"
 #include "millrace/feed/streams/dbn/record_maker.hpp"
 #include "millrace/feed/streams/spill.hpp"
 
@@ -60,9 +62,9 @@ struct SinkConfig {
     Nanoseconds stop_within = 30'000'000'000;  // how long stop() waits for acknowledgements
     std::uint32_t epoch = 0;                   // 0: the second of the start
     int cpu = -1;
-    // With `block`: asked by the feed's thread now and then while it waits for room, and by stop()
-    // while it waits for acknowledgements, for however long. After false what finds no room is
-    // counted, and stop_within begins.
+    // Asked now and then by stop() while it waits for acknowledgements, for however long, and with
+    // `block` by the feed's thread while it waits for room. After false what finds no room is
+    // counted, and stop_within begins. Empty: at once.
     std::function<bool()> keep_waiting;
 };
 
@@ -84,6 +86,8 @@ class Edge {
     enum class Sent : std::uint8_t { accepted, full, failed };
 
     virtual ~Edge() = default;
+    // Takes what is not waited for, such as a port: once, before all else. Throws Error.
+    virtual void open() {}
     // What the instrument of that number, a record's instrument_id, is called: told once, before
     // the first batch with records of it, connected or not.
     virtual void on_symbol(std::uint32_t, const Symbol&) {}
@@ -141,6 +145,8 @@ class StreamSink {
     void stop();
 
     [[nodiscard]] SinkStats stats() const;
+    // Why the edge takes nothing at present, in one line; empty while it does. Any thread.
+    [[nodiscard]] std::string trouble() const;
     // The last problem of the edge; empty when there was none. After stop().
     [[nodiscard]] const std::string& problem() const { return problem_; }
     // Of the edge. After stop().
@@ -148,8 +154,8 @@ class StreamSink {
 
   private:
     // A record in the ring takes one cell or several.
-    struct Cell {
-        static constexpr std::size_t kBytes = 96;
+    struct alignas(kCacheLine) Cell {
+        static constexpr std::size_t kBytes = 104;
         std::uint32_t instrument;
         std::uint16_t size;  // of the record; 0: a symbol is in `bytes`
         std::uint8_t part;   // 0 for the first cell of a record
@@ -158,6 +164,7 @@ class StreamSink {
         std::uint64_t number;  // of the record in its stream
         std::array<std::uint8_t, kBytes> bytes;
     };
+    static_assert(sizeof(Cell) == 2 * kCacheLine);
     struct Stream {
         std::uint64_t id = 0;
         Batch open;
@@ -174,15 +181,18 @@ class StreamSink {
         return config_.by_symbol ? instrument * events_.size() + event_of_[rtype] : 0;
     }
     [[nodiscard]] bool push(const Cell* cells, std::size_t count);
+    [[nodiscard]] bool push_record(Cell& cell, std::span<const std::uint8_t> bytes);
     void run();
+    void read_clocks();
     [[nodiscard]] bool take_cells();
+    void take_cell(const Cell& cell);
     void take_symbol(const Cell& cell);
-    void take_record(const Cell& cell);
-    void append(Batch& batch, const Symbol& symbol, std::span<const std::uint8_t> record);
-    void begin_batch(std::size_t number, const Cell& cell);
-    void put_metadata(Stream& stream, dbn::Schema event, std::uint32_t instrument);
+    void take_record(const Cell& cell, std::span<const std::uint8_t> record);
+    void append(Batch& batch, const Symbol& symbol, dbn::RecordView record);
+    void begin_batch(std::size_t number, const Cell& cell, dbn::RecordView first);
+    void put_metadata(Stream& stream, dbn::Schema event, dbn::RecordView first);
     void seal(std::size_t stream);
-    void seal_due(Timestamp now, bool all);
+    void seal_due(bool all);
     void make_room();
     void conflate();
     void drop_waiting();
@@ -193,11 +203,12 @@ class StreamSink {
     [[nodiscard]] Edge::Sent give(Batch& batch);
     [[nodiscard]] std::size_t first_unsent() const;
     void recycle(Batch& batch);
-    void work_edge(Timestamp now);
-    void lose_connection(Timestamp now);
+    void work_edge();
+    void lose_connection();
     void handle_acks();
     void settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64_t>& counter);
     void update_gauges();
+    void note_trouble();
 
     SinkConfig config_;
     std::unique_ptr<Edge> edge_;
@@ -210,10 +221,9 @@ class StreamSink {
     bool waits_ = true;                   // hot thread: until keep_waiting() said no
 
     // Sink thread only.
+    Timestamp now_ = 0;  // of the present turn
     std::vector<Cell> in_;
-    std::size_t in_at_ = 0;
-    std::size_t in_size_ = 0;
-    std::vector<std::uint8_t> record_;  // being put together
+    std::vector<std::uint8_t> record_;  // of several cells, being put together
     fmt::memory_buffer text_;           // of the present record
     std::vector<Symbol> symbols_;  // by instrument
     std::vector<Stream> streams_;
@@ -232,6 +242,9 @@ class StreamSink {
     Nanoseconds backoff_ = 0;
     std::uint64_t jitter_ = 1;
     std::string problem_;  // others read it after the join
+    bool in_trouble_ = false;
+    mutable std::mutex trouble_lock_;  // the sink's thread takes it while there is trouble, and once after it
+    std::string trouble_;              // under it
 
     // The hot thread writes the first two, the sink thread the others; anyone reads.
     alignas(kCacheLine) std::atomic<std::uint64_t> made_{0};

@@ -37,6 +37,8 @@ class Source {
     };
 
     virtual ~Source() = default;
+    // Reaches the server, if there is one: once, before all else. Throws Error(resource).
+    virtual void open() {}
     // The next batch, waiting for it at most so long. The one before counts as processed.
     [[nodiscard]] virtual Next next(int wait_ms, Received& received) = 0;
     // After failed: one line.

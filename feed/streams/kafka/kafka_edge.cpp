@@ -57,8 +57,9 @@ KafkaEdge::KafkaEdge(Url& url, const SinkConfig& config)
     rd_kafka_conf_set_opaque(settings_.get(), this);
     rd_kafka_conf_set_dr_msg_cb(settings_.get(), on_delivery);
     rd_kafka_conf_set_error_cb(settings_.get(), on_error);
-    client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
 }
+
+void KafkaEdge::open() { client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_); }
 
 void KafkaEdge::take_last(Url& url, const SinkConfig& config) {
     const std::string pattern = url.take("last", "");

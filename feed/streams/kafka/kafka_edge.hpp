@@ -16,6 +16,8 @@ class KafkaEdge final : public Edge {
     // Takes its options from the URL: `profile`, `last`, and those of librdkafka. Throws Error(usage).
     KafkaEdge(Url& url, const SinkConfig& config);
 
+    // Throws Error(usage) for settings that do not go together.
+    void open() override;
     [[nodiscard]] bool connect(std::string& problem) override;
     [[nodiscard]] Sent send(const Batch& batch) override;
     [[nodiscard]] bool poll(int wait_ms, Acks& acks, std::string& problem) override;

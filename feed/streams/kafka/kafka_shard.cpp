@@ -115,6 +115,9 @@ KafkaShard::KafkaShard(Url& url, const SinkConfig& config)
     Url same = url;
     reader_.take_options(same);
     settings_.take_options(url);
+}
+
+void KafkaShard::open() {
     client_ = make_kafka_client(RD_KAFKA_PRODUCER, settings_, where_);
     if (!name_.run.empty() && !initialise(kBeginMs, kBegin))
         throw Error(ExitCode::resource, problem_);

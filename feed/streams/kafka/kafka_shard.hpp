@@ -14,11 +14,12 @@ namespace millrace::streams {
 
 class KafkaShard final : public Edge {
   public:
-    // Takes its options from the URL: `shard`, `run`, `commit_ms`, and those of librdkafka. For a
-    // run it asks the servers how far that came. Throws Error(usage), and for a run Error(resource)
-    // when they do not answer.
+    // Takes its options from the URL: `shard`, `run`, `commit_ms`, and those of librdkafka. Throws
+    // Error(usage).
     KafkaShard(Url& url, const SinkConfig& config);
 
+    // For a run asks the servers how far that came. Throws Error(resource) when they do not answer.
+    void open() override;
     [[nodiscard]] bool connect(std::string& problem) override;
     [[nodiscard]] Sent send(const Batch& batch) override;
     [[nodiscard]] bool poll(int wait_ms, Acks& acks, std::string& problem) override;

@@ -17,10 +17,6 @@ namespace {
 constexpr std::uint64_t kClientsMax = 256;
 constexpr int kCloseMs = 2'000;  // for what clients have not yet read at the end
 
-net::Socket listen_at(const HostPort& at) {
-    return net::listen_at({at.host, static_cast<std::uint16_t>(at.port)}, SOCK_STREAM);
-}
-
 GatewayBackend take_backend(Url& url) {
     const std::string name = url.take("backend", "auto");
     if (name == "auto") return GatewayBackend::best;
@@ -40,7 +36,11 @@ Gateway::Gateway(Url& url, const SinkConfig& config)
       // Below the sink's own cap, so that it is here that the policy is carried out.
       bytes_max_(config.backlog_bytes / 4 * 3),
       clients_wanted_(static_cast<std::uint32_t>(url.take_number("clients", 0, kClientsMax))),
-      backend_(take_backend(url)), listener_(listen_at(first_host(url, 13'000))), symbols_(config.instruments) {}
+      backend_(take_backend(url)), at_(first_host(url, 13'000)), symbols_(config.instruments) {}
+
+void Gateway::open() {
+    listener_ = net::listen_at({at_.host, static_cast<std::uint16_t>(at_.port)}, SOCK_STREAM);
+}
 
 // On the thread that uses the sockets.
 bool Gateway::connect(std::string& problem) {
@@ -126,12 +126,7 @@ void Gateway::fill(Reader& reader) {
     if (!client.put_held(symbols_)) return;
     while (reader.chunk < end() && client.has_room()) {
         const Chunk& chunk = log_[reader.chunk - first_];
-        dbn::RecordView record;
-        while (client.has_room() && dbn::next_record(chunk.records.subspan(reader.offset),
-                                                     record) == dbn::Step::record) {
-            client.put(record, symbols_);
-            reader.offset += record.bytes().size();
-        }
+        reader.offset += client.put(chunk.records.subspan(reader.offset), symbols_);
         if (reader.offset < chunk.records.size()) return;
         ++reader.chunk;
         reader.offset = 0;

@@ -23,9 +23,11 @@ namespace millrace::streams {
 class Gateway final : public Edge, GatewayListener {
   public:
     // Takes its options from the URL: `clients`, how many to wait for before the first record, and
-    // `backend`. Listens at once. Throws Error(usage, config, resource).
+    // `backend`. Throws Error(usage, backend).
     Gateway(Url& url, const SinkConfig& config);
 
+    // Listens from now on. Throws Error(config, resource).
+    void open() override;
     void on_symbol(std::uint32_t id, const Symbol& symbol) override { symbols_[id - 1] = symbol; }
     [[nodiscard]] bool connect(std::string& problem) override;
     [[nodiscard]] Sent send(const Batch& batch) override;
@@ -65,6 +67,7 @@ class Gateway final : public Edge, GatewayListener {
     std::size_t bytes_max_;
     std::uint32_t clients_wanted_;
     GatewayBackend backend_;
+    HostPort at_;
     net::Socket listener_;
     std::unique_ptr<GatewaySockets> sockets_;  // null while it is not connected
     bool by_io_uring_ = false;

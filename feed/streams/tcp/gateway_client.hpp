@@ -40,8 +40,9 @@ class GatewayClient {
     // Whether more records should be put now.
     [[nodiscard]] bool has_room() const { return out_.size() < kOutput; }
 
-    // Queues the record for sending, if it is one that the client asked for.
-    void put(dbn::RecordView record, std::span<const Symbol> symbols);
+    // Queues those of the records that the client asked for, while there is room. How many bytes of
+    // them it has seen to.
+    [[nodiscard]] std::size_t put(std::span<const std::uint8_t> records, std::span<const Symbol> symbols);
     // The client is too slow for this record: it is left out, or held to be conflated.
     void leave_out(dbn::RecordView record, bool conflate, std::span<const Symbol> symbols);
     // Puts what is held while there is room; true when nothing is held any more.
@@ -71,6 +72,7 @@ class GatewayClient {
     void subscribe();
     [[nodiscard]] Instrument& instrument(std::uint32_t id, std::span<const Symbol> symbols);
     [[nodiscard]] bool wants(dbn::RecordView record, std::span<const Symbol> symbols);
+    [[nodiscard]] bool goes_as_it_is(dbn::RecordView record) const;
     void tell_of_loss();
     void send_record(dbn::RecordView record, std::span<const Symbol> symbols);
     void send_mapping(std::uint32_t id, const Symbol& symbol);

@@ -136,6 +136,9 @@ class LiveVenueFeed final : public LiveFeed {
         }
         note_recording(lines);
         note_silence(lines);
+        if (sinks_ != nullptr && !stop_.load(std::memory_order_relaxed)) {
+            for (std::string& line : sinks_->news()) lines.push_back(config_.name + ": " + std::move(line));
+        }
         return lines;
     }
 

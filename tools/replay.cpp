@@ -93,6 +93,10 @@ ExitCode judge(const ReplayOptions& options, const FeedSummary& feed, bool inter
     if (feed.balance() != 0 || !all_is_well(feed.sinks)) return ExitCode::failure;
     if (feed.source && feed.source->bad != 0) return ExitCode::failure;
     const std::string& first = options.files.front();
+    if (!interrupted && feed.source && feed.source->is_empty) {
+        tell("{}: nothing there to replay", feed.source->name);
+        return ExitCode::failure;
+    }
     if (!options.groups.empty() && feed.packets() == 0) {
         tell("{}: no packet goes to {}; the report without --group names the destinations", first,
              fmt::join(options.groups, " or "));

@@ -15,19 +15,28 @@ namespace millrace::tools {
 
 namespace {
 
-// Asks whether to go on waiting for a sink, and says once that this is what the feed does.
+constexpr Nanoseconds kSecond = 1'000'000'000;
+constexpr Nanoseconds kPatience = 2 * kSecond;  // what is over sooner is not told of
+
+// A problem without the name that it begins with.
+std::string_view why_of(const std::string& name, std::string_view problem) {
+    if (problem.rfind(name + ": ", 0) == 0) problem.remove_prefix(name.size() + 2);
+    return problem;
+}
+
+// Asks whether to go on waiting for a sink, and says once that this is what the feed does, and why.
 class Waiting {
   public:
-    Waiting(std::string name, std::function<bool()> keep_on)
-        : name_(std::move(name)), keep_on_(std::move(keep_on)) {}
+    Waiting(std::string name, std::function<std::string()> trouble, std::function<bool()> keep_on)
+        : name_(std::move(name)), trouble_(std::move(trouble)), keep_on_(std::move(keep_on)) {}
 
     bool operator()() {
-        constexpr Nanoseconds kSecond = 1'000'000'000;
         const Timestamp now = MonotonicClock::now();
         if (now - asked_at_ > kSecond) since_ = now;  // it went on in between
         asked_at_ = now;
-        if (!told_ && now - since_ > 2 * kSecond) {
-            tell("waiting for {}", name_);
+        if (!told_ && now - since_ > kPatience) {
+            const std::string trouble = trouble_();
+            tell("waiting for {}{}{}", name_, trouble.empty() ? "" : ": ", why_of(name_, trouble));
             told_ = true;
         }
         return keep_on_();
@@ -35,11 +44,17 @@ class Waiting {
 
   private:
     std::string name_;
+    std::function<std::string()> trouble_;
     std::function<bool()> keep_on_;
     Timestamp since_ = 0;
     Timestamp asked_at_ = 0;
     bool told_ = false;
 };
+
+// Who would rather leave records out than wait does not wait at the end either.
+bool leaves_out(streams::WhenFull policy) {
+    return policy == streams::WhenFull::drop_oldest || policy == streams::WhenFull::conflate;
+}
 
 SinkSummary summarise(const std::string& name, const streams::StreamSink& sink) {
     const streams::SinkStats stats = sink.stats();
@@ -77,9 +92,11 @@ Sinks::Sinks(const SinkOptions& options, const std::string& feed, const dbn::Mak
         sink.instruments = config.instruments;
         if (keep_waiting) {
             sink.when_full = streams::WhenFull::block;
-            sink.keep_waiting = Waiting(url.text(), keep_waiting);
+            const auto trouble = [this, i = sinks_.size()] { return sinks_[i]->trouble(); };
+            sink.keep_waiting = Waiting(url.text(), trouble, keep_waiting);
         }
         std::unique_ptr<streams::Edge> edge = streams::make_edge(url, sink);
+        if (leaves_out(sink.when_full)) sink.keep_waiting = {};
         if (sink.when_full == streams::WhenFull::block && !keep_waiting) {
             throw Error(ExitCode::usage,
                         fmt::format("{}: a live feed waits for nobody; policy is drop_oldest, "
@@ -99,6 +116,26 @@ void Sinks::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
 }
 
 std::uint64_t Sinks::made() const { return sinks_.empty() ? 0 : sinks_.front()->stats().made; }
+
+std::vector<std::string> Sinks::news() {
+    std::vector<std::string> lines;
+    watched_.resize(sinks_.size());
+    for (std::size_t i = 0; i < sinks_.size(); ++i) {
+        Watched& watched = watched_[i];
+        const std::string trouble = sinks_[i]->trouble();
+        const Timestamp now = MonotonicClock::now();
+        if (trouble.empty()) {
+            if (watched.told) lines.push_back(fmt::format("{}: takes records again", names_[i]));
+            watched = {};
+            continue;
+        }
+        if (watched.since == 0) watched.since = now;
+        if (watched.told || now - watched.since < kPatience) continue;
+        watched.told = true;
+        lines.push_back(fmt::format("{}: takes nothing: {}", names_[i], why_of(names_[i], trouble)));
+    }
+    return lines;
+}
 
 void Sinks::stop() {
     for (const auto& sink : sinks_) sink->stop();

@@ -37,6 +37,9 @@ class Sinks final : public RecordTaker {
     // Records made so far; any thread.
     [[nodiscard]] std::uint64_t made() const;
 
+    // What is to be told of sinks that have taken nothing for a while, or take records again. Any one thread.
+    [[nodiscard]] std::vector<std::string> news();
+
     // When the feed's thread is done: sends what is left, and ends their threads.
     void stop();
     // After stop().
@@ -44,6 +47,11 @@ class Sinks final : public RecordTaker {
 
   private:
     std::vector<std::string> names_;  // URLs without their options
+    struct Watched {
+        Timestamp since = 0;  // it is in trouble; 0: it is not
+        bool told = false;
+    };
+    std::vector<Watched> watched_;
     std::vector<std::unique_ptr<streams::StreamSink>> sinks_;
 };
 

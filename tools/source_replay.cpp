@@ -23,6 +23,7 @@ class Intake {
     explicit Intake(SourceSession& session) : session_(session) {}
 
     void take(const streams::Received& received) {
+        took_any_ = true;
         const bool good = checked_.take(received);
         if (checked_.began_anew()) apply(clearing(received.payload));
         // Numbers passed over are a gap to the session, which distrusts its books behind it.
@@ -30,6 +31,7 @@ class Intake {
         if (good) apply(received.payload);
     }
     [[nodiscard]] const StreamIntake& checked() const { return checked_; }
+    [[nodiscard]] bool took_any() const { return took_any_; }
 
   private:
     void apply(std::span<const std::uint8_t> payload) {
@@ -45,6 +47,7 @@ class Intake {
     SourceSession& session_;
     StreamIntake checked_;
     SequenceNumber next_ = 1;
+    bool took_any_ = false;
 };
 
 }  // namespace
@@ -72,6 +75,7 @@ FeedSummary replay_source(const SourceReplay& options, const KeepOn& keep_on) {
     lines.front().name = "records";
     FeedSummary feed = summarise(std::string(Venue::kId), session, std::move(lines));
     feed.source = intake.checked().summary(url.text());
+    feed.source->is_empty = source->from_start() && !intake.took_any();
     for (const streams::SourceCounter& counter : source->counters())
         feed.source->counters.emplace_back(counter.name, counter.count);
     note_missing(feed, session, config.symbols);

@@ -59,6 +59,7 @@ struct SourceSummary {
     std::string name;
     std::vector<Named> counters;
     std::uint64_t bad = 0;  // what was missing, damaged or unreadable
+    bool is_empty = false;  // read from its beginning, and there was nothing
 };
 
 // A server that did not do what was asked of it.

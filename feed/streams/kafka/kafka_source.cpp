@@ -13,6 +13,7 @@ namespace millrace::streams {
 namespace {
 
 constexpr int kAnswerMs = 10'000;  // for the questions at the start
+constexpr std::uint64_t kLatest = std::uint64_t{1} << 50;  // ms
 
 void add(std::vector<std::int32_t>& set, std::int32_t partition) {
     const auto at = std::lower_bound(set.begin(), set.end(), partition);
@@ -27,11 +28,15 @@ void remove(std::vector<std::int32_t>& set, std::int32_t partition) {
 
 KafkaSource::KafkaSource(Url& url)
     : where_(url.text()), topic_(url.path), group_(url.take("group", "")),
+      from_ms_(static_cast<std::int64_t>(url.take_number("from_ms", 0, kLatest))),
       follow_(url.take_number("follow", 0, 1) != 0), settings_(url) {
-    constexpr std::uint64_t kLatest = std::uint64_t{1} << 50;
-    const auto from_ms = static_cast<std::int64_t>(url.take_number("from_ms", 0, kLatest));
     processed_ = parse_offsets(url.take("from", ""));
-    from_start_ = group_.empty() && from_ms == 0 && processed_.empty();
+    from_start_ = group_.empty() && from_ms_ == 0 && processed_.empty();
+    const int places = (group_.empty() ? 0 : 1) + (from_ms_ == 0 ? 0 : 1) + (processed_.empty() ? 0 : 1);
+    if (places > 1) {
+        throw Error(ExitCode::usage,
+                    fmt::format("{}: group, from and from_ms each say where to begin; give one of them", where_));
+    }
     // librdkafka wants a group in any case; where none is named nothing is committed.
     settings_.set("group.id", group_.empty() ? "millrace" : group_);
     settings_.set("enable.auto.commit", group_.empty() ? "false" : "true");
@@ -48,14 +53,12 @@ KafkaSource::KafkaSource(Url& url)
     settings_.take_options(url);
     rd_kafka_conf_set_opaque(settings_.get(), this);
     if (!group_.empty()) rd_kafka_conf_set_rebalance_cb(settings_.get(), on_rebalance);
+}
+
+void KafkaSource::open() {
     client_ = make_kafka_client(RD_KAFKA_CONSUMER, settings_, where_);
     rd_kafka_poll_set_consumer(client_.get());
-    const bool one_place = group_.empty() ? from_ms == 0 || processed_.empty() : from_ms == 0 && processed_.empty();
-    if (!one_place) {
-        throw Error(ExitCode::usage,
-                    fmt::format("{}: group, from and from_ms each say where to begin; give one of them", where_));
-    }
-    if (group_.empty()) assign_all(from_ms);
+    if (group_.empty()) assign_all();
     else subscribe();
 }
 
@@ -91,7 +94,7 @@ void KafkaSource::subscribe() {
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(code);
 }
 
-void KafkaSource::assign_all(std::int64_t from_ms) {
+void KafkaSource::assign_all() {
     const Metadata metadata = ask_of_topic();
     const rd_kafka_metadata_topic_t& topic = metadata->topics[0];
     const Partitions all(rd_kafka_topic_partition_list_new(topic.partition_cnt));
@@ -100,14 +103,41 @@ void KafkaSource::assign_all(std::int64_t from_ms) {
         auto* partition = rd_kafka_topic_partition_list_add(all.get(), topic_.c_str(), id);
         const auto at = processed_.find(id);
         partition->offset = at != processed_.end() ? at->second
-                            : from_ms == 0         ? RD_KAFKA_OFFSET_BEGINNING
-                                                   : from_ms;
+                            : from_ms_ == 0        ? RD_KAFKA_OFFSET_BEGINNING
+                                                   : from_ms_;
         add(assigned_, id);
+        if (!follow_ && !find_end(id)) fail(RD_KAFKA_RESP_ERR__TIMED_OUT);
     }
-    auto code = from_ms == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
+    auto code = from_ms_ == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
                              : rd_kafka_offsets_for_times(client_.get(), all.get(), kAnswerMs);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = rd_kafka_assign(client_.get(), all.get());
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(code);
+}
+
+// A topic that is written without pause has no end but the one that it had at the start.
+bool KafkaSource::find_end(std::int32_t partition) {
+    if (ends_.count(partition) != 0) return true;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    const auto code = rd_kafka_query_watermark_offsets(client_.get(), topic_.c_str(), partition, &low, &high,
+                                                       kAnswerMs);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
+    ends_[partition] = high;
+    // Of an offset that was named its server has to say whether it was ever there.
+    if (low == high && processed_.empty()) add(ended_, partition);
+    return true;
+}
+
+bool KafkaSource::is_behind_end(const rd_kafka_message_t& message) const {
+    const auto end = ends_.find(message.partition);
+    return !follow_ && end != ends_.end() && message.offset >= end->second;
+}
+
+void KafkaSource::note_end(const rd_kafka_message_t& message) {
+    const auto end = ends_.find(message.partition);
+    const bool last = end != ends_.end() && message.offset + 1 >= end->second;
+    if (last) add(ended_, message.partition);
+    else remove(ended_, message.partition);
 }
 
 void KafkaSource::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
@@ -120,7 +150,11 @@ void KafkaSource::rebalance(rd_kafka_resp_err_t code,
     rd_kafka_error_t* error = nullptr;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         error = rd_kafka_incremental_assign(client_.get(), &partitions);
-        for (int i = 0; i < partitions.cnt; ++i) add(assigned_, partitions.elems[i].partition);
+        for (int i = 0; i < partitions.cnt; ++i) {
+            add(assigned_, partitions.elems[i].partition);
+            // Without an answer its end is where nothing more comes.
+            if (!follow_) static_cast<void>(find_end(partitions.elems[i].partition));
+        }
     } else {
         // Whoever gets them goes on behind what was processed here.
         store_processed();
@@ -152,7 +186,11 @@ Source::Next KafkaSource::next(int wait_ms, Received& received) {
     current_.reset(rd_kafka_consumer_poll(client_.get(), wait_ms));
     if (current_ == nullptr) return Next::none;
     if (current_->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        remove(ended_, current_->partition);
+        note_end(*current_);
+        if (is_behind_end(*current_)) {
+            current_ = nullptr;
+            return at_end() ? Next::end : Next::none;
+        }
         if (by_hand_) handed_out_.add({current_->partition, current_->offset + 1});
         received.has_envelope = envelope_of(*current_, received.envelope);
         received.payload = {static_cast<const std::uint8_t*>(current_->payload), current_->len};

@@ -15,10 +15,12 @@ namespace millrace::streams {
 class KafkaSource final : public Source {
   public:
     // Takes its options from the URL: `group`, `from`, `from_ms`, `follow`, and those of librdkafka.
-    // Throws Error(usage), and Error(resource) when the topic is not to be had.
+    // Throws Error(usage).
     explicit KafkaSource(Url& url);
     ~KafkaSource() override { KafkaSource::close(); }
 
+    // Throws Error(resource) when the topic is not to be had.
+    void open() override;
     [[nodiscard]] Next next(int wait_ms, Received& received) override;
     [[nodiscard]] const std::string& problem() const override { return problem_; }
     void close() override;
@@ -57,7 +59,12 @@ class KafkaSource final : public Source {
     // Of the topic and its partitions. Throws Error(resource) where the servers do not know it.
     [[nodiscard]] Metadata ask_of_topic();
     void subscribe();
-    void assign_all(std::int64_t from_ms);
+    void assign_all();
+    // Notes where a partition ends now. False when its server does not answer in time.
+    [[nodiscard]] bool find_end(std::int32_t partition);
+    // The message came after the start, and is left to the next reader.
+    [[nodiscard]] bool is_behind_end(const rd_kafka_message_t& message) const;
+    void note_end(const rd_kafka_message_t& message);
     [[nodiscard]] Offsets parse_offsets(const std::string& text) const;
     void store_processed();
     [[nodiscard]] bool at_end() const;
@@ -65,6 +72,7 @@ class KafkaSource final : public Source {
     std::string where_;  // for messages
     std::string topic_;
     std::string group_;
+    std::int64_t from_ms_;  // 0: not by time
     bool follow_;
     bool from_start_ = true;
     bool by_hand_ = false;
@@ -75,6 +83,7 @@ class KafkaSource final : public Source {
     KafkaClient client_;
     std::unique_ptr<rd_kafka_message_t, MessageDeleter> current_;
     std::vector<std::int32_t> assigned_;  // partitions, ascending
+    Offsets ends_;  // behind the last message of each when reading began
     std::vector<std::int32_t> ended_;     // those of them that were read to their end
     std::string problem_;
 };

@@ -26,22 +26,35 @@ constexpr amqp_channel_t kChannel = RabbitConnection::kChannel;
 RabbitSource::RabbitSource(Url& url)
     : where_(url.text()), connection_(url), prefetch_(url.take_number("prefetch", 256, kPrefetchMax)),
       follow_(url.take_number("follow", 0, 1) != 0) {
-    const std::string from = url.take("from", "first");
-    from_start_ = from == "first" || from == "0";
     queue_ = take_queue(url, url.path, url.take("exchange", ""));
     if (queue_.name.empty() || prefetch_ == 0) {
         throw Error(ExitCode::usage, fmt::format("{}: write it as amqp://host:port/QUEUE; prefetch is "
                                                  "at least 1",
                                                  where_));
     }
-    if (from != "first" && !is_stream())
+    take_from(url);
+}
+
+void RabbitSource::take_from(Url& url) {
+    from_ = url.take("from", "first");
+    from_start_ = from_ == "first" || from_ == "0";
+    if (from_ != "first" && !is_stream())
         throw Error(ExitCode::usage, fmt::format("{}: from is an option of type=stream", where_));
-    open();
-    consume(from);
-    opened_at_ = MonotonicClock::now();
+    std::int64_t offset = 0;
+    const auto [end, wrong] = std::from_chars(from_.data(), from_.data() + from_.size(), offset);
+    const bool number = wrong == std::errc{} && end == from_.data() + from_.size() && offset >= 0;
+    if (number) first_offset_ = offset;
+    if (!number && from_ != "first" && from_ != "last" && from_ != "next")
+        throw Error(ExitCode::usage, fmt::format("{}: from is first, last, next or an offset", where_));
 }
 
 void RabbitSource::open() {
+    reach_queue();
+    consume();
+    opened_at_ = MonotonicClock::now();
+}
+
+void RabbitSource::reach_queue() {
     // Made only where it is told what it shall get; else it must be there.
     const bool made = connection_.open(problem_) &&
                       (queue_.exchange.empty() || connection_.declare(queue_, problem_));
@@ -52,22 +65,13 @@ void RabbitSource::open() {
     throw Error(ExitCode::resource, problem_ + (refused ? " (a stream is read with type=stream)" : ""));
 }
 
-void RabbitSource::consume(const std::string& from) {
+void RabbitSource::consume() {
     amqp_basic_qos(connection_.get(), kChannel, 0, static_cast<std::uint16_t>(prefetch_), 0);
     if (!connection_.answered(problem_)) throw Error(ExitCode::resource, problem_);
     RabbitTable arguments;
-    std::int64_t offset = 0;
-    const auto [end, wrong] = std::from_chars(from.data(), from.data() + from.size(), offset);
-    const bool number = wrong == std::errc{} && end == from.data() + from.size();
-    if (number && offset < 0)
-        throw Error(ExitCode::usage, fmt::format("{}: from is first, last, next or an offset", where_));
-    if (is_stream() && number) {
-        // One before, so that something comes, and the end is told from silence.
-        first_offset_ = offset;
-        arguments.add("x-stream-offset", std::max<std::int64_t>(offset - 1, 0));
-    } else if (is_stream()) {
-        arguments.add("x-stream-offset", std::string_view(from));
-    }
+    // One before an offset, so that something comes, and the end is told from silence.
+    if (first_offset_ >= 0) arguments.add("x-stream-offset", std::max<std::int64_t>(first_offset_ - 1, 0));
+    else if (is_stream()) arguments.add("x-stream-offset", std::string_view(from_));
     amqp_basic_consume(connection_.get(), kChannel, bytes_of(queue_.name), amqp_empty_bytes, 0, 0, 0,
                        arguments.get());
     if (!connection_.answered(problem_)) throw Error(ExitCode::resource, problem_);

@@ -13,11 +13,12 @@ namespace millrace::streams {
 class RabbitSource final : public Source {
   public:
     // Takes its options from the URL: `type`, `exchange`, `bind`, `from`, `prefetch`, `follow`, and
-    // those of the connection. Connects at once. Throws Error(usage), and Error(resource) when the
-    // queue is not to be had.
+    // those of the connection. Throws Error(usage).
     explicit RabbitSource(Url& url);
     ~RabbitSource() override = default;
 
+    // Throws Error(resource) when the queue is not to be had.
+    void open() override;
     [[nodiscard]] Next next(int wait_ms, Received& received) override;
     [[nodiscard]] const std::string& problem() const override { return problem_; }
     void close() override;
@@ -47,8 +48,9 @@ class RabbitSource final : public Source {
     };
 
     [[nodiscard]] bool is_stream() const { return queue_.type == "stream"; }
-    void open();
-    void consume(const std::string& from);
+    void take_from(Url& url);
+    void reach_queue();
+    void consume();
     [[nodiscard]] Next read_message(int wait_ms);
     // Whether the message is of the kind of queue that was asked for.
     [[nodiscard]] bool of_that_kind();
@@ -65,6 +67,7 @@ class RabbitSource final : public Source {
     std::string where_;  // for messages
     RabbitConnection connection_;
     RabbitQueue queue_;
+    std::string from_;  // of a stream: its x-stream-offset, if that is a text
     std::uint64_t prefetch_;
     bool follow_;
     bool from_start_ = true;  // of a stream

@@ -49,9 +49,22 @@ RedisSource::RedisSource(Url& url)
     }
     if (last_id_ != "0") position_ = last_id_;
     from_start_ = group_.empty() && position_.empty();
+}
+
+void RedisSource::open() {
     if (!connection_.open(problem_)) throw Error(ExitCode::resource, problem_);
+    if (!follow_) check_key();
     if (!group_.empty()) open_group();
     find_end();
+}
+
+void RedisSource::check_key() {
+    const RedisReply there = ask({"EXISTS", key_}, kAnswerMs);
+    if (there == nullptr) throw Error(ExitCode::resource, problem_);
+    if (there->type == REDIS_REPLY_INTEGER && there->integer != 0) return;
+    throw Error(ExitCode::resource,
+                fmt::format("{}: there is no such key; is it the one that is written to? (follow=1 waits for it)",
+                            where_));
 }
 
 RedisReply RedisSource::ask(const RedisCommand& command, int wait_ms) {
@@ -158,9 +171,15 @@ bool RedisSource::acknowledge() {
     return true;
 }
 
+// Of a group: what there was when reading began went to somebody, whatever has come since.
+bool RedisSource::fresh_to_end() const {
+    const bool some = stage_ == Stage::fresh && !end_id_.empty() && !taken_id_.empty();
+    return some && id_number(taken_id_) >= id_number(end_id_);
+}
+
 bool RedisSource::at_end() const {
     if (follow_) return false;
-    if (!group_.empty()) return dry_;
+    if (!group_.empty()) return dry_ || fresh_to_end();
     return end_id_.empty() || id_number(last_id_) >= id_number(end_id_);
 }
 

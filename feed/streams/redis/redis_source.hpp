@@ -13,10 +13,13 @@ namespace millrace::streams {
 
 class RedisSource final : public Source {
   public:
-    // Takes its options from the URL: `from`, `follow`, `group`, `consumer`, `claim_ms`. Connects
-    // at once. Throws Error(usage), and Error(resource) when the server is not to be had.
+    // Takes its options from the URL: `from`, `follow`, `group`, `consumer`, `claim_ms`. Throws
+    // Error(usage).
     explicit RedisSource(Url& url);
 
+    // Throws Error(resource) when the server is not to be had, or the stream, which is waited for
+    // with `follow` alone.
+    void open() override;
     [[nodiscard]] Next next(int wait_ms, Received& received) override;
     [[nodiscard]] const std::string& problem() const override { return problem_; }
     void close() override;
@@ -38,6 +41,7 @@ class RedisSource final : public Source {
 
     void open_group();
     void find_end();
+    void check_key();
     [[nodiscard]] RedisReply ask(const RedisCommand& command, int wait_ms);
     // These are false after a problem.
     [[nodiscard]] bool fetch_plain(int wait_ms);
@@ -47,6 +51,7 @@ class RedisSource final : public Source {
     void current_processed();
     [[nodiscard]] bool acknowledge();
     [[nodiscard]] bool at_end() const;
+    [[nodiscard]] bool fresh_to_end() const;
 
     RedisConnection connection_;
     std::string where_;  // for messages

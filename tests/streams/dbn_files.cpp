@@ -197,7 +197,8 @@ TEST_CASE("dbn: the worked examples of the sheet, field by field", "[dbn]") {
     REQUIRE(trades.size() == 4);
     CHECK(trades[3].price.value() == 521010000000);
     CHECK(trades[3].side.value() == 'N');
-    const auto definition = all_of<dbn::Definition>(dir / "databento-python-0.82.0/XNAS.ITCH/test_data.definition.dbn.zst");
+    const auto definition =
+        all_of<dbn::Definition>(dir / "databento-python-0.82.0/XNAS.ITCH/test_data.definition.dbn.zst");
     REQUIRE(definition.size() == 1);
     CHECK(definition[0].raw_symbol.value() == "NVDA");
     CHECK(definition[0].exchange.value() == "XNAS");

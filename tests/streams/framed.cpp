@@ -1,5 +1,8 @@
-// Messages out of runs of bytes: raw TCP in every framing, files that grow, and the command that
-// checks what a file or broker holds.
+// Messages out of runs of bytes: raw TCP in every framing, files that grow, or are full, and the command
+// that checks what a file or broker holds.
+#include <sys/resource.h>
+
+#include <csignal>
 #include <deque>
 #include <fstream>
 #include <functional>
@@ -46,6 +49,29 @@ std::vector<std::size_t> bounds(std::string_view bytes) {
     }
     return at;
 }
+
+// While it lives this process can make no file longer than so many bytes, which is what a full disk is like.
+class FullDisk {
+  public:
+    explicit FullDisk(rlim_t bytes) {
+        REQUIRE(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+        signal(SIGXFSZ, SIG_IGN);
+        limit(bytes);
+    }
+    ~FullDisk() {
+        limit(before_.rlim_cur);
+        signal(SIGXFSZ, SIG_DFL);
+    }
+    FullDisk(const FullDisk&) = delete;
+    FullDisk& operator=(const FullDisk&) = delete;
+
+  private:
+    void limit(rlim_t bytes) const {
+        const rlimit now{bytes, before_.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &now);
+    }
+    rlimit before_{};
+};
 
 // A server that gives each connection, in turn, what `answer` says of its greeting, and closes it.
 class PushServer {
@@ -146,7 +172,8 @@ TEST_CASE("Framing: messages come out whole wherever the bytes are cut", "[strea
             buffer += c;
             std::span<const std::uint8_t> frame;
             std::size_t taken = 0;
-            const std::span<const std::uint8_t> seen(reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size());
+            const std::span<const std::uint8_t> seen(reinterpret_cast<const std::uint8_t*>(buffer.data()),
+                                                     buffer.size());
             if (each.framing.next(seen, frame, taken) != Framing::Step::frame) continue;
             found.emplace_back(frame.begin(), frame.end());
             buffer.erase(0, taken);
@@ -248,6 +275,86 @@ TEST_CASE("csv: a file that grows is followed, row by row, and into the one that
     CHECK(sequences(*source, 1, gap) == std::vector<std::uint32_t>{3});
 }
 
+TEST_CASE("file: what a full disk did not take is written when there is room", "[streams]") {
+    const TempFile file("full.batches");
+    std::filesystem::remove(file.path());
+    SinkConfig config = blocking();
+    config.batch_records = 1;  // many of them go to the kernel in one call
+    TestSink sink("file://" + file.path().string(), config);
+    for (const rlim_t bytes : {10'000U, 100'001U, 300'002U}) {
+        const FullDisk full(bytes);
+        sink.send(2'000);
+        REQUIRE(in_time([&] { return sink->stats().state == EdgeState::backoff; }));
+        CHECK(sink->stats().acknowledged < sink.made());
+    }
+    sink->stop();
+    CHECK(sink->stats().acknowledged == sink.made());
+    CHECK(sink->stats().balance() == 0);
+    const CheckedTotals totals = read_all("file://" + file.path().string());
+    CHECK(totals.records == sink.made());
+    CHECK(totals.missing == 0);
+    CHECK(totals.duplicates == 0);
+    CHECK(totals.damaged == 0);
+}
+
+TEST_CASE("file: one that cannot be made is told of at once", "[streams]") {
+    const TempFolder folder("unwritable");
+    const TempFile capture("unwritable.pcapng");
+    REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "1", "--seed", "3"}).code == 0);
+    const std::string at = folder.path().string();
+    for (const auto& [place, why] : {std::pair{at + "/none/day.batches", "No such file"}, std::pair{at, "directory"}}) {
+        const Outcome outcome = run_command({"replay", capture.path(), "--sink", "file://" + place});
+        INFO(outcome.err);
+        CHECK(outcome.code == 4);
+        CHECK(outcome.err.find(place) != std::string::npos);
+        CHECK(outcome.err.find(why) != std::string::npos);
+    }
+}
+
+TEST_CASE("file: a replay that may leave records out does not wait for ever at a full disk", "[.long][streams]") {
+    const TempFolder folder("patience");
+    const TempFile capture("patience.pcapng");
+    REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "1", "--seed", "3"}).code == 0);
+    const auto full = [] {
+        signal(SIGXFSZ, SIG_IGN);
+        const rlimit little{4'096, 4'096};
+        setrlimit(RLIMIT_FSIZE, &little);
+    };
+    const std::string sink = "file://" + (folder.path() / "day.batches").string() + "?policy=drop_oldest";
+    const Outcome outcome = run_command({"replay", capture.path(), "--json", "--sink", sink}, full);
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK(outcome.out.find("\"balance\":0") != std::string::npos);
+    CHECK(outcome.err.find("records that did not arrive") != std::string::npos);
+}
+
+TEST_CASE("sources: an unknown option is named before anybody is asked", "[streams]") {
+    const std::string nobody = "127.0.0.1:" + std::to_string(free_port());
+    std::vector<std::string> urls{"raw://" + nobody};
+    for (const EdgeComponent& component : edge_components()) {
+        const std::string scheme(component.scheme);
+        if (component.built && !component.library.empty()) urls.push_back(scheme + "://" + nobody + "/place");
+    }
+    for (const std::string& url : urls) {
+        for (const std::string command : {"replay", "check"}) {
+            const Outcome outcome = run_command({command, url + "?fallow=1"});
+            INFO(url << outcome.err);
+            CHECK(outcome.code == 2);
+            CHECK(outcome.err.find("fallow") != std::string::npos);
+            CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+        }
+    }
+}
+
+TEST_CASE("replay: a file of batches in which nothing stands is no good run", "[streams]") {
+    const TempFile file("empty.batches");
+    write_file(file.path(), "");
+    const Outcome outcome = run_command({"replay", "file://" + file.path().string()});
+    INFO(outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK(outcome.err.find("nothing there") != std::string::npos);
+}
+
 TEST_CASE("check: a file of batches is complete, or what is wrong with it is told", "[streams][check]") {
     const TempFile file("check.batches");
     std::filesystem::remove(file.path());
@@ -279,7 +386,7 @@ TEST_CASE("check: what a sender conflated or left out is told apart from what wa
     const TempFile file("counted.batches");
     std::filesystem::remove(file.path());
     // Faster than the sink's thread takes them out of the ring.
-    TestSink sink("file://" + file.path().string() + "?policy=drop_oldest");
+    TestSink sink("file://" + file.path().string() + "?policy=drop_oldest", {}, 64);
     sink.send(500'000);
     sink->stop();
     const SinkStats stats = sink->stats();

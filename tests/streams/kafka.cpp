@@ -5,11 +5,11 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include <map>
-#include <random>
 
 #include "millrace/feed/streams/kafka/settings.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kafka_server.hpp"
+#include "tests/support/killed_readers.hpp"
 #include "tests/support/python.hpp"
 #include "tests/support/sink_test.hpp"
 #include "tests/support/tls_proxy.hpp"
@@ -59,40 +59,6 @@ class MockCluster {
     rd_kafka_t* client_;
     rd_kafka_mock_cluster_t* cluster_;
 };
-
-// In a process of its own: passes on what it reads, and dies in the middle of it.
-[[noreturn]] void read_and_die(const std::string& url, std::uint64_t batches, int to) {
-    const auto source = make_source(parse_url(url));
-    Received received;
-    for (int idle = 0; batches > 0 && idle < 300;) {
-        if (source->next(100, received) != Source::Next::batch) {
-            ++idle;
-            continue;
-        }
-        --batches;
-        const std::uint64_t size = received.payload.size();
-        for (const std::span<const std::uint8_t> part :
-             {std::span(reinterpret_cast<const std::uint8_t*>(&size), sizeof(size)),
-              wire::bytes_of(received.envelope), received.payload}) {
-            if (write(to, part.data(), part.size()) != static_cast<ssize_t>(part.size())) break;
-        }
-    }
-    kill(getpid(), SIGKILL);
-    _exit(1);
-}
-
-void take_what_was_read(StreamChecker& checker, int from) {
-    std::FILE* pipe = fdopen(dup(from), "rb");
-    std::uint64_t size = 0;
-    Envelope envelope;
-    while (std::fread(&size, sizeof(size), 1, pipe) == 1 &&
-           std::fread(&envelope, sizeof(envelope), 1, pipe) == 1) {
-        std::vector<std::uint8_t> payload(size);
-        if (std::fread(payload.data(), 1, size, pipe) != size) break;
-        checker.on_batch(envelope, payload, records_in(payload));
-    }
-    std::fclose(pipe);
-}
 
 // The last record of each symbol in a topic, and what its messages say beyond that is left aside.
 std::map<std::string, std::string> last_by_symbol(const std::string& url) {
@@ -333,6 +299,15 @@ TEST_CASE("kafka: a group goes on where it was, and shares its partitions", "[ka
     CHECK(after.totals().batches == 0);
 }
 
+TEST_CASE("kafka: a topic that is written without pause ends where it was at the start",
+          "[kafka][server][no-sanitizer]") {
+    const KafkaServer& server = KafkaServer::shared();
+    TestSink sink(server.url("endless"), patient());
+    check_ends_while_written(sink, server.url("endless"), 0);
+    check_ends_while_written(sink, server.url("endless?group=endless"), 0);
+    sink->stop();
+}
+
 TEST_CASE("kafka: what was read ahead and not committed comes again", "[kafka][server][no-sanitizer]") {
     const KafkaServer& server = KafkaServer::shared();
     TestSink sink(server.url("by-hand"), patient());
@@ -346,38 +321,32 @@ TEST_CASE("kafka: what was read ahead and not committed comes again", "[kafka][s
     CHECK(next == Source::Next::failed);
 }
 
-TEST_CASE("kafka: a consumer of a group is killed a hundred times and misses nothing",
-          "[.long][kafka][server][no-sanitizer]") {
+namespace {
+
+void check_killed_consumers(const std::string& topic, int lives, std::uint64_t records) {
     const KafkaServer& server = KafkaServer::shared();
-    TestSink sink(server.url("killed-consumer"), patient());
-    sink.send(60'000);
+    TestSink sink(server.url(topic), patient());
+    sink.send(records);
     sink->stop();
     // Under a name of its own a member takes its place again at once.
     const std::string url = server.url(
-        "killed-consumer?group=k&group.instance.id=one&session.timeout.ms=6000&auto.commit.interval.ms=20");
-    StreamChecker checker;
-    std::mt19937 random(13);
-    for (int life = 0; life < 100; ++life) {
-        std::array<int, 2> ends{};
-        REQUIRE(pipe(ends.data()) == 0);
-        const std::uint64_t batches = 1 + random() % 60;
-        const pid_t pid = fork();
-        if (pid == 0) {
-            close(ends[0]);
-            read_and_die(url, batches, ends[1]);
-        }
-        close(ends[1]);
-        take_what_was_read(checker, ends[0]);
-        close(ends[0]);
-        waitpid(pid, nullptr, 0);
-    }
-    const auto source = make_source(parse_url(url));
-    read_into(checker, *source);
-    source->close();
-    CHECK(checker.totals().records == sink.made());
-    CHECK(checker.totals().missing == 0);
-    CHECK(checker.totals().duplicates > 0);
-    CHECK(checker.open() == 0);
+        topic + "?group=k&group.instance.id=one&session.timeout.ms=6000&auto.commit.interval.ms=20");
+    const CheckedTotals totals = read_by_killing(url, lives, 13, 60);
+    CHECK(totals.records == sink.made());
+    CHECK(totals.missing == 0);
+    CHECK(totals.damaged == 0);
+    CHECK(totals.duplicates > 0);
+}
+
+}  // namespace
+
+TEST_CASE("kafka: consumers of a group are killed and miss nothing", "[kafka][server][no-sanitizer]") {
+    check_killed_consumers("killed-consumer", 4, 10'000);
+}
+
+TEST_CASE("kafka: a hundred consumers of a group are killed and miss nothing",
+          "[.long][kafka][server][no-sanitizer]") {
+    check_killed_consumers("killed-consumers", 100, 120'000);
 }
 
 TEST_CASE("kafka: reading from a time on", "[kafka][server][no-sanitizer]") {

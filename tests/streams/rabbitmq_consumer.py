@@ -1,6 +1,7 @@
-"""A consumer as pika's users write it: rabbitmq_consumer.py PORT QUEUE print|decode|remove|repeat|alter.
-print prints the queue's messages; decode checks them with the official decoder. The last four put the
-queue's messages back, the third one changed as they say, and print how many records it has."""
+"""A consumer as pika's users write it: rabbitmq_consumer.py PORT QUEUE HOW, with print, decode,
+remove, repeat or alter. print prints the queue's messages; decode checks them with the official
+decoder. The last four put the queue's messages back, the third one changed as they say, and print
+how many records it has."""
 import sys
 
 import databento_dbn

@@ -1,9 +1,8 @@
 // Redis Streams against the real server: complete, refused duplicates, a server that is cut off,
 // killed, full, or a replica, and consumers that die.
 #ifdef MILLRACE_HAS_REDIS
-#include <random>
-
 #include "tests/support/catch.hpp"
+#include "tests/support/killed_readers.hpp"
 #include "tests/support/python.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/sink_test.hpp"
@@ -170,18 +169,32 @@ TEST_CASE("redis: while the server stands still the feed does not, and the loss 
     CHECK(totals.damaged == 0);
 }
 
-TEST_CASE("redis: a consumer of a group dies a hundred times and misses nothing",
-          "[redis][server]") {
+namespace {
+
+// What a consumer was given and has not acknowledged, up to a hundred entries, comes again.
+void check_killed_consumers(int lives, std::uint64_t records) {
     const RedisServer server;
-    TestSink sink(server.url("md"), blocking());
-    sink.send(60'000);
+    SinkConfig config = blocking();
+    config.batch_records = 5;
+    TestSink sink(server.url("md"), config);
+    sink.send(records);
     sink->stop();
-    const CheckedTotals totals =
-        read_by_dying(server.url("md?group=g&consumer=c&claim_ms=0"), std::mt19937(11), 60);
+    const CheckedTotals totals = read_by_killing(server.url("md?group=g&consumer=c&claim_ms=0"), lives, 11, 250);
     CHECK(totals.records == sink.made());
     CHECK(totals.missing == 0);
+    CHECK(totals.damaged == 0);
     CHECK(totals.duplicates > 0);
     CHECK(server.ask("XPENDING md g").rfind("*4\r\n:0\r\n", 0) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("redis: consumers of a group are killed and miss nothing", "[redis][server]") {
+    check_killed_consumers(5, 10'000);
+}
+
+TEST_CASE("redis: a hundred consumers of a group are killed and miss nothing", "[.long][redis][server]") {
+    check_killed_consumers(100, 150'000);
 }
 
 TEST_CASE("redis: what was read ahead and not committed comes again", "[redis][server]") {
@@ -190,6 +203,36 @@ TEST_CASE("redis: what was read ahead and not committed comes again", "[redis][s
     sink.send(2'000);
     sink->stop();
     check_commits_by_hand(server.url("md"), "group=g&consumer=c", sink->stats().batches);
+}
+
+TEST_CASE("redis: a stream that is not there is told of, or waited for", "[redis][server]") {
+    const RedisServer server;
+    for (const std::string command : {"replay", "check"}) {
+        for (const std::string options : {"", "?group=g"}) {
+            const Outcome outcome = run_command({command, server.url("no-such-key") + options});
+            INFO(command << options << outcome.out << outcome.err);
+            CHECK(outcome.code == 11);
+            CHECK(outcome.err.find("no such key") != std::string::npos);
+            CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+        }
+    }
+    CHECK(server.ask("EXISTS no-such-key") == ":0\r\n");
+    const auto waits = make_source(parse_url(server.url("md?follow=1")));
+    TestSink sink(server.url("md"), blocking());
+    sink.send(1'000);
+    sink->stop();
+    StreamChecker checker;
+    read_into(checker, *waits, sink->stats().batches);
+    CHECK(checker.totals().records == 1'000);
+}
+
+TEST_CASE("redis: a stream that is written without pause ends where it was at the start", "[redis][server]") {
+    const RedisServer server;
+    TestSink sink(server.url("md"), blocking());
+    constexpr std::uint64_t kMore = 100 * 20;  // a hundred entries come at once
+    check_ends_while_written(sink, server.url("md"), kMore);
+    check_ends_while_written(sink, server.url("md?group=g&consumer=c"), kMore);
+    sink->stop();
 }
 
 TEST_CASE("redis: what a dead consumer had is claimed by another", "[redis][server]") {

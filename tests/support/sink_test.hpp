@@ -1,9 +1,9 @@
 // What tests of every edge do: records into a sink by hand, and batches out of a source, checked.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
-#include <random>
 #include <string>
 #include <thread>
 
@@ -14,7 +14,41 @@
 
 namespace millrace::test {
 
-// A sink that a test feeds with numbered MBO records of two instruments.
+template <class Done>
+[[nodiscard]] bool in_time(Done&& done) {
+    for (int i = 0; i < 6'000 && !done(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return done();
+}
+
+// Numbered MBO records of two instruments in turn.
+class TestRecords {
+  public:
+    TestRecords() {
+        record_.ts_event.set(1704205800000000000);
+        record_.price.set(187'350'000'000);
+        record_.size.set(100);
+        record_.action.set('N');
+        record_.side.set('N');
+    }
+    void make_next(std::uint64_t ts_recv) {
+        ++made_;
+        record_.ts_recv.set(ts_recv);
+        record_.instrument_id.set(instrument() + 1);
+        record_.order_id.set(1'000'000'000 + made_);
+        record_.sequence.set(static_cast<std::uint32_t>(made_));
+    }
+    [[nodiscard]] const dbn::Mbo& record() const { return record_; }
+    [[nodiscard]] std::uint64_t made() const { return made_; }
+    [[nodiscard]] std::uint32_t instrument() const { return static_cast<std::uint32_t>(made_ % 2); }
+    [[nodiscard]] std::string_view symbol() const { return instrument() == 0 ? "AAAA" : "BBBB"; }
+
+  private:
+    dbn::Mbo record_ = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+    std::uint64_t made_ = 0;
+};
+
+// A sink that a test feeds with those.
 class TestSink {
   public:
     explicit TestSink(const std::string& url, streams::SinkConfig config = {}, std::size_t ring = kRing) {
@@ -27,22 +61,14 @@ class TestSink {
         sink_ = std::make_unique<streams::StreamSink>(config, std::move(edge));
     }
     void send(std::uint64_t records, std::uint64_t ts_recv = 0) {
-        auto record = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
-        record.ts_recv.set(ts_recv);
-        record.ts_event.set(1704205800000000000);
-        record.action.set('N');
-        record.side.set('N');
         for (; records > 0; --records) {
-            const auto instrument = static_cast<std::uint32_t>(++made_ % 2);
-            record.instrument_id.set(instrument + 1);
-            record.sequence.set(static_cast<std::uint32_t>(made_));
-            const dbn::MadeRecord about{InstrumentId{instrument}, 0, sizeof(record), Quality::live,
-                                        made_};
-            sink_->on_record(about, Symbol(instrument == 0 ? "AAAA" : "BBBB"),
-                             wire::bytes_of(record));
+            records_.make_next(ts_recv);
+            const std::uint64_t made = records_.made();
+            const dbn::MadeRecord about{InstrumentId{records_.instrument()}, 0, sizeof(dbn::Mbo), Quality::live, made};
+            sink_->on_record(about, Symbol(records_.symbol()), wire::bytes_of(records_.record()));
         }
     }
-    [[nodiscard]] std::uint64_t made() const { return made_; }
+    [[nodiscard]] std::uint64_t made() const { return records_.made(); }
     [[nodiscard]] streams::StreamSink& operator*() const { return *sink_; }
     [[nodiscard]] streams::StreamSink* operator->() const { return sink_.get(); }
     [[nodiscard]] std::uint64_t counter(std::string_view name) const {
@@ -63,7 +89,7 @@ class TestSink {
     }
 
     std::unique_ptr<streams::StreamSink> sink_;
-    std::uint64_t made_ = 0;
+    TestRecords records_;
 };
 
 inline std::uint64_t records_in(std::span<const std::uint8_t> payload) {
@@ -91,19 +117,6 @@ inline void read_into(streams::StreamChecker& checker, streams::Source& source,
 }
 inline streams::CheckedTotals read_all(const std::string& url) {
     streams::StreamChecker checker;
-    const auto source = streams::make_source(streams::parse_url(url));
-    read_into(checker, *source);
-    source->close();
-    return checker.totals();
-}
-// A hundred readers, one after the other, that end without a word behind fewer than `most` batches, and one that reads
-// to the end. `random` chooses, so that a failure comes again.
-inline streams::CheckedTotals read_by_dying(const std::string& url, std::mt19937 random, std::uint64_t most) {
-    streams::StreamChecker checker;
-    for (int life = 0; life < 100; ++life) {
-        const auto source = streams::make_source(streams::parse_url(url));
-        read_into(checker, *source, random() % most);
-    }
     const auto source = streams::make_source(streams::parse_url(url));
     read_into(checker, *source);
     source->close();
@@ -141,6 +154,43 @@ inline void check_commits_by_hand(const std::string& url, const std::string& gro
     CHECK(read_all(url + "?from=" + place).batches == batches - kCommitted);
 }
 
+// Reads to the end while the sink goes on sending: what was there when it began, and at most `more` records, those
+// that came along with the last of these.
+inline void check_ends_while_written(TestSink& sink, const std::string& url, std::uint64_t more) {
+    sink.send(2'000);
+    REQUIRE(in_time([&] { return sink->stats().acknowledged == sink.made(); }));
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+        while (!done) {
+            sink.send(20);
+            std::this_thread::sleep_for(std::chrono::microseconds(500));
+        }
+    });
+    const auto source = streams::make_source(streams::parse_url(url));
+    streams::StreamChecker checker;
+    streams::Received received;
+    auto next = streams::Source::Next::none;
+    for (int i = 0; i < 100 && next == streams::Source::Next::none; ++i) next = source->next(100, received);
+    // By now it knows the end. In the meantime much is added to it.
+    const std::uint64_t begun = sink->stats().made;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    for (int i = 0; i < 10'000 && next != streams::Source::Next::end; ++i) {
+        if (next == streams::Source::Next::failed) break;
+        if (next == streams::Source::Next::batch)
+            checker.on_batch(received.envelope, received.payload, records_in(received.payload));
+        next = source->next(100, received);
+    }
+    done = true;
+    writer.join();
+    source->close();
+    INFO(source->problem());
+    CHECK(next == streams::Source::Next::end);
+    CHECK(checker.totals().records >= 2'000);
+    CHECK(checker.totals().records <= begun + more);
+    CHECK(begun + more < sink.made());
+    CHECK(checker.totals().missing == 0);
+}
+
 // Where the programs lie that read our streams with other people's libraries.
 inline const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/streams/";
 
@@ -151,13 +201,6 @@ inline const std::string kScripts = std::string(MILLRACE_SOURCE_DIR) + "/tests/s
     config.batch_records = 20;
     config.linger = 1'000'000;
     return config;
-}
-
-template <class Done>
-[[nodiscard]] bool in_time(Done&& done) {
-    for (int i = 0; i < 6'000 && !done(); ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    return done();
 }
 
 }  // namespace millrace::test

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -19,7 +20,7 @@ class RecvmmsgReceiver {
     static constexpr unsigned kBatch = 32;
 
     RecvmmsgReceiver(const PacketArena& arena, std::vector<ReceivingSocket> sockets, std::size_t lines)
-        : arena_(arena), sockets_(std::move(sockets)), counters_(lines) {
+        : arena_(arena), sockets_(std::move(sockets)), asked_(sockets_.size(), 1), counters_(lines) {
         free_.resize(arena.buffers());  // touched here, and not when the buffers become more
         free_.clear();
         for (std::uint32_t i = arena.usable(); i > 0; --i) free_.push_back(i - 1);
@@ -32,7 +33,7 @@ class RecvmmsgReceiver {
     template <class Sink>
     std::size_t poll(Sink&& sink) {
         std::size_t taken = 0;
-        for (ReceivingSocket& socket : sockets_) taken += poll_socket(socket, sink);
+        for (std::size_t i = 0; i < sockets_.size(); ++i) taken += poll_socket(sockets_[i], asked_[i], sink);
         return taken;
     }
 
@@ -64,20 +65,25 @@ class RecvmmsgReceiver {
     [[nodiscard]] ReceiveCounters& counters(LineId line) { return counters_[line]; }
 
   private:
+    // Asks for `asked` datagrams: one after a poll that found none, since a call that could bring more looks for
+    // another one before it returns; and twice as many whenever it brings all of them.
     template <class Sink>
-    std::size_t poll_socket(ReceivingSocket& socket, Sink& sink) {
+    std::size_t poll_socket(ReceivingSocket& socket, unsigned& asked, Sink& sink) {
         ReceiveCounters& counters = counters_[socket.line];
         while (prepared_ < kBatch && !free_.empty()) prepare(prepared_++);
         if (prepared_ == 0) {
             ++counters[ReceiveCounter::no_buffers];
             return 0;
         }
-        const int n = recvmmsg(socket.fd, messages_.data(), prepared_, MSG_DONTWAIT, nullptr);
+        const unsigned most = std::min(asked, prepared_);
+        const int n = recvmmsg(socket.fd, messages_.data(), most, MSG_DONTWAIT, nullptr);
         if (n < 0) {
+            asked = 1;
             if (errno != EAGAIN && errno != EINTR) ++counters[ReceiveCounter::socket_errors];
             return 0;
         }
         const auto filled = static_cast<unsigned>(n);
+        if (filled == most) asked = std::min(2 * most, kBatch);
         std::size_t taken = 0;
         for (unsigned i = 0; i < filled; ++i) taken += take(socket, counters, messages_[i], buffers_[i], sink);
         refill(filled);
@@ -131,6 +137,7 @@ class RecvmmsgReceiver {
 
     const PacketArena& arena_;
     std::vector<ReceivingSocket> sockets_;
+    std::vector<unsigned> asked_;  // of each
     std::vector<ReceiveCounters> counters_;
     std::vector<std::uint32_t> free_;  // the one used last is taken first: it may still be in the cache
     std::size_t looked_at_ = 0;        // withdraw() goes round

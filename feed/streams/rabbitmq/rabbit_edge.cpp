@@ -147,11 +147,12 @@ void RabbitEdge::settle(Message& message, bool taken, Acks& acks) {
     (message.returned ? acks.refused : acks.taken).push_back(message.batch);
 }
 
+// Tags follow each other, so that a message is found by its own.
 void RabbitEdge::confirm(std::uint64_t tag, bool multiple, bool taken, Acks& acks) {
-    for (Message& message : unconfirmed_) {
-        if (message.tag > tag) break;
-        if (multiple || message.tag == tag) settle(message, taken, acks);
-    }
+    const std::uint64_t first = unconfirmed_.empty() ? next_tag_ : unconfirmed_.front().tag;
+    const std::uint64_t end = std::min(tag + 1, next_tag_);
+    for (std::uint64_t at = multiple ? first : std::max(first, tag); at < end; ++at)
+        settle(unconfirmed_[at - first], taken, acks);
     while (!unconfirmed_.empty() && unconfirmed_.front().done) unconfirmed_.pop_front();
 }
 

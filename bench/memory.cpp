@@ -7,12 +7,22 @@ namespace {
 using namespace millrace;
 using namespace millrace::bench;
 
+// A day's own limits: what it has at its peak and some to spare. The others are what a config begins with.
+constexpr std::uint32_t kLevels = 350'000;
+
+template <bool kOwnLimits>
 void bytes_a_live_order(benchmark::State& state) {
     const SimulatedDay& day = SimulatedDay::get();
     for (auto _ : state) {
+        SessionConfig config = config_for(day);
+        if (kOwnLimits) {
+            config.limits.orders = day.live_orders_peak() / 50 * 51 + 1'000;
+            config.limits.levels = std::min(config.limits.levels, kLevels);
+            config.limits.books = day.symbols();
+        }
         const double before = resident_bytes();
         CountingHandler handler;
-        const auto session = std::make_unique<FullBooks>(config_for(day), handler);
+        const auto session = std::make_unique<FullBooks>(config, handler);
         measured(*session, day);
         report(state, (resident_bytes() - before) / static_cast<double>(day.live_orders_peak()));
         if (const char* fault = fault_of(*session, day)) state.SkipWithError(fault);
@@ -21,6 +31,8 @@ void bytes_a_live_order(benchmark::State& state) {
 }
 
 const Registered kMemory{
-    {"books: memory a live order at the peak", "bytes", 1, bytes_a_live_order, nullptr, 128, false, 1}};
+    {"books: memory a live order, limits of the day", "bytes", 1, bytes_a_live_order<true>, nullptr, 128, false, 1}};
+const Registered kDefault{
+    {"books: memory a live order, default limits", "bytes", 1, bytes_a_live_order<false>, nullptr, 128, false, 1}};
 
 }  // namespace

@@ -29,9 +29,6 @@ struct BookLimits {
     MemoryWish memory = {};
 };
 
-// What is kept: single orders, their places in the queues and a digest of both; or totals by price alone.
-enum class BookDetail : std::uint8_t { full, totals };
-
 enum class BookStatus : std::uint8_t {
     ok,
     unknown_order,    // no such order rests in any book
@@ -54,11 +51,12 @@ struct BookChange {
 
 class BookStore {
   public:
-    // Takes and touches all its memory. Throws Error(memory).
-    explicit BookStore(const BookLimits& limits)
-        : limits_(limits), orders_(limits.orders, limits.memory), levels_(limits.levels, limits.orders, limits.memory),
+    // Takes and touches all its memory; where it is for totals alone, nothing else may be kept. Throws Error(memory).
+    explicit BookStore(const BookLimits& limits, BookDetail detail = BookDetail::full)
+        : limits_(limits), orders_(limits.orders, limits.memory),
+          levels_(limits.levels, limits.orders, detail, limits.memory),
           ladders_(limits.levels, limits.books, limits.memory),
-          books_(limits.books, limits.memory), doubtful_(levels_.lines(), limits.memory) {
+          books_(limits.books, limits.memory), doubtful_(levels_.slots(), limits.memory) {
         MILLRACE_VERIFY(limits.books <= 1U << 30);
     }
     BookStore(const BookStore&) = delete;
@@ -82,42 +80,42 @@ class BookStore {
     [[nodiscard]] Digest digest() const;
 
     // Looking ahead, so that the cache misses of several messages overlap: each of these brings something into
-    // the cache and changes nothing. `number` need not be that of a book.
+    // the cache and changes nothing, and what it finds may be another when its message is applied. They go in steps, of
+    // which each needs what the one before it fetched; `number` is a book's. First:
     void look_at_order(OrderId id) const { orders_.prefetch(id); }
-    void look_at_book(std::uint32_t number) const {
-        millrace::prefetch(reinterpret_cast<const char*>(books_.data()) + std::size_t{number} * sizeof(OrderBook));
+    void look_at_book(std::uint32_t number) const { millrace::prefetch(book_at(number)); }
+    void look_at_side(std::uint32_t number, Side side) const { book_at(number)->ladder(side).prefetch(); }
+    // Second: the level at a price, kNoLevel where there is none; and where an order stands, 0 where it does not.
+    [[nodiscard]] LevelSlot look_for_level(std::uint32_t number, Side side, Price price) const {
+        const LevelSlot level = book_at(number)->ladder(side).find(PriceLadder::key(side, price)).slot;
+        levels_.prefetch(level);
+        return level;
     }
-    void look_at_price(std::uint32_t number, Side side, Price price) const {
-        const LevelSlot home = levels_.home(OrderBook::book_and_side(number, side), price);
-        levels_.prefetch(home);
-        levels_.prefetch(home ^ 1);
+    std::uint32_t look_for_order(OrderId id) const {
+        const std::uint32_t where = orders_.look_up(id).where;
+        levels_.prefetch(where);
+        return where;
     }
-    void look_at_side(const OrderBook& book, Side side) const { levels_.prefetch(book.best(side)); }
-    // After look_at_order(): the line it stands in.
-    void look_around_order(OrderId id) const {
-        const RestingOrders::Found order = orders_.look_up(id);
-        if (order.slot != kNoSlot) levels_.prefetch(order.where);
-    }
-    // The third step, for which everything above must be on its way. After look_at_price(): the end of a long queue,
-    // or the ladder that a new level is going to stand in. Which of them is chosen without a branch, since nobody
-    // could predict it. Requires a book's number.
-    void look_beyond_price(std::uint32_t number, Side side, Price price) const {
-        const std::uint32_t book_and_side = OrderBook::book_and_side(number, side);
-        const LevelSlot found = levels_.find(levels_.home(book_and_side, price), book_and_side, price).slot;
-        look_at_one(found == kNoLevel, books_[number].ladder(side), levels_.line(levels_[found].last_chunk));
-    }
-    // After look_around_order(): the ladder that its level will leave when the order is the last one there. Requires
-    // a book's number.
-    void look_beyond_order(std::uint32_t number, OrderId id) const {
-        const RestingOrders::Found order = orders_.look_up(id);
-        if (order.slot == kNoSlot || (order.where & kChunk) != 0) return;
-        const PriceLevel& level = levels_[order.where];
-        look_at_one(level.orders == 1, books_[number].ladder(side_of(level)), &level);
+    // Third: the end of a level's queue, where that is long; and an order's level, when it stands in a chunk, or else
+    // the side that the level will leave, when the order is the last one there. Which of these is chosen without a
+    // branch, since nobody could predict it.
+    void look_behind_level(LevelSlot level) const { levels_.prefetch_end(level); }
+    template <BookDetail Detail = BookDetail::full>
+    void look_behind_order(std::uint32_t number, std::uint32_t where) const {
+        const bool in_chunk = Detail == BookDetail::full && (where & kChunk) != 0;
+        const PriceLevel& level = levels_[in_chunk ? kNoLevel : where];
+        const void* line = &level;
+        if constexpr (Detail == BookDetail::full) line = &levels_[levels_.chunk(in_chunk ? where : 0).level];
+        const auto* const side = reinterpret_cast<const char*>(&book_at(number)->ladder(side_of(level)));
+        const bool leaves = level.orders == 1;
+        millrace::prefetch(leaves ? side : line);
+        millrace::prefetch(leaves ? side + kCacheLine : line);
     }
 
+    // `guess` is where look_for_level() has seen the level, if it has.
     template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
-                                 BookChange& change);
+                                 BookChange& change, LevelSlot guess = kNoLevel);
     // Takes `quantity` off the order, which keeps its place; the order leaves when nothing remains.
     template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus reduce(OrderBook& book, OrderId id, Quantity quantity, BookChange& change);
@@ -155,13 +153,7 @@ class BookStore {
     // What most messages do is inlined where it is done, so that nothing of it goes through memory; what few do is
     // not, so that it does not crowd that.
 
-    // The level at a price, and where it is to lie when there is none.
-    struct Spot {
-        LevelSlot level = kNoLevel;
-        LevelSlot home = kNoLevel;
-    };
-    [[nodiscard]] Spot find_level(const OrderBook& book, Side side, Price price) const;
-    [[nodiscard]] LevelSlot make_level(OrderBook& book, Side side, Price price, LevelSlot home);
+    [[nodiscard]] LevelSlot find_or_make_level(OrderBook& book, Side side, Price price);
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
     struct Located {
         BookStatus status = BookStatus::ok;
@@ -180,11 +172,7 @@ class BookStore {
         --doubtful_levels_;
         --book.doubtful_levels_;
     }
-    static void look_at_one(bool at_ladder, const PriceLadder& ladder, const void* line) {
-        const char* const first = reinterpret_cast<const char*>(&ladder);
-        millrace::prefetch(at_ladder ? first : line);
-        millrace::prefetch(at_ladder ? first + kCacheLine : line);
-    }
+    [[nodiscard]] const OrderBook* book_at(std::uint32_t number) const { return books_.data() + number; }
     void forget_orders(std::uint32_t where, const OrderTag* tags, std::uint32_t count);
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
 
@@ -227,21 +215,15 @@ inline Digest BookStore::digest() const {
     return at;
 }
 
-[[gnu::always_inline]] inline BookStore::Spot BookStore::find_level(const OrderBook& book, Side side,
-                                                                     Price price) const {
-    const LevelSlot home = levels_.home(book.book_and_side(side), price);
-    const LevelPool::Found found = levels_.find(home, book.book_and_side(side), price);
-    if (found.certain) [[likely]] return {found.slot, home};
-    return {book.ladder(side).find(PriceLadder::key(side, price)).slot, home};
-}
-
-// A level at a price that has none; kNoLevel when a limit is reached.
-[[gnu::noinline]] inline LevelSlot BookStore::make_level(OrderBook& book, Side side, Price price, LevelSlot home) {
+// The level at a price; kNoLevel when it has to be made and a limit is reached.
+[[gnu::noinline]] inline LevelSlot BookStore::find_or_make_level(OrderBook& book, Side side, Price price) {
     PriceLadder& ladder = book.ladder(side);
     const std::int64_t key = PriceLadder::key(side, price);
-    const LevelSlot slot = levels_.take(home, book.book_and_side(side), price);
+    const PriceLadder::Place place = ladder.find(key);
+    if (place.slot != kNoLevel) return place.slot;
+    const LevelSlot slot = levels_.take(book.book_and_side(side), price);
     if (slot == kNoLevel) [[unlikely]] return kNoLevel;
-    if (!ladder.insert(ladder.find(key), key, slot, ladders_)) [[unlikely]] {
+    if (!ladder.insert(place, key, slot, ladders_)) [[unlikely]] {
         levels_.give_back(slot);
         return kNoLevel;
     }
@@ -252,20 +234,20 @@ inline Digest BookStore::digest() const {
 [[gnu::noinline]] inline void BookStore::drop_level(OrderBook& book, Side side, LevelSlot slot) {
     PriceLadder& ladder = book.ladder(side);
     forget_doubt(book, slot);
-    ladder.erase(ladder.find(PriceLadder::key(side, levels_[slot].price)));
+    ladder.erase(ladder.find_slot(slot, PriceLadder::key(side, levels_[slot].price)));
     book.best_[static_cast<std::size_t>(side)] = ladder.best();
     levels_.give_back(slot);
 }
 
 template <BookDetail Detail>
 [[gnu::always_inline]] inline BookStatus BookStore::add(OrderBook& book, OrderId id, Side side, Price price,
-                                                        Quantity quantity, BookChange& change) {
+                                                        Quantity quantity, BookChange& change, LevelSlot guess) {
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
     const OrderSlot room = orders_.room_for(id);
     if (room == RestingOrders::kDuplicate) return BookStatus::duplicate_order;
     if (room == kNoSlot) return BookStatus::orders_full;
-    const Spot spot = find_level(book, side, price);
-    const LevelSlot slot = spot.level != kNoLevel ? spot.level : make_level(book, side, price, spot.home);
+    LevelSlot slot = guess;
+    if (!levels_.is_at(slot, book.book_and_side(side), price)) slot = find_or_make_level(book, side, price);
     if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
     std::uint32_t where = slot;
@@ -379,14 +361,13 @@ template <BookDetail Detail>
 
 inline BookStatus BookStore::set_level(OrderBook& book, Side side, Price price, Quantity quantity,
                                        std::uint32_t orders, BookChange& change) {
-    const Spot spot = find_level(book, side, price);
-    LevelSlot slot = spot.level;
-    if (quantity == 0 && slot == kNoLevel) {
+    const LevelSlot slot = quantity != 0 ? find_or_make_level(book, side, price)
+                                         : book.ladder(side).find(PriceLadder::key(side, price)).slot;
+    if (slot == kNoLevel && quantity != 0) return BookStatus::levels_full;
+    if (slot == kNoLevel) {
         change = {side, false, price, 0, 0};
         return BookStatus::ok;
     }
-    if (slot == kNoLevel) slot = make_level(book, side, price, spot.home);
-    if (slot == kNoLevel) return BookStatus::levels_full;
     PriceLevel& level = levels_[slot];
     change = {side, book.best(side) == slot, price, quantity, level.quantity};
     if (level.quantity != 0) book.digest_.content -= digest::of_level(price, level.quantity, side);

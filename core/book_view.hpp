@@ -107,7 +107,7 @@ class OrderBook::OrderIterator {
   private:
     [[nodiscard]] bool in_chunk() const { return (where_ & kChunk) != 0; }
     [[nodiscard]] const OrderTag* tags() const {
-        return in_chunk() ? levels_->chunk(where_).tags : (*levels_)[level_].tags;
+        return in_chunk() ? levels_->chunk(where_).tags : levels_->tags(level_);
     }
     [[nodiscard]] std::uint32_t count() const {
         return in_chunk() ? levels_->chunk(where_).count : (*levels_)[level_].count;

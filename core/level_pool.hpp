@@ -1,15 +1,12 @@
-// Price levels with their queues, in lines of 64 bytes that never move.
+// Price levels with their queues, in lines that never move.
 //
-// Book, side and price say where a level lies: in one of the two lines of a pair, so that an order that joins it
-// needs no search. When both are taken a level gets one of the spare lines, and its pair counts it: whoever misses
-// in such a pair asks the book's ladder instead, so a crowded pair costs a search and never more.
-//
-// A level keeps the tags of its first eight orders beside its totals, in order of arrival; the ninth and
-// later ones stand in chunks of twelve, a ring of lines that the level names by its last one. An order names
-// the line it stands in, so that taking it out touches that line, the level, and at a line's edge a
-// neighbour. Spare lines are reused last in, first out, while they are still in the cache.
+// A level keeps its totals in half a line and, where queues are kept, the tags of its first eight orders in the other
+// half, in order of arrival; the ninth and later ones stand in chunks of twelve, a ring of lines that the level names
+// by its last one. An order names the level or chunk it stands in, so that taking it out touches that line, the level,
+// and at a line's edge a neighbour. Levels and chunks are reused last in, first out, while they are still in the cache.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -22,24 +19,25 @@
 
 namespace millrace {
 
-// Number of a line; 0 is none. An order's `where` is the line it stands in, with kChunk set in a chunk.
+// What is kept: single orders, their places in the queues and a digest of both; or totals by price alone.
+enum class BookDetail : std::uint8_t { full, totals };
+
+// Number of a level; 0 is none. An order's `where` is the level it stands in, or a chunk's number with kChunk set.
 using LevelSlot = std::uint32_t;
 inline constexpr LevelSlot kNoLevel = 0;
 inline constexpr std::uint32_t kChunk = 1U << 29;
 
-struct alignas(kCacheLine) PriceLevel {
-    static constexpr std::uint32_t kTags = 8;
+struct PriceLevel {
+    static constexpr std::uint32_t kTags = 8;  // that stand beside it
 
-    OrderTag tags[kTags];
     Price price;
     Quantity quantity;            // sum over the orders of the level
     std::uint32_t orders;         // how many there are; 0 where the venue does not tell
-    std::uint32_t book_and_side;  // (book number + 1) * 2 + side; 0: the line is free
-    std::uint32_t last_chunk;     // 0: all orders are in `tags`
-    std::uint16_t count;          // of tags in use
-    std::uint16_t left_out;       // first line of a pair: levels that belong here and lie in spare lines
+    std::uint32_t book_and_side;  // (book number + 1) * 2 + side; 0: the level is free
+    std::uint32_t last_chunk;     // 0: all orders are beside the level; of a free level: the next one that is free
+    std::uint32_t count;          // of tags beside it
 };
-static_assert(sizeof(PriceLevel) == kCacheLine);
+static_assert(sizeof(PriceLevel) == kCacheLine / 2);
 
 struct alignas(kCacheLine) QueueChunk {
     static constexpr std::uint32_t kTags = 12;
@@ -48,88 +46,74 @@ struct alignas(kCacheLine) QueueChunk {
     LevelSlot level;
     std::uint32_t count;
     std::uint32_t ahead;   // neighbours in the ring of chunks: the first one is behind the last one
-    std::uint32_t behind;
+    std::uint32_t behind;  // of a free chunk: the next one that is free
 };
 static_assert(sizeof(QueueChunk) == kCacheLine);
 
 class LevelPool {
   public:
-    // Pairs so many that one level in five, at the limit, does not find room in its own. Chunks for orders beyond
-    // the eighth of a level: half full they hold `orders_max`.
-    LevelPool(std::uint32_t levels_max, std::uint32_t orders_max, const MemoryWish& memory)
-        : levels_max_(levels_max), spare_levels_max_(levels_max / 4 + 64), chunks_max_(orders_max / 6 + 64),
-          paired_lines_(levels_max / 5 * 3 * 2 + 8), free_(0), fresh_(paired_lines_ + kFirstPair),
-          lines_(std::size_t{fresh_} + spare_levels_max_ + chunks_max_, memory) {
-        MILLRACE_VERIFY(lines_.size() < kChunk);
+    // Room for `levels_max` levels and, where queues are kept, for chunks that hold `orders_max` orders half full.
+    LevelPool(std::uint32_t levels_max, std::uint32_t orders_max, BookDetail detail, const MemoryWish& memory)
+        : levels_max_(levels_max), chunks_max_(detail == BookDetail::full ? orders_max / 6 + 64 : 0),
+          step_(detail == BookDetail::full ? 2 : 1), fresh_level_(2 * step_ - 1),
+          halves_((std::size_t{levels_max} + 1) * step_, memory),
+          queues_(std::size_t{chunks_max_} + 1, memory) {
+        MILLRACE_VERIFY(halves_.size() < kChunk && queues_.size() < kChunk);
     }
 
-    [[nodiscard]] PriceLevel& operator[](LevelSlot slot) { return lines_[slot].level; }
-    [[nodiscard]] const PriceLevel& operator[](LevelSlot slot) const { return lines_[slot].level; }
-    [[nodiscard]] QueueChunk& chunk(std::uint32_t line) { return lines_[line & ~kChunk].chunk; }
-    [[nodiscard]] const QueueChunk& chunk(std::uint32_t line) const { return lines_[line & ~kChunk].chunk; }
+    [[nodiscard]] PriceLevel& operator[](LevelSlot slot) { return halves_[slot].level; }
+    [[nodiscard]] const PriceLevel& operator[](LevelSlot slot) const { return halves_[slot].level; }
+    // Of the orders beside a level.
+    [[nodiscard]] OrderTag* tags(LevelSlot slot) { return halves_[slot - 1].tags; }
+    [[nodiscard]] const OrderTag* tags(LevelSlot slot) const { return halves_[slot - 1].tags; }
+    [[nodiscard]] QueueChunk& chunk(std::uint32_t number) { return queues_[number & ~kChunk]; }
+    [[nodiscard]] const QueueChunk& chunk(std::uint32_t number) const { return queues_[number & ~kChunk]; }
     [[nodiscard]] LevelSlot level_of(std::uint32_t where) const {
         return (where & kChunk) != 0 ? chunk(where).level : where;
     }
-    [[nodiscard]] const void* line(std::uint32_t where) const { return &lines_[where & ~kChunk]; }
-    void prefetch(std::uint32_t where) const { millrace::prefetch(line(where)); }
+    // Whether this is the level of that book, side and price. Any slot there is, or was, may be asked for.
+    [[nodiscard]] bool is_at(LevelSlot slot, std::uint32_t book_and_side, Price price) const {
+        const PriceLevel& level = (*this)[slot];
+        return (level.book_and_side == book_and_side) & (level.price == price);
+    }
 
-    // The line where a level lies if it can, else in the other one of the pair.
-    [[nodiscard]] LevelSlot home(std::uint32_t book_and_side, Price price) const {
-        const std::uint64_t hash = static_cast<std::uint64_t>(value(price)) * 0x9e3779b97f4a7c15ULL +
-                                   book_and_side * 0xd6e8feb86659fd93ULL;
-        return kFirstPair + static_cast<std::uint32_t>(((hash >> 32) * paired_lines_) >> 32);
+    // The line that an order stands in, on its way into the cache.
+    void prefetch(std::uint32_t where) const {
+        const void* const level = halves_.data() + where;
+        const void* const chunk = queues_.data() + (where & ~kChunk);
+        millrace::prefetch((where & kChunk) != 0 ? chunk : level);
     }
-    struct Found {
-        LevelSlot slot = kNoLevel;
-        bool certain = true;  // false: not in its pair, but perhaps in the book
-    };
-    [[nodiscard, gnu::always_inline]] Found find(LevelSlot home, std::uint32_t book_and_side, Price price) const {
-        const PriceLevel& first = lines_[home].level;
-        const PriceLevel& second = lines_[home ^ 1].level;
-        const bool at_first = (first.book_and_side == book_and_side) & (first.price == price);
-        const bool at_second = (second.book_and_side == book_and_side) & (second.price == price);
-        if (at_first | at_second) return {at_first ? home : home ^ 1, true};
-        return {kNoLevel, lines_[home & ~1U].level.left_out == 0};
-    }
+    // The end of a level's queue, where it is long.
+    void prefetch_end(LevelSlot slot) const { millrace::prefetch(&chunk((*this)[slot].last_chunk)); }
 
     [[nodiscard]] std::uint32_t size() const { return levels_; }
     // Every LevelSlot is below this.
-    [[nodiscard]] std::size_t lines() const { return lines_.size(); }
+    [[nodiscard]] std::size_t slots() const { return halves_.size(); }
     [[nodiscard]] std::uint32_t chunks() const { return chunks_; }
-    [[nodiscard]] std::size_t bytes() const { return lines_.bytes(); }
-    [[nodiscard]] PageKind pages() const { return lines_.pages(); }
+    [[nodiscard]] std::size_t bytes() const { return halves_.bytes() + queues_.bytes(); }
+    [[nodiscard]] PageKind pages() const {
+        return chunks_max_ == 0 ? halves_.pages() : std::min(halves_.pages(), queues_.pages());
+    }
 
     // An empty level; kNoLevel when the limit is reached.
-    [[nodiscard]] LevelSlot take(LevelSlot home, std::uint32_t book_and_side, Price price) {
-        if (levels_ == levels_max_) return kNoLevel;
-        LevelSlot slot = home;
-        if (lines_[slot].level.book_and_side != 0) slot ^= 1;
-        if (lines_[slot].level.book_and_side != 0) {
-            std::uint16_t& left_out = lines_[home & ~1U].level.left_out;
-            if (spare_levels_ == spare_levels_max_ || left_out == kLeftOutMax) return kNoLevel;
-            ++spare_levels_;
-            ++left_out;
-            slot = take_line();
+    [[nodiscard]] LevelSlot take(std::uint32_t book_and_side, Price price) {
+        LevelSlot slot = free_level_;
+        if (slot != kNoLevel) {
+            free_level_ = (*this)[slot].last_chunk;
+        } else {
+            if (levels_ == levels_max_) return kNoLevel;
+            slot = fresh_level_;
+            fresh_level_ += step_;
         }
         ++levels_;
-        PriceLevel& level = lines_[slot].level;
-        level.price = price;
-        level.quantity = 0;
-        level.orders = 0;
-        level.book_and_side = book_and_side;
-        level.last_chunk = 0;
-        level.count = 0;
+        (*this)[slot] = {price, 0, 0, book_and_side, 0, 0};
         return slot;
     }
     void give_back(LevelSlot slot) {
         --levels_;
-        PriceLevel& level = lines_[slot].level;
-        if (slot >= paired_lines_ + kFirstPair) {
-            --spare_levels_;
-            --lines_[home(level.book_and_side, level.price) & ~1U].level.left_out;
-            give_back_line(slot);
-        }
-        level.book_and_side = 0;
+        (*this)[slot].book_and_side = 0;
+        (*this)[slot].last_chunk = free_level_;
+        free_level_ = slot;
     }
 
     struct Joined {
@@ -142,12 +126,13 @@ class LevelPool {
     // stall there.)
     [[nodiscard, gnu::always_inline]] bool join(LevelSlot slot, OrderTag tag, Joined& joined) {
         PriceLevel& level = (*this)[slot];
-        if (level.last_chunk != 0 || level.count == PriceLevel::kTags || clash(level, tag)) {
+        OrderTag* const tags = this->tags(slot);
+        if (level.last_chunk != 0 || level.count == PriceLevel::kTags || clash<PriceLevel>(tags, level.count, tag)) {
             return join_chunk(slot, level, tag, joined);
         }
         const std::uint32_t n = level.count++;
-        level.tags[n] = tag;
-        joined = {slot, n == 0, level.tags[(n - 1) % PriceLevel::kTags]};
+        tags[n] = tag;
+        joined = {slot, n == 0, tags[(n - 1) % PriceLevel::kTags]};
         return true;
     }
 
@@ -160,15 +145,15 @@ class LevelPool {
     // The order with this tag in line `where` leaves. Tells who stood beside it.
     [[gnu::always_inline]] void leave(std::uint32_t where, OrderTag tag, Left& left) {
         if ((where & kChunk) != 0) return leave_chunk(where & ~kChunk, tag, left);
-        PriceLevel& level = lines_[where].level;
-        const std::uint32_t at = place_of<PriceLevel>(level.tags, tag);
-        left = {at > 0, at + 1 < level.count, level.tags[(at - 1) % PriceLevel::kTags],
-                level.tags[(at + 1) % PriceLevel::kTags]};
+        PriceLevel& level = (*this)[where];
+        OrderTag* const tags = this->tags(where);
+        const std::uint32_t at = place_of<PriceLevel>(tags, tag);
+        left = {at > 0, at + 1 < level.count, tags[(at - 1) % PriceLevel::kTags], tags[(at + 1) % PriceLevel::kTags]};
         if (!left.has_behind && level.last_chunk != 0) {
             left.has_behind = true;
             left.behind = first_chunk(level).tags[0];
         }
-        lanes::close_gap<PriceLevel::kTags>(level.tags, at);
+        lanes::close_gap<PriceLevel::kTags>(tags, at);
         --level.count;
     }
 
@@ -176,11 +161,11 @@ class LevelPool {
     template <class See>
     void clear_queue(LevelSlot slot, See&& see) {
         PriceLevel& level = (*this)[slot];
-        see(slot, level.tags, level.count);
+        see(slot, tags(slot), level.count);
         while (level.last_chunk != 0) {
-            const std::uint32_t line = level.last_chunk;
-            see(line | kChunk, chunk(line).tags, chunk(line).count);
-            remove_chunk(line, level);
+            const std::uint32_t last = level.last_chunk;
+            see(last | kChunk, chunk(last).tags, chunk(last).count);
+            remove_chunk(last, level);
         }
     }
 
@@ -192,12 +177,13 @@ class LevelPool {
     }
 
   private:
-    // Either of the two; which one is for whoever names the line to know.
-    union alignas(kCacheLine) Line {
+    // Of a line. A slot numbers the half with the level; the tags, where there are any, are in the one before it, so
+    // that closing gaps between them reads no other line.
+    union alignas(kCacheLine / 2) Half {
         PriceLevel level;
-        QueueChunk chunk;
+        OrderTag tags[PriceLevel::kTags];
     };
-    static_assert(sizeof(Line) == kCacheLine);
+    static_assert(sizeof(Half) == kCacheLine / 2);
 
     template <class L>
     [[nodiscard]] static std::uint32_t place_of(const OrderTag* tags, OrderTag tag) {
@@ -206,22 +192,24 @@ class LevelPool {
         return static_cast<std::uint32_t>(std::countr_zero(same)) % L::kTags;
     }
     template <class L>
-    [[nodiscard]] bool clash(const L& line, OrderTag tag) const {
-        return clashes_ && (lanes::match<L::kTags>(line.tags, tag) & ((1U << line.count) - 1)) != 0;
+    [[nodiscard]] bool clash(const OrderTag* tags, std::uint32_t count, OrderTag tag) const {
+        return clashes_ && (lanes::match<L::kTags>(tags, tag) & ((1U << count) - 1)) != 0;
     }
-    [[nodiscard]] bool needs_chunk(const PriceLevel& level, OrderTag tag) const {
-        if (level.last_chunk == 0) return level.count == PriceLevel::kTags || clash(level, tag);
+    [[nodiscard]] bool needs_chunk(LevelSlot slot, const PriceLevel& level, OrderTag tag) const {
+        if (level.last_chunk == 0) {
+            return level.count == PriceLevel::kTags || clash<PriceLevel>(tags(slot), level.count, tag);
+        }
         const QueueChunk& last = chunk(level.last_chunk);
-        return last.count == QueueChunk::kTags || clash(last, tag);
+        return last.count == QueueChunk::kTags || clash<QueueChunk>(last.tags, last.count, tag);
     }
 
     [[nodiscard, gnu::noinline]] bool join_chunk(LevelSlot slot, PriceLevel& level, OrderTag tag, Joined& joined) {
-        const bool appends = needs_chunk(level, tag);
+        const bool appends = needs_chunk(slot, level, tag);
         if (appends && chunks_ == chunks_max_) return false;
         joined.alone = false;
         if (level.last_chunk == 0) {
             joined.alone = level.count == 0;
-            joined.ahead = level.tags[(level.count + PriceLevel::kTags - 1) % PriceLevel::kTags];
+            joined.ahead = tags(slot)[(level.count + PriceLevel::kTags - 1) % PriceLevel::kTags];
         } else {
             const QueueChunk& last = chunk(level.last_chunk);
             joined.ahead = last.tags[last.count - 1];
@@ -234,30 +222,29 @@ class LevelPool {
     }
 
     void append_chunk(LevelSlot slot, PriceLevel& level) {
-        ++chunks_;
-        const std::uint32_t line = take_line();
-        QueueChunk& added = chunk(line);
+        const std::uint32_t number = take_chunk();
+        QueueChunk& added = chunk(number);
         added.level = slot;
         added.count = 0;
         if (level.last_chunk == 0) {
-            added.ahead = added.behind = line;
+            added.ahead = added.behind = number;
         } else {
             QueueChunk& last = chunk(level.last_chunk);
             added.ahead = level.last_chunk;
             added.behind = last.behind;
-            chunk(last.behind).ahead = line;
-            last.behind = line;
+            chunk(last.behind).ahead = number;
+            last.behind = number;
         }
-        level.last_chunk = line;
+        level.last_chunk = number;
     }
 
-    [[gnu::noinline]] void leave_chunk(std::uint32_t line, OrderTag tag, Left& left) {
-        QueueChunk& at_chunk = lines_[line].chunk;
-        PriceLevel& level = lines_[at_chunk.level].level;
+    [[gnu::noinline]] void leave_chunk(std::uint32_t number, OrderTag tag, Left& left) {
+        QueueChunk& at_chunk = chunk(number);
+        PriceLevel& level = (*this)[at_chunk.level];
         const std::uint32_t at = place_of<QueueChunk>(at_chunk.tags, tag);
         left = {at > 0, at + 1 < at_chunk.count, at_chunk.tags[at > 0 ? at - 1 : 0],
                 at_chunk.tags[(at + 1) % QueueChunk::kTags]};
-        const bool is_last = level.last_chunk == line;
+        const bool is_last = level.last_chunk == number;
         if (!left.has_ahead) {
             const QueueChunk& ahead = chunk(at_chunk.ahead);
             if (at_chunk.ahead != level.last_chunk) {  // not the first of the ring
@@ -265,7 +252,7 @@ class LevelPool {
                 left.ahead = ahead.tags[ahead.count - 1];
             } else if (level.count > 0) {
                 left.has_ahead = true;
-                left.ahead = level.tags[level.count - 1];
+                left.ahead = tags(at_chunk.level)[level.count - 1];
             }
         }
         if (!left.has_behind && !is_last) {
@@ -273,47 +260,46 @@ class LevelPool {
             left.behind = chunk(at_chunk.behind).tags[0];
         }
         lanes::close_gap<QueueChunk::kTags>(at_chunk.tags, at);
-        if (--at_chunk.count == 0) remove_chunk(line, level);
+        if (--at_chunk.count == 0) remove_chunk(number, level);
     }
 
-    void remove_chunk(std::uint32_t line, PriceLevel& level) {
-        const QueueChunk& gone = lines_[line].chunk;
-        if (gone.behind == line) {
+    void remove_chunk(std::uint32_t number, PriceLevel& level) {
+        const QueueChunk& gone = chunk(number);
+        if (gone.behind == number) {
             level.last_chunk = 0;
         } else {
             chunk(gone.ahead).behind = gone.behind;
             chunk(gone.behind).ahead = gone.ahead;
-            if (level.last_chunk == line) level.last_chunk = gone.ahead;
+            if (level.last_chunk == number) level.last_chunk = gone.ahead;
         }
+        give_back_chunk(number);
+    }
+
+    [[nodiscard]] std::uint32_t take_chunk() {
+        ++chunks_;
+        if (free_chunk_ == 0) return fresh_chunk_++;
+        const std::uint32_t number = free_chunk_;
+        free_chunk_ = chunk(number).behind;
+        return number;
+    }
+    void give_back_chunk(std::uint32_t number) {
         --chunks_;
-        give_back_line(line);
+        chunk(number).behind = free_chunk_;
+        free_chunk_ = number;
     }
-
-    [[nodiscard]] std::uint32_t take_line() {
-        if (free_ == 0) return fresh_++;
-        const std::uint32_t line = free_;
-        free_ = lines_[line].chunk.behind;
-        return line;
-    }
-    void give_back_line(std::uint32_t line) {
-        lines_[line].chunk.behind = free_;
-        free_ = line;
-    }
-
-    static constexpr std::uint16_t kLeftOutMax = 0xffff;
-    static constexpr std::uint32_t kFirstPair = 2;  // lines before it: none, since 0 is no level
 
     std::uint32_t levels_max_;
-    std::uint32_t spare_levels_max_;
     std::uint32_t chunks_max_;
-    std::uint32_t paired_lines_;
+    std::uint32_t step_;  // from one level to the next: a line, or half of one
     std::uint32_t levels_ = 0;
-    std::uint32_t spare_levels_ = 0;
     std::uint32_t chunks_ = 0;
-    std::uint32_t free_;   // chain of spare lines given back, through chunk.behind
-    std::uint32_t fresh_;  // lines from here on were never used
+    LevelSlot free_level_ = kNoLevel;  // chains of what was given back, and what was never used: from here on
+    LevelSlot fresh_level_;
+    std::uint32_t free_chunk_ = 0;
+    std::uint32_t fresh_chunk_ = 1;
     bool clashes_ = false;
-    PagedArray<Line> lines_;
+    PagedArray<Half> halves_;
+    PagedArray<QueueChunk> queues_;
 };
 
 }  // namespace millrace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -72,8 +73,6 @@ class FarLevels {
     [[nodiscard]] const Rung& best() const { return rungs()[count_ - 1]; }
     // `depth` 0 is the best one.
     [[nodiscard]] LevelSlot at(std::uint32_t depth) const { return rungs()[count_ - 1 - depth].slot; }
-    void prefetch() const { millrace::prefetch(rungs() + (count_ > 0 ? count_ - 1 : 0)); }
-
     // How many levels are no better than the key: linear from the best one while near it, then by halves.
     [[nodiscard]] std::uint32_t find(std::int64_t key) const {
         std::uint32_t i = count_;
@@ -172,6 +171,18 @@ class alignas(2 * kCacheLine) PriceLadder {
         const std::uint32_t better = lanes::count_above(keys_, near_, offset);
         if (better == near_) return find_far(key);
         return {better, false, keys_[better] == offset ? slots_[better] : kNoLevel};
+    }
+
+    // The same for a level that stands here, by its slot.
+    [[nodiscard]] Place find_slot(LevelSlot slot, std::int64_t key) const {
+        const std::uint32_t same = lanes::match<kNear>(slots_, slot) & ((1U << near_) - 1);
+        if (same != 0) [[likely]] return {static_cast<std::uint32_t>(std::countr_zero(same)), false, slot};
+        return {far_.find(key), true, slot};
+    }
+    // Both lines.
+    void prefetch() const {
+        millrace::prefetch(keys_);
+        millrace::prefetch(slots_);
     }
 
     // Requires a place without a level. False when there is no memory for more.

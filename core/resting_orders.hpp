@@ -181,9 +181,12 @@ class RestingOrders {
             --young_;
         }
         first_ += kStep;
-        // What will have to move next.
+        // What will have to move next, and what is to be read of the ring then.
         for (std::uint32_t i = 0; i < kStep; ++i) {
             if (ring_[place_of(OrderId{first_ + i})].where != 0) table_.prefetch(OrderId{first_ + i});
+        }
+        for (std::uint32_t i = 0; i < kStep; i += kCacheLine / sizeof(Young)) {
+            millrace::prefetch(&ring_[place_of(OrderId{first_ + kStep + i})]);
         }
         return true;
     }

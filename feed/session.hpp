@@ -40,9 +40,9 @@ class Session {
   public:
     // Takes all memory it will ever use. Throws Error(memory).
     Session(const SessionConfig& config, Handler& handler)
-        : store_(config.limits), directory_(config.symbols, config.limits.books), arbiter_(config),
-          context_(store_, directory_, handler, config.limits.books), builder_(context_), handler_(handler),
-          config_(config), recovery_(for_venue<Venue>(config.recovery)),
+        : store_(config.limits, detail_of<Handler>()), directory_(config.symbols, config.limits.books),
+          arbiter_(config), context_(store_, directory_, handler, config.limits.books), builder_(context_),
+          handler_(handler), config_(config), recovery_(for_venue<Venue>(config.recovery)),
           log_(recovery_.has_snapshots() ? config.recovery.backlog_bytes : 0),
           watch_(config.lines, config.quality.quiet_ns),
           copies_(config.lines > 1 || config.recovery.enabled() ? config.quality.compare_messages : 0) {
@@ -270,7 +270,7 @@ class Session {
         std::uint32_t used = 0;
         std::size_t n = 0;
         while (n < packets.size() && n < kLookPackets && used < kLookWindow) {
-            if (n + 2 < packets.size()) prefetch(packets[n + 2].bytes.data());
+            if (n + 2 < packets.size()) prefetch_all(packets[n + 2].bytes);
             Looked& looked = looked_[n];
             looked.frame = parse(packets[n].bytes, std::span(window_).subspan(used));
             looked.first = used;
@@ -379,8 +379,9 @@ class Session {
                     std::size_t last) {
         std::uint64_t others = 0;
         for (std::size_t i = 0; i < messages.size(); ++i) {
-            ++by_type_[Venue::type_index(messages[i])];
-            const Applied applied = apply_to_books(messages[i], hints[i], first + i, i == last);
+            const MessageBytes message = messages[i];
+            ++by_type_[Venue::type_index(message)];
+            const Applied applied = apply_to_books(message, hints[i], first + i, i == last);
             if (applied == Applied::delivered) [[likely]] continue;
             count(applied);
             ++others;

@@ -188,6 +188,49 @@ TEST_CASE("BookStore: random operations leave the same book as the twin, its dig
     CHECK(store.digest() == Digest{});
 }
 
+TEST_CASE("BookStore: totals alone are those of whole books, whatever is guessed of where a level stands") {
+    const std::uint64_t seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    constexpr auto kTotals = BookDetail::totals;
+    constexpr std::uint32_t kLevels = 500;
+    BookStore whole({2, 5000, kLevels});
+    BookStore totals({2, 5000, kLevels}, kTotals);
+    for (const char* symbol : {"A", "B"}) {
+        REQUIRE(whole.create(symbol, BookDepth::orders, kScale) != nullptr);
+        REQUIRE(totals.create(symbol, BookDepth::levels, kScale) != nullptr);
+    }
+    for (std::uint64_t id = 1; id < 30'000; ++id) {
+        const std::size_t which = random() % 2;
+        OrderBook& book = whole.books()[which];
+        OrderBook& twin = totals.books()[which];
+        const Side side = random() % 2 == 0 ? Side::bid : Side::ask;
+        const Price price{static_cast<std::int64_t>(1000 + random() % 60)};
+        const Quantity quantity = 1 + random() % 50;
+        const auto guess = static_cast<LevelSlot>(random() % kLevels);
+        const OrderId old{id - random() % std::min<std::uint64_t>(id, 300)};
+        BookChange change;
+        BookChange same;
+        REQUIRE(whole.add(book, OrderId{id}, side, price, quantity, change, guess) ==
+                totals.add<kTotals>(twin, OrderId{id}, side, price, quantity, same, guess));
+        CHECK(change.top_changed == same.top_changed);
+        if (random() % 8 == 0) {
+            REQUIRE(whole.reduce(book, old, quantity, change) == totals.reduce<kTotals>(twin, old, quantity, same));
+        } else {
+            REQUIRE(whole.remove(book, old, change) == totals.remove<kTotals>(twin, old, same));
+        }
+        REQUIRE(book.top() == twin.top());
+        if (id % 500 != 0) continue;
+        REQUIRE(book.level_count(side) == twin.level_count(side));
+        for (std::uint32_t i = 0; i < book.level_count(side); ++i) REQUIRE(book.level(side, i) == twin.level(side, i));
+    }
+    for (BookStore* store : {&whole, &totals}) {
+        for (OrderBook& book : store->books()) store->clear(book);
+        CHECK(store->orders().size() == 0);
+        CHECK(store->levels().size() == 0);
+    }
+}
+
 // Few prices, so that queues are long and stand in several lines; and ids that share their tag.
 TEST_CASE("BookStore: long queues keep their order, also of ids whose tags are equal") {
     const std::uint64_t seed = std::random_device{}();

@@ -4,7 +4,6 @@
 
 #include "millrace/core/paged_array.hpp"
 #include "millrace/core/planted.hpp"
-#include "millrace/core/prefetch.hpp"
 #include "millrace/feed/venues/iex/notices.hpp"
 
 namespace millrace::venues::iex {
@@ -28,11 +27,10 @@ class LevelBuilder : Notices<Handler> {
         if (Step == 0) symbols_.prefetch(symbol);
         if (Step == 1) hint = symbols_.find(symbol);
         if (Step == 0 || hint == SymbolIndex::kNoBook) return;
-        const OrderBook& book = context_.store().books()[hint];
-        if (Step == 1) millrace::prefetch(&book);
+        if (Step == 1) context_.store().look_at_book(hint);
         if (Step == 2) {
             const bool buys = m[0] == PriceLevelBuyUpdate::kType;
-            context_.store().look_at_side(book, buys ? Side::bid : Side::ask);
+            context_.store().look_at_side(hint, buys ? Side::bid : Side::ask);
         }
     }
 

@@ -35,7 +35,7 @@ class OrderBuilder : Notices<Handler> {
             case OrderModify::kType:
                 if (Step == 0) symbols_.prefetch(named.symbol);
                 if (Step == 0) static_cast<void>(store.look_at_order(id));
-                if (Step == 1) store.look_around_order(id);
+                if (Step == 1) store.look_for_order(id);
                 break;
             default: return;
         }
@@ -62,8 +62,7 @@ class OrderBuilder : Notices<Handler> {
     }
     void look_at_side(const SymbolText& symbol, char side) const {
         const std::uint32_t number = symbols_.find(symbol);
-        if (number == SymbolIndex::kNoBook) return;
-        context_.store().look_at_side(context_.store().books()[number], side_of(side));
+        if (number != SymbolIndex::kNoBook) context_.store().look_at_side(number, side_of(side));
     }
 
     [[nodiscard]] Applied on(const AddOrder& m) {

@@ -24,36 +24,43 @@ class BookBuilder {
 
     explicit BookBuilder(BookContext<Handler>& context) : context_(context), by_locate_(65536) {}
 
+    // Where an add was seen to have its level.
+    struct Hint {
+        LevelSlot level = kNoLevel;
+    };
     // Looking ahead (see BookStore) at all messages of a window: a step for all of them before the next one,
-    // and each kind of message in a loop of its own, so that no branch depends on what comes next. What all messages
-    // have that change an order is what its deletion has.
-    struct Hint {};
-    void look_ahead(std::span<const Bytes> window, std::span<Hint>) const {
+    // and each kind of message in a loop of its own, so that no branch depends on what comes next.
+    void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) const {
         const BookStore& store = context_.store();
-        Kinds kinds;
-        kinds.sort(window);
-        const auto adds = [&](auto&& see) { for_each_of<AddOrder>(window, kinds.of(Kind::add), see); };
-        const auto changes = [&](auto&& see) { for_each_of<OrderDelete>(window, kinds.of(Kind::change), see); };
-        changes([&](std::uint32_t book, const OrderDelete& m) {
-            store.look_at_order(id_of(m));
-            store.look_at_book(book);
-        });
-        adds([&](std::uint32_t book, const AddOrder& m) {
-            store.look_at_book(book);
-            store.look_at_price(book, side_of(m.side.value()), Price{m.price.value()});
-        });
-        changes([&](std::uint32_t, const OrderDelete& m) { store.look_around_order(id_of(m)); });
-        adds([&](std::uint32_t book, const AddOrder& m) {
-            store.look_beyond_price(book, side_of(m.side.value()), Price{m.price.value()});
-        });
-        changes([&](std::uint32_t book, const OrderDelete& m) { store.look_beyond_order(book, id_of(m)); });
+        Seen seen;
+        seen.sort(window, by_locate_.data());
+        const std::span<SeenOrder> adds = seen.of(Kind::add);
+        const std::span<SeenOrder> changes = seen.of(Kind::change);
+        for (const SeenOrder& add : adds) {
+            store.look_at_book(add.book);
+            store.look_at_side(add.book, side_of(window[add.message]));
+        }
+        for (const SeenOrder& change : changes) {
+            store.look_at_order(change.id);
+            store.look_at_book(change.book);
+        }
+        for (SeenOrder& change : changes) change.where = store.look_for_order(change.id);
+        for (SeenOrder& add : adds) {
+            const Bytes m = window[add.message];
+            add.where = store.look_for_level(add.book, side_of(m), price_of(m));
+            hints[add.message].level = add.where;
+        }
+        for (const SeenOrder& change : changes) store.template look_behind_order<kDetail>(change.book, change.where);
+        if constexpr (kDetail == BookDetail::full) {
+            for (const SeenOrder& add : adds) store.look_behind_level(add.where);
+        }
     }
 
-    [[nodiscard, gnu::always_inline]] inline Applied apply(Bytes m, const Hint&) {
+    [[nodiscard, gnu::always_inline]] inline Applied apply(Bytes m, const Hint& hint) {
         if (m.empty()) return Applied::malformed;
         switch (static_cast<char>(m[0])) {
-            case AddOrder::kType: return with<AddOrder>(m);
-            case AddOrderMpid::kType: return with<AddOrderMpid>(m);
+            case AddOrder::kType: return with<AddOrder>(m, hint);
+            case AddOrderMpid::kType: return with<AddOrderMpid>(m, hint);
             case OrderExecuted::kType: return with<OrderExecuted>(m);
             case OrderExecutedWithPrice::kType: return with<OrderExecutedWithPrice>(m);
             case OrderCancel::kType: return with<OrderCancel>(m);
@@ -125,41 +132,42 @@ class BookBuilder {
         return kinds;
     }();
 
-    // Messages of a window by kind. The shortest message that changes an order is its deletion.
-    class Kinds {
+    // An add, or a message that changes an order, of an instrument that has a book.
+    struct SeenOrder {
+        OrderId id;
+        std::uint32_t book;
+        std::uint32_t where;    // level, chunk or none: what the second step finds
+        std::uint32_t message;  // its place in the window
+    };
+    // Those of a window, by kind. What all of them have a deletion has, which is the shortest.
+    class Seen {
       public:
-        void sort(std::span<const Bytes> window) {
-            for (std::size_t i = 0; i < window.size(); ++i) {
-                const Bytes m = window[i];
-                if (m.size() < sizeof(OrderDelete)) [[unlikely]] continue;
-                const auto kind = static_cast<std::size_t>(kKinds[m[0]]);
-                places_[kind][counts_[kind]] = static_cast<std::uint8_t>(i);
-                counts_[kind] += kind != kAdd || m.size() >= sizeof(AddOrder) ? 1U : 0U;
+        void sort(std::span<const Bytes> window, const std::uint32_t* by_locate) {
+            for (std::uint32_t i = 0; i < window.size(); ++i) {
+                if (window[i].size() < sizeof(OrderDelete)) [[unlikely]] continue;
+                const auto& m = wire::view<OrderDelete>(window[i]);
+                const auto kind = static_cast<std::size_t>(kKinds[window[i][0]]);
+                const std::uint32_t entry = by_locate[m.stock_locate.value()];
+                SeenOrder& seen = orders_[kind][counts_[kind]];
+                seen.id = OrderId{m.order_reference.value()};
+                seen.book = entry - kFirstBook;
+                seen.message = i;
+                const bool whole = kind != kAdd || window[i].size() >= sizeof(AddOrder);
+                counts_[kind] += ((entry >= kFirstBook) & whole) ? 1U : 0U;
             }
         }
-        [[nodiscard]] std::span<const std::uint8_t> of(Kind kind) const {
-            return {places_[static_cast<std::size_t>(kind)].data(), counts_[static_cast<std::size_t>(kind)]};
+        [[nodiscard]] std::span<SeenOrder> of(Kind kind) {
+            return {orders_[static_cast<std::size_t>(kind)].data(), counts_[static_cast<std::size_t>(kind)]};
         }
 
       private:
         static constexpr auto kAdd = static_cast<std::size_t>(Kind::add);
-        std::array<std::array<std::uint8_t, kLookRoom>, 3> places_;
+        std::array<std::array<SeenOrder, kLookRoom>, 3> orders_;
         std::array<std::uint32_t, 3> counts_{};
     };
-    static_assert(kLookRoom <= 256);
 
-    // Calls `see(book number, message)` for those of these messages whose instrument has a book.
-    template <class M, class See>
-    [[gnu::always_inline]] void for_each_of(std::span<const Bytes> window, std::span<const std::uint8_t> places,
-                                            See&& see) const {
-        for (const std::uint8_t place : places) {
-            const M& m = wire::view<M>(window[place]);
-            const std::uint32_t entry = by_locate_[m.stock_locate.value()];
-            if (entry >= kFirstBook) [[likely]] see(entry - kFirstBook, m);
-        }
-    }
-
-    [[nodiscard]] static OrderId id_of(const OrderDelete& m) { return OrderId{m.order_reference.value()}; }
+    [[nodiscard]] static Side side_of(Bytes add) { return side_of(wire::view<AddOrder>(add).side.value()); }
+    [[nodiscard]] static Price price_of(Bytes add) { return Price{wire::view<AddOrder>(add).price.value()}; }
     [[nodiscard]] static Side side_of(char code) { return code == 'B' ? Side::bid : Side::ask; }
     [[nodiscard]] static bool is_side(char code) {
         return code == 'B' || code == 'S' || planted(Bug::any_side_is_ask);
@@ -169,12 +177,12 @@ class BookBuilder {
         return context_.store().books()[entry - kFirstBook];
     }
 
-    template <wire::Message M>
-    [[nodiscard]] Applied with(Bytes bytes) {
+    template <wire::Message M, class... Hints>
+    [[nodiscard]] Applied with(Bytes bytes, const Hints&... hints) {
         if (bytes.size() < sizeof(M)) return Applied::malformed;
         const M& m = wire::view<M>(bytes);
         context_.header.exchange_time = static_cast<Timestamp>(m.timestamp.value());
-        return on(m);
+        return on(m, hints...);
     }
 
     // Runs `apply(book)` on the book of a locate, or says why there is none.
@@ -208,19 +216,20 @@ class BookBuilder {
     }
 
     template <class M>
-    [[nodiscard]] Applied add(const M& m) {
+    [[nodiscard]] Applied add(const M& m, const Hint& hint) {
         if (!is_side(m.side.value()) || m.price.value() > kPriceMax) return Applied::malformed;
         return with_named_book(m, [&](OrderBook& book) {
             BookChange change;
             const OrderId id{m.order_reference.value()};
             const BookStatus status = context_.store().template add<kDetail>(book, id, side_of(m.side.value()),
-                                                           Price{m.price.value()}, m.shares.value(), change);
+                                                           Price{m.price.value()}, m.shares.value(), change,
+                                                           hint.level);
             if (status == BookStatus::ok) context_.update(book, BookAction::add, id, change);
             else context_.fault(book, status);
         });
     }
-    [[nodiscard]] Applied on(const AddOrder& m) { return add(m); }
-    [[nodiscard]] Applied on(const AddOrderMpid& m) { return add(m); }
+    [[nodiscard]] Applied on(const AddOrder& m, const Hint& hint) { return add(m, hint); }
+    [[nodiscard]] Applied on(const AddOrderMpid& m, const Hint& hint) { return add(m, hint); }
 
     // An execution: the trade first, so that the last event of a message is the change of the book.
     void execute(OrderBook& book, OrderId id, Quantity shares, millrace::Trade trade) {

@@ -16,6 +16,8 @@ option(MILLRACE_PYTHON "Build the extension module of the Python package (needs 
 option(MILLRACE_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 option(MILLRACE_ASSERTIONS "Check internal invariants on the hot path too" OFF)
 set(MILLRACE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
+set(MILLRACE_PROFILE "" CACHE STRING "Guided by a profile (g++): generate, for programs that write it, or use")
+set(MILLRACE_PROFILE_DIR "${PROJECT_BINARY_DIR}/profile" CACHE PATH "Where that profile lies")
 
 # Everything of the project's own is compiled with these; they do not leak to those who link it.
 add_library(millrace_options INTERFACE)
@@ -25,8 +27,9 @@ target_compile_options(millrace_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
   -march=x86-64-v2 -mtune=generic)
-# Under sanitizers g++ 12 warns of paths that cannot be taken; a project that embeds this one decides for itself.
-if(PROJECT_IS_TOP_LEVEL AND NOT MILLRACE_SANITIZE)
+# Under sanitizers, and guided by a profile, g++ 12 warns of paths that cannot be taken; a project that embeds this one
+# decides for itself.
+if(PROJECT_IS_TOP_LEVEL AND NOT MILLRACE_SANITIZE AND NOT MILLRACE_PROFILE)
   target_compile_options(millrace_options INTERFACE -Werror)
 endif()
 if(MILLRACE_ASSERTIONS)
@@ -37,10 +40,16 @@ if(MILLRACE_SANITIZE)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
 endif()
 
-# Headers are included as "millrace/core/types.hpp", in the tree as where they are installed.
+include(cmake/profile.cmake)
+
+# Headers are included as "millrace/core/types.hpp", in the tree as where they are installed. A profile knows functions
+# by the files they stand in, so that who writes it and who uses it have to name these alike.
 set(MILLRACE_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+if(MILLRACE_PROFILE)
+  set(MILLRACE_INCLUDE_DIR ${MILLRACE_PROFILE_DIR}-include)
+endif()
 file(MAKE_DIRECTORY ${MILLRACE_INCLUDE_DIR}/millrace)
 foreach(folder core feed replay)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${MILLRACE_INCLUDE_DIR}/millrace/${folder} SYMBOLIC)
 endforeach()
-file(WRITE ${MILLRACE_INCLUDE_DIR}/millrace/feed.hpp "#include \"millrace/feed/feed.hpp\"\n")
+file(CONFIGURE OUTPUT ${MILLRACE_INCLUDE_DIR}/millrace/feed.hpp CONTENT "#include \"millrace/feed/feed.hpp\"\n" @ONLY)

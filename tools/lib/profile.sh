@@ -1,0 +1,35 @@
+# Sourced by tools/build, after common.sh: the profile that the preset pgo is guided by, in build/pgo-generate/profile.
+profile=$root/build/pgo-generate/profile
+
+# ensure_profile: makes it when there is none, or the program whose profile it is was built anew.
+ensure_profile() {
+  local millrace=$root/build/pgo-generate/millrace
+  "$root/tools/build" --yes --preset pgo-generate || exit
+  if [ "$profile/complete" -nt "$millrace" ]; then return 0; fi
+  say "running what the profile is made of"
+  rm -rf "$profile"
+  train "$millrace" || die 1 "no profile could be made (see the message above)"
+  # Whatever differs from one profile to the next; cmake/profile.cmake makes a name of it.
+  date +%s.%N >"$profile/complete"
+}
+
+# train MILLRACE: simulated days replayed, converted to records and, where this host has multicast on lo, received live.
+train() {
+  local millrace=$1 dir venue code=0
+  dir=$(mktemp -d)
+  for venue in nasdaq-itch50 iex-deep; do
+    [ "$code" != 0 ] || train_with "$millrace" "$venue" "$dir/day.pcapng" >"$dir/log" 2>&1 || code=$?
+  done
+  if [ "$code" != 0 ]; then cat "$dir/log" >&2; fi
+  rm -rf "$dir"
+  [ "$code" = 0 ] || return 1
+  "$root/tools/demo" --yes --preset pgo-generate >/dev/null ||
+    say "the demo did not run here (see above); the profile leaves live receiving out"
+}
+
+# train_with MILLRACE VENUE CAPTURE
+train_with() {
+  "$1" sim --venue "$2" --messages 1000000 --capture "$3" &&
+    "$1" replay "$3" --venue "$2" &&
+    "$1" convert "$3" --venue "$2" -o "${3%.*}.dbn"
+}

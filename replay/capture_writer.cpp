@@ -73,7 +73,8 @@ class ByteSink::Packer {
     ZSTD_CStream* zstd_ = nullptr;
 };
 
-ByteSink::ByteSink(const std::filesystem::path& path) : path_(path.string()) {
+ByteSink::ByteSink(const std::filesystem::path& path, const std::filesystem::path& called)
+    : path_(called.empty() ? path.string() : called.string()) {
     fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd_ < 0) throw_errno(ExitCode::file, path_, errno, "give a path that this user may write");
     buffer_.reserve(kBuffer);

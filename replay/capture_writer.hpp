@@ -18,8 +18,8 @@ namespace millrace::replay {
 // A file being written. Names that end in .gz or .zst are compressed.
 class ByteSink {
   public:
-    // Throws Error(file).
-    explicit ByteSink(const std::filesystem::path& path);
+    // `called` is the name that errors give, where it is another one. Throws Error(file).
+    explicit ByteSink(const std::filesystem::path& path, const std::filesystem::path& called = {});
     ~ByteSink();
     ByteSink(const ByteSink&) = delete;
     ByteSink& operator=(const ByteSink&) = delete;

@@ -71,7 +71,7 @@ DbnFileWriter::DbnFileWriter(std::filesystem::path path) : path_(std::move(path)
     part_ = path_;
     // The extension stays last, since it says how the records are packed.
     part_.replace_filename("." + path_.filename().string() + ".part" + path_.extension().string());
-    records_ = std::make_unique<ByteSink>(part_);
+    records_ = std::make_unique<ByteSink>(part_, path_);
 }
 
 DbnFileWriter::~DbnFileWriter() {

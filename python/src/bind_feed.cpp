@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "batch.hpp"
+#include "disposal.hpp"
 #include "gil.hpp"
 #include "messages.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
@@ -343,7 +344,14 @@ void bind_feed(nb::module_& module) {
                  const GilReleased release;
                  return self.producer().processed(rows, commit);
              })
-        .def("symbols", [](Core& self) { return self.symbols()->dict(); });
+        .def("symbols", [](Core& self) { return self.symbols()->dict(); })
+        .def(
+            "symbols_missing",
+            [](Core& self, const std::vector<std::string>& asked) {
+                return self.producer().symbols_missing(asked);
+            },
+            WithoutGil());
+    nb::module_::import_("atexit").attr("register")(nb::cpp_function(finish_disposals, WithoutGil()));
     bind_channel(module);
     module.def("venues", [] {
         std::vector<std::string> ids;

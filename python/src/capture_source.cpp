@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 
+#include "disposal.hpp"
 #include "endpoint_text.hpp"
 #include "millrace/feed/venues/venue_list.hpp"
 #include "millrace/replay/detect.hpp"
@@ -48,7 +49,10 @@ class CaptureProducer final : public VenueProducer<Venue> {
                                              "give it with date=\"2024-01-31\"");
         }
     }
-    ~CaptureProducer() override { this->stop(); }
+    ~CaptureProducer() override {
+        this->stop();
+        dispose_of(std::move(session_));
+    }
 
   protected:
     void run() override {

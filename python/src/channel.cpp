@@ -41,10 +41,10 @@ void RecordChannel::provide() {
 
 RecordChannel::~RecordChannel() {
     close();
-    Slab* slab = nullptr;
     if (current_ != nullptr) let_go(current_);
-    if (spare_ != nullptr) pool_->retire(spare_);
-    while (free_.pop(slab)) pool_->retire(slab);
+    Slab* unused = nullptr;
+    for (Slab* slab = nullptr; free_.pop(slab); unused = slab) slab->next = unused;
+    pool_->retire_all(unused);
     ::close(event_);
 }
 
@@ -72,10 +72,8 @@ void RecordChannel::seal() {
 // Room for a record in a new slab. False when the policy is to wait for one.
 bool RecordChannel::next_slab(std::size_t bytes) {
     MILLRACE_VERIFY(bytes <= config_.slab_bytes);
-    Slab* slab = spare_;
-    spare_ = nullptr;
-    if (slab == nullptr && !free_.pop(slab)) slab = nullptr;
-    if (slab == nullptr && config_.overflow == Overflow::drop_oldest) slab = steal_oldest();
+    Slab* slab = nullptr;
+    if (!free_.pop(slab) && config_.overflow == Overflow::drop_oldest) slab = steal_oldest();
     if (slab == nullptr) {
         publish();
         return false;
@@ -281,8 +279,8 @@ void RecordChannel::close() {
     disarm();
     const std::lock_guard lock(mutex_);
     release_hand();
-    pool_->close();
     for (Slab* slab = claim_oldest(); slab != nullptr; slab = claim_oldest()) let_go(slab);
+    pool_->close();
     if (bell_ != nullptr) bell_->ring();
 }
 

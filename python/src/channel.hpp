@@ -104,7 +104,7 @@ class RecordChannel {
             return false;
         if (current_ != nullptr && written_.bytes + kPacketRoom <= current_->capacity)
             return false;
-        return spare_ == nullptr && !const_cast<FreeSlabs&>(free_).read_available();
+        return !const_cast<FreeSlabs&>(free_).read_available();
     }
     // Shows the consumer what was appended, and wakes it when that is what it waits for.
     void publish() {
@@ -194,7 +194,6 @@ class RecordChannel {
 
     // Producer only.
     Slab* current_ = nullptr;
-    Slab* spare_ = nullptr;  // stolen, to be filled next
     Extent written_;
     std::uint64_t rows_ = 0;
     std::uint64_t rows_shown_ = 0;

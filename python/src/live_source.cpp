@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 
+#include "disposal.hpp"
 #include "millrace/feed/feed.hpp"
 #include "sources.hpp"
 #include "venue_producer.hpp"
@@ -41,7 +42,10 @@ class LiveProducer final : public VenueProducer<Venue> {
   public:
     LiveProducer(const LiveOptions& options, const FeedConfig& config)
         : Base(options), config_(config), until_end_(options.until_end) {}
-    ~LiveProducer() override { this->stop(); }
+    ~LiveProducer() override {
+        this->stop();
+        dispose_of(std::move(feed_));
+    }
 
   protected:
     void run() override {

@@ -1,6 +1,7 @@
 // The exchange simulator as a feed, without sockets: for trying things out, and for tests.
 #include <memory>
 
+#include "disposal.hpp"
 #include "millrace/core/clock.hpp"
 #include "millrace/feed/venues/nasdaq_itch50/venue.hpp"
 #include "millrace/replay/pacing.hpp"
@@ -39,7 +40,10 @@ class SimulatedProducer final : public VenueProducer<Venue> {
                     [this](const replay::SimulatedPacket& packet) { on_packet(packet); }) {
         config_.lines = options.lines;
     }
-    ~SimulatedProducer() override { stop(); }
+    ~SimulatedProducer() override {
+        stop();
+        dispose_of(std::move(session_));
+    }
 
   protected:
     void run() override {

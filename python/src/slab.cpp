@@ -4,10 +4,12 @@
 
 #include <new>
 
+#include "disposal.hpp"
+
 namespace millrace::python {
 
 Slab* SlabPool::take() {
-    // acquire: pairs with the release in retire().
+    // acquire: pairs with the release in retire_all().
     if (taken_ == nullptr) taken_ = retired_.exchange(nullptr, std::memory_order_acquire);
     if (taken_ != nullptr) {
         Slab* slab = taken_;
@@ -32,30 +34,49 @@ Slab* SlabPool::take() {
     return slab;
 }
 
-void SlabPool::free(Slab* slab) {
-    munmap(slab->bytes, slab->capacity);
-    delete slab;
-    slabs_.fetch_sub(1, std::memory_order_relaxed);
+namespace {
+
+void unmap(Slab* chain) {
+    while (chain != nullptr) {
+        Slab* slab = std::exchange(chain, chain->next);
+        munmap(slab->bytes, slab->capacity);
+        delete slab;
+    }
+}
+
+}  // namespace
+
+void SlabPool::free(Slab* chain) {
+    constexpr std::size_t kHereAtMost = std::size_t{2} << 20;  // some 100 us
+    std::uint64_t count = 0;
+    for (const Slab* slab = chain; slab != nullptr; slab = slab->next) ++count;
+    slabs_.fetch_sub(count, std::memory_order_relaxed);
+    if (count * slab_bytes_ <= kHereAtMost) unmap(chain);
+    else dispose([chain] { unmap(chain); });
 }
 
 void SlabPool::retire(Slab* slab) {
+    slab->next = nullptr;
+    retire_all(slab);
+}
+
+void SlabPool::retire_all(Slab* chain) {
+    if (chain == nullptr) return;
     // acquire: pairs with close(), so that what it has emptied is not filled again for long; a
     // slab that slips in all the same is freed with the pool.
-    if (closed_.load(std::memory_order_acquire)) return free(slab);
-    slab->next = retired_.load(std::memory_order_relaxed);
-    // release: the slab's fields come before the slab itself; pairs with take().
-    while (!retired_.compare_exchange_weak(slab->next, slab, std::memory_order_release,
+    if (closed_.load(std::memory_order_acquire)) return free(chain);
+    Slab* last = chain;
+    while (last->next != nullptr) last = last->next;
+    last->next = retired_.load(std::memory_order_relaxed);
+    // release: the slabs' fields come before the slabs themselves; pairs with take().
+    while (!retired_.compare_exchange_weak(last->next, chain, std::memory_order_release,
                                            std::memory_order_relaxed)) {
     }
 }
 
 void SlabPool::trim() {
-    // acquire: pairs with the release in retire().
-    Slab* lists[] = {std::exchange(taken_, nullptr),
-                     retired_.exchange(nullptr, std::memory_order_acquire)};
-    for (Slab* slab : lists) {
-        while (slab != nullptr) free(std::exchange(slab, slab->next));
-    }
+    free(std::exchange(taken_, nullptr));
+    free(retired_.exchange(nullptr, std::memory_order_acquire));  // pairs with retire_all()
 }
 
 void SlabPool::close() {

@@ -29,7 +29,7 @@ struct Slab {
     std::size_t capacity = 0;
     SlabPool* pool = nullptr;
     std::uint64_t first_row = 0;  // its first row's number in the channel; set before it is queued
-    Slab* next = nullptr;         // in the pool's list of retired slabs
+    Slab* next = nullptr;         // in a chain of slabs that nobody uses
 
     // The producer publishes with release, readers acquire: the rows' bytes come before their
     // count.
@@ -53,6 +53,8 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
     [[nodiscard]] Slab* take();
     // From any thread; never waits.
     void retire(Slab* slab);
+    // As retire(), of several; what is freed then is freed together.
+    void retire_all(Slab* chain);
     // Frees what was retired and is not in use again. As take(), not for the producer.
     void trim();
     // From now on retired slabs are freed at once.
@@ -63,7 +65,7 @@ class SlabPool : public std::enable_shared_from_this<SlabPool> {
     [[nodiscard]] std::uint64_t slabs() const { return slabs_.load(std::memory_order_relaxed); }
 
   private:
-    void free(Slab* slab);
+    void free(Slab* chain);
 
     std::size_t slab_bytes_;
     // A stack: any thread pushes (release), whoever takes pops all of it (acquire).

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "disposal.hpp"
 #include "events.hpp"
 #include "instruments.hpp"
 #include "millrace/core/clock.hpp"
@@ -49,7 +50,10 @@ class StreamProducer final : public SessionProducer<venues::DbnMbo, Teller> {
         config_.lines = 1;
         symbol_table().reserve(config_.limits.books);
     }
-    ~StreamProducer() override { stop(); }
+    ~StreamProducer() override {
+        stop();
+        dispose_of(std::move(session_));
+    }
 
     [[nodiscard]] std::string dataset() const override {
         return dataset_known_.load(std::memory_order_acquire) ? dataset_ : std::string{};

@@ -131,16 +131,15 @@ def use_alone(python: Path, home: Path) -> None:
         "print(sum(map(len, feed.batches('mbo'))), feed.digest)\n"
         "print(millrace._core.__file__)\n"
     )
-    # As nobody in particular, where that can be had.
-    alone = ["setpriv", "--reuid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    done = subprocess.run(
-        [*alone, python, "-c", text],
-        check=True,
-        cwd="/",
-        env=environment(home),
-        capture_output=True,
-        text=True,
-    )
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd="/", env=environment(home), capture_output=True, text=True)
+
+    # As nobody in particular, where that can be had: not with an interpreter in root's home.
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups"]
+    alone = nobody if os.getuid() == 0 and run(*nobody, python, "-c", "").returncode == 0 else []
+    done = run(*alone, python, "-c", text)
+    assert done.returncode == 0, done.stderr
     rows, module = done.stdout.splitlines()
     assert int(rows.split()[0]) > 4000
     needed = subprocess.run(["ldd", module], check=True, capture_output=True, text=True).stdout

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._errors import UsageError
+from ._frames import pandas_of
 from ._schemas import RTYPES, dtype_of, rtype_of
 
 if TYPE_CHECKING:
@@ -110,9 +112,8 @@ class Batch:
 
     def pandas(self, *, prices: str = "float") -> pd.DataFrame:
         """The columns of :meth:`arrow` as a pandas data frame; needs pandas alone."""
-        from ._frames import pandas_of
-
-        return pandas_of(self, _floats(prices))
+        kind = self._raw.record_type
+        return pandas_of(self.numpy(), kind, self.symbols, _floats(prices))
 
     def raw(self) -> bytes:
         """The records as DBN has them, one after the other: a DBN fragment."""
@@ -129,6 +130,8 @@ def decode_dbn(data: bytes, schema: str, *, symbols: dict[int, str] | None = Non
     Records of other types are passed over; a record cut short at the end is left out.
     """
     record_type = rtype_of(schema)
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise UsageError(f"data={type(data).__name__}: bytes")
     raw = _core.batch_from_bytes(bytes(data), record_type, symbols or {})
     return Batch(raw, schema)
 
@@ -140,7 +143,7 @@ def restore_message(raw: bytes, symbol: str | None) -> Any:
 
 def _floats(prices: str) -> bool:
     if prices not in _PRICES:
-        raise ValueError(f"prices={prices!r}: 'float' or 'int'")
+        raise UsageError(f"prices={prices!r}: 'float' or 'int'")
     return prices == "float"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ._errors import UsageError
+
 
 class Level(NamedTuple):
     """A price level. ``price`` counts 1e-9; ``orders`` is 0 where the venue does not tell."""
@@ -67,7 +69,7 @@ class Book:
     @staticmethod
     def _of(side: str, bid: list[Any], ask: list[Any]) -> list[Any]:
         if side not in ("bid", "ask"):
-            raise ValueError(f"side={side!r}: 'bid' or 'ask'")
+            raise UsageError(f"side={side!r}: 'bid' or 'ask'")
         return bid if side == "bid" else ask
 
 

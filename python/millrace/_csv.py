@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from . import _core
+from ._arguments import path_of
 from ._closing import Closing
 from ._errors import FormatError, UsageError, core_errors
 from ._position import Checkpoint, Position
+from ._running import refuse_foreign
 from ._sources import identity_of
-from ._streams import TURN_S, Waiter, refuse_foreign
+from ._streams import TURN_S, Waiter
 
 Row = dict[str, Any]
 
@@ -52,7 +54,9 @@ class CsvRows(Closing):
         self._on_error = on_error
         self._of: dict[str, Any] | None = None
         self._checkpoint = (
-            None if checkpoint is None else Checkpoint(Path(checkpoint), self._identity())
+            None
+            if checkpoint is None
+            else Checkpoint(path_of("checkpoint", checkpoint), self._identity())
         )
         self._done = 0 if self._checkpoint is None else self._checkpoint.rows_of("csv")
         with core_errors():
@@ -74,6 +78,9 @@ class CsvRows(Closing):
         self, schema: Mapping[str, Callable[[str], Any]]
     ) -> tuple[Callable[[str], Any] | None, ...]:
         names = self._file.columns
+        for name, given in schema.items():
+            if not callable(given):
+                raise UsageError(f"schema: {given!r} of {name!r} turns no text into a value")
         for name in schema if names else ():
             if name not in names:
                 raise FormatError(
@@ -271,4 +278,4 @@ def read_csv(
     about ``max_waiting`` rows are read ahead. With a ``checkpoint``, reading resumes behind the
     last :meth:`CsvRows.commit`.
     """
-    return CsvRows(Path(path), schema, on_error, delimiter, max_waiting, checkpoint)
+    return CsvRows(path_of("path", path), schema, on_error, delimiter, max_waiting, checkpoint)

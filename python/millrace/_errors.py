@@ -14,6 +14,10 @@ class MillraceError(Exception):
     code = 1
 
 
+class MillraceWarning(UserWarning):
+    """Something that a program may have overlooked, and that goes on all the same."""
+
+
 class UsageError(MillraceError, ValueError):
     """An argument that makes no sense, or two that do not go together."""
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import inspect
 import json
 import os
-import re
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from . import _core
+from ._arguments import When, at_least, nanoseconds, path_of, symbols_of, text_of
 from ._book import Book, book_of
 from ._closing import Closing
-from ._errors import MillraceError, NoPosition, UsageError, core_errors, error_of
+from ._errors import MillraceError, NoPosition, UsageError, core_errors
 from ._position import Checkpoint, Position
+from ._running import Running, refuse_foreign
 from ._schemas import EVENTS, SCHEMA_OF, dtype_of, rtype_of
-from ._sources import Source, at_least, source_of
-from ._streams import BatchStream, MessageStream, refuse_foreign
+from ._sources import Source, source_of
+from ._streams import BatchStream, MessageStream
 
-When = datetime.datetime | str | int | None
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 _OVERFLOWS = ("block", "drop_oldest", "conflate")
@@ -67,16 +65,13 @@ class Feed(Closing):
         checkpoint: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
-        self._closed = False
         if books not in ("now", "batch"):
             raise UsageError(f"books={books!r}: 'now' or 'batch'")
-        if overflow is not None and overflow not in _OVERFLOWS:
-            raise UsageError(f"overflow={overflow!r}: one of {', '.join(_OVERFLOWS)}")
-        if isinstance(symbols, str):
-            raise UsageError(f"symbols={symbols!r}: a list, as [{symbols!r}]")
+        _check_overflow(overflow)
         at_least("buffer_bytes", buffer_bytes, 1, whole=True)
         at_least("buffer_quiet", buffer_quiet, 0)
-        common: dict[str, Any] = {"venue": venue or "", "symbols": list(symbols or [])}
+        venue = "" if venue is None else text_of("venue", venue)
+        common: dict[str, Any] = {"venue": venue, "symbols": symbols_of(symbols)}
         if start is not None:
             common["start"] = nanoseconds(start)
         if end is not None:
@@ -84,18 +79,12 @@ class Feed(Closing):
         with core_errors():
             self._source: Source = source_of(source, common, options)
             self._checkpoint = self._open_checkpoint(checkpoint)
-            self._core: _core.Core = self._source.make()
+        self._running = Running(self._source, common["symbols"], in_step=books == "batch")
+        self._core = self._running.core
         self._overflow = overflow or ("drop_oldest" if self._source.live else "block")
         self._buffer_bytes = buffer_bytes
         self._buffer_quiet = buffer_quiet
-        self._in_step = books == "batch"
         self._streams: weakref.WeakSet[BatchStream | MessageStream] = weakref.WeakSet()
-        # Of all iterators there ever were, by number: what they come by, the name of what they
-        # bring, the rows that were handed out, and whether they are closed.
-        self._channels: list[_core.Channel] = []
-        self._names: list[str] = []
-        self._done: list[int] = []
-        self._ended: list[bool] = []
         self._identity: dict[str, Any] | None = None
         self._handlers: dict[type[Any], list[Callable[[Any], Any]]] = {}
         self._error_handlers: list[Callable[[Exception, Any], Any]] = []
@@ -107,7 +96,7 @@ class Feed(Closing):
             raise UsageError(
                 "the server keeps the place of a group or queue; leave checkpoint= out"
             )
-        checkpoint = Checkpoint(Path(path), self._source.identity())
+        checkpoint = Checkpoint(path_of("checkpoint", path), self._source.identity())
         self._source.at = checkpoint.at
         return checkpoint
 
@@ -125,15 +114,15 @@ class Feed(Closing):
 
         A batch that is not full is handed out ``max_wait`` seconds after its first row was there.
         """
-        if max_rows < 1:
-            raise UsageError(f"max_rows={max_rows}: at least 1")
+        at_least("max_rows", max_rows, 1, whole=True)
+        at_least("max_wait", max_wait, 0)
         size = dtype_of(rtype_of(schema)).itemsize
         rows = max(1, _SLAB_BYTES // size // max_rows) * max_rows
         slab_bytes = rows * size
-        if self._in_step:
+        if self._running.in_step:
             slab_bytes += 1 << 20  # the rest of the packet that filled the batch
         number = self._open([schema], [rtype_of(schema)], overflow, slab_bytes, schema)
-        stream = BatchStream(self, number, schema, max_rows, max_wait)
+        stream = BatchStream(self._running, number, schema, max_rows, max_wait)
         self._streams.add(stream)
         return stream
 
@@ -146,9 +135,10 @@ class Feed(Closing):
             names = ", ".join(one.__name__ for one in SCHEMA_OF)
             raise UsageError(f"{unknown[0]!r} is no message that a feed makes; there are {names}")
         schemas = [SCHEMA_OF[one] for one in types if one in SCHEMA_OF]
+        at_least("max_wait", max_wait, 0)
         rtypes = [one.RTYPE for one in types]
         number = self._open(schemas, rtypes, None, _MIXED_SLAB_BYTES, "messages")
-        stream = MessageStream(self, number, max_wait)
+        stream = MessageStream(self._running, number, max_wait)
         self._streams.add(stream)
         return stream
 
@@ -162,42 +152,31 @@ class Feed(Closing):
     ) -> int:
         """Makes a channel, and returns its number."""
         refuse_foreign(self._core)
-        if self._closed:
+        if self._running.closed:
             raise MillraceError("this feed is closed")
+        _check_overflow(overflow)
         overflow = overflow or self._overflow
         if overflow == "conflate" and (len(rtypes) != 1 or schemas[0] not in _STATES):
             what = schemas[0] if schemas else "events"
             raise UsageError(
                 f"{what} cannot be conflated, every record counts; {', '.join(sorted(_STATES))} can"
             )
-        if self._in_step and self._channels:
+        if self._running.in_step and self._running.channels:
             raise UsageError("books='batch' keeps in step with one iterator; this feed has one")
         if self._core.started() and not (self._source.live or self._source.url):
             raise UsageError("this feed has begun; make all its iterators before the first is used")
-        slabs_max = max(8, self._buffer_bytes // slab_bytes)
-        with core_errors():
-            channel = self._core.open(
-                schemas,
-                rtypes,
-                overflow,
-                slab_bytes,
-                slabs_max,
-                self._skipped(stream),
-                self._in_step,
-                65536,
-                self._buffer_quiet,
-            )
-        self._channels.append(channel)
-        self._names.append(stream)
-        self._done.append(0)
-        self._ended.append(False)
-        return len(self._channels) - 1
-
-    def _close_channel(self, number: int) -> None:
-        if not self._closed and not self._ended[number]:
-            self._fold()  # what it handed out counts, what comes after does not
-        self._ended[number] = True
-        self._channels[number].close()
+        return self._running.open(
+            stream,
+            schemas=schemas,
+            record_types=rtypes,
+            overflow=overflow,
+            slab_bytes=slab_bytes,
+            slabs_max=max(8, self._buffer_bytes // slab_bytes),
+            skip_rows=self._skipped(stream),
+            lockstep=self._running.in_step,
+            instruments=65_536,
+            quiet_seconds=self._buffer_quiet,
+        )
 
     # ---- callbacks ----
 
@@ -207,11 +186,15 @@ class Feed(Closing):
         Callbacks run one at a time, in the feed's order, while :meth:`run` or :meth:`run_sync`
         runs; an ``async`` one is awaited before the next message is looked at.
         """
+        if not types:
+            raise UsageError("name the types of messages, as @feed.on(millrace.Trade)")
         for one in types:
             if one not in SCHEMA_OF and one not in EVENTS.values():
-                raise UsageError(f"{one!r} is no message that a feed makes")
+                raise UsageError(f"{one!r} is no message that a feed makes, as millrace.Trade is")
 
         def register(callback: Callback) -> Callback:
+            if not callable(callback):
+                raise UsageError(f"{callback!r} cannot be called")
             for one in types:
                 self._handlers.setdefault(one, []).append(callback)
             return callback
@@ -241,7 +224,7 @@ class Feed(Closing):
     async def run(self) -> None:
         """Calls the callbacks until the feed ends."""
         stream = self._handled()
-        done, number = self._done, stream._number
+        done, number = self._running.done, stream.number
         try:
             async for run in stream._runs():
                 for at, message in run:
@@ -265,7 +248,7 @@ class Feed(Closing):
                 if inspect.iscoroutinefunction(callback):
                     raise UsageError("run_sync() calls plain functions; use await feed.run()")
         stream = self._handled()
-        done, number = self._done, stream._number
+        done, number = self._running.done, stream.number
         before = 0
         try:
             for message in stream:
@@ -304,7 +287,7 @@ class Feed(Closing):
         ``orders=False`` leaves the queues out, which is much less for a deep book.
         """
         refuse_foreign(self._core)
-        image = self._core.book(symbol, orders)
+        image = self._core.book(text_of("symbol", symbol), orders)
         return None if image is None else book_of(image)
 
     def books(self) -> list[Book]:
@@ -320,7 +303,7 @@ class Feed(Closing):
         refuse_foreign(self._core)
         with core_errors():
             stats: dict[str, Any] = json.loads(self._core.stats_json())
-        stats["streams"] = [channel.counters() for channel in self._channels]
+        stats["streams"] = [channel.counters() for channel in self._running.channels]
         return stats
 
     @property
@@ -333,6 +316,12 @@ class Feed(Closing):
     def symbols(self) -> dict[int, str]:
         """Symbols by ``instrument_id``, as far as they have appeared."""
         return self._core.symbols()
+
+    @property
+    def symbols_missing(self) -> list[str]:
+        """Of ``symbols=``, those that have not appeared; at the end of a file a warning says so."""
+        refuse_foreign(self._core)
+        return self._running.symbols_missing()
 
     @property
     def lag(self) -> int:
@@ -362,7 +351,7 @@ class Feed(Closing):
     def position(self) -> Position:
         """What was handed out, and where to resume. Raises :class:`NoPosition` for raw UDP."""
         self._check_position()
-        return self._place_of(self._done_rows(), commit=False)
+        return self._place_of(self._running.done_rows(), commit=False)
 
     async def commit(self) -> Position:
         """Says that everything handed out so far is done.
@@ -371,17 +360,17 @@ class Feed(Closing):
         Messages and rows that were handed out after the call are no part of it.
         """
         self._check_commit()
-        done = self._done_rows()
+        done = self._running.done_rows()
         return await asyncio.to_thread(self._commit, done)
 
     def commit_sync(self) -> Position:
         """The same without asyncio."""
         self._check_commit()
-        return self._commit(self._done_rows())
+        return self._commit(self._running.done_rows())
 
     def _check_commit(self) -> None:
         self._check_position()
-        if self._source.has_group and self._closed:
+        if self._source.has_group and self._running.closed:
             raise MillraceError(f"{self._source.title}: this feed is closed; commit before that")
         if self._checkpoint is None and not self._source.has_group:
             more = " or name a group (?group=NAME)" if self._source.has_groups else ""
@@ -399,23 +388,14 @@ class Feed(Closing):
                 f"{self._source.title}: what a raw line sent is gone; it has no position to resume"
             )
 
-    def _done_rows(self) -> list[int | None]:
-        """Rows handed out, by channel; None where no more will be, and the others decide alone."""
-        return [
-            None if ended and self._source.url else done
-            for done, ended in zip(self._done, self._ended, strict=True)
-        ]
-
     def _place_of(self, done: list[int | None], *, commit: bool) -> Position:
         rows: dict[str, int] = {}
-        for name, kept, count in zip(self._names, self._done, done, strict=False):
+        for name, kept, count in zip(self._running.names, self._running.done, done, strict=False):
             own = self._skipped(name) + (kept if count is None else count)
             rows[name] = min(own, rows.get(name, own))
         at = ""
         if self._source.url:
-            refuse_foreign(self._core)
-            with core_errors():
-                at = self._core.processed(done, commit and self._source.has_group)
+            at = self._running.processed(done, commit=commit and self._source.has_group)
         if self._identity is None:
             self._identity = self._source.identity()
         return Position(self._identity, rows, at or self._source.at)
@@ -426,52 +406,38 @@ class Feed(Closing):
             return 0
         return self._checkpoint.rows_of(stream)
 
-    def _fold(self) -> None:
-        """Lets a broker's source know what was handed out, while that can still be told."""
-        if self._source.url and self._core.started() and not self._core.foreign():
-            self._core.processed(self._done_rows(), False)
-
     # ---- beginning and end ----
-
-    def _start(self) -> None:
-        if self._core.started():
-            refuse_foreign(self._core)
-            return
-        if not self._closed:
-            with core_errors():
-                self._core.start()
 
     def start(self) -> None:
         """Starts the feed now; iterating does it too."""
-        self._start()
+        if self._running.closed:
+            raise MillraceError("this feed is closed")
+        self._running.start()
 
     def close(self) -> None:
         """Stops the feed. Batches that were handed out stay valid, counts and books readable."""
-        if self._closed:
+        if self._running.closed:
             return
-        self._fold()
-        self._closed = True
-        self._core.stop()
+        self._running.stop()
         for stream in list(self._streams):
             stream.close()
 
     async def aclose(self) -> None:
         """The same, without holding the event loop up while the feed's thread ends."""
-        if not self._closed:
-            await asyncio.to_thread(self._core.stop)
-            self.close()
+        if not self._running.closed:
+            await asyncio.to_thread(self.close)
 
     def __iter__(self) -> Iterator[Any]:
         """Batches of ``mbo``."""
         return iter(self.batches())
 
-    def _raise_problem(self) -> None:
-        problem = self._core.problem()
-        if problem is not None:
-            raise error_of(*problem)
-
     def __repr__(self) -> str:
         return f"<millrace.Feed {self._source.title}>"
+
+
+def _check_overflow(overflow: str | None) -> None:
+    if overflow is not None and overflow not in _OVERFLOWS:
+        raise UsageError(f"overflow={overflow!r}: one of {', '.join(_OVERFLOWS)}")
 
 
 def replay(
@@ -490,31 +456,3 @@ def replay(
     captured; the other options are those of :class:`Feed`.
     """
     return Feed(source, venue=venue, symbols=symbols, start=start, end=end, **options)
-
-
-def nanoseconds(when: datetime.datetime | str | int) -> int:
-    """Nanoseconds since the Unix epoch; a time without a zone is UTC.
-
-    >>> from millrace._feed import nanoseconds
-    >>> nanoseconds("2024-01-02T09:30:00-05:00")
-    1704205800000000000
-    >>> nanoseconds("2024-01-02T14:30:00.000000001Z") - nanoseconds("2024-01-02T09:30:00-05:00")
-    1
-    """
-    if isinstance(when, int):
-        return when
-    fraction = ""
-    if isinstance(when, str):
-        # Python 3.10 takes three or six digits behind the seconds, and no Z; nobody takes nine.
-        text = when.replace("Z", "+00:00")
-        if parts := re.fullmatch(r"(.*:\d\d)\.(\d{1,9})([+-].*)?", text):
-            text, fraction = parts[1] + (parts[3] or ""), parts[2]
-        try:
-            when = datetime.datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(f"{when!r} is no time; write 2024-01-02T14:30:00") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.timezone.utc)
-    delta = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-    seconds = delta.days * 86_400 + delta.seconds
-    return seconds * 10**9 + delta.microseconds * 1000 + int(fraction.ljust(9, "0"))

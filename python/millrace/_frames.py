@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _core
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-
-    from ._batch import Batch
 
 _UNDEFINED_PRICE = 2**63 - 1
 _UNDEFINED_TIME = 2**64 - 1
 
 
-def pandas_of(batch: Batch, float_prices: bool) -> pd.DataFrame:
-    """Columns of a batch: times as UTC timestamps, undefined ones as NaT, prices as asked."""
+def pandas_of(
+    rows: np.ndarray[Any, np.dtype[Any]],
+    record_type: int,
+    symbols: Mapping[int, str],
+    float_prices: bool,
+) -> pd.DataFrame:
+    """Columns of records: times as UTC timestamps, undefined ones as NaT, prices as asked."""
     import pandas as pd
 
-    rows = batch.numpy()
-    fields, _ = _core.dtype_fields(batch._raw.record_type)
+    fields, _ = _core.dtype_fields(record_type)
     columns: dict[str, Any] = {}
     for name, _, _, kind in fields:
         if name == "length":
             continue
         columns[name] = _column(rows[name], kind, float_prices)
         if name == "instrument_id":
-            symbols = batch.symbols
             codes, uniques = pd.factorize(rows[name])
             columns["symbol"] = pd.Categorical.from_codes(
                 codes, categories=pd.Index([symbols.get(int(one)) or str(one) for one in uniques])

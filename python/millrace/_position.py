@@ -39,6 +39,8 @@ class Checkpoint:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             of, rows, at = kept["of"], kept["rows"], str(kept.get("at", ""))
+        except OSError as error:
+            raise FileError(f"{path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise FormatError(f"{path}: no checkpoint of ours; remove it to start over") from None
         if of != json.loads(json.dumps(source)):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._arguments import When, nanoseconds, path_of, symbols_of, text_of
 from ._batch import Batch
 from ._book import Book, book_of
-from ._errors import UsageError, core_errors
-from ._feed import Feed, When, nanoseconds
+from ._errors import FileError, UsageError, core_errors
+from ._feed import Feed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,24 +39,31 @@ def to_parquet(
     compression: str = "zstd",
 ) -> int:
     """Writes all rows of a schema to a Parquet file, by pyarrow; returns how many."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = 0
-    writer = None
-    target = Path(path)
+    target = path_of("path", path)
     part = target.with_name(target.name + ".part")  # whole or not there
-    try:
-        for batch in _record_batches(feed, schema, prices):
-            if writer is None:
-                writer = pq.ParquetWriter(part, batch.schema, compression=compression)
-            writer.write_batch(batch)
-            rows += batch.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
-    if writer is None:
+    batches = _record_batches(feed, schema, prices)
+    first = next(batches, None)
+    if first is None:
         raise UsageError(f"{feed!r} has no {schema} rows to write")
-    part.replace(target)
+    rows = 0
+    try:
+        with pq.ParquetWriter(part, first.schema, compression=compression) as writer:
+            for batch in itertools.chain([first], batches):
+                writer.write_batch(batch)
+                rows += batch.num_rows
+        part.replace(target)
+    except FileError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error).splitlines()[0]
+        raise FileError(f"{target}: {why}; nothing was written") from None
+    except pa.ArrowException as error:
+        raise UsageError(f"{target}: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
     return rows
 
 
@@ -74,15 +81,15 @@ def to_dbn(feed: Feed, path: str | os.PathLike[str], schema: str = "mbo") -> int
 
 
 def _to_file(feed: Feed, path: str | os.PathLike[str], schema: str) -> int:
+    name = str(path_of("path", path))
     rows = 0
-    stream = feed.batches(schema, max_rows=_ROWS)
+    stream = _feed_of(feed).batches(schema, max_rows=_ROWS)
     first = next(stream, None)  # with which a broker's stream tells its data set
     with core_errors():
-        file = _core.RecordFile(os.fspath(path), schema, feed._core.dataset())
-    for batch in itertools.chain([] if first is None else [first], stream):
-        file.write(batch._raw)
-        rows += len(batch)
-    with core_errors():
+        file = _core.RecordFile(name, schema, feed._core.dataset())
+        for batch in itertools.chain([] if first is None else [first], stream):
+            file.write(batch._raw)
+            rows += len(batch)
         file.close()
     return rows
 
@@ -91,7 +98,7 @@ def _record_batches(feed: Feed, schema: str, prices: str) -> Iterator[pa.RecordB
     import pyarrow as pa
 
     shape: Any = None
-    for batch in feed.batches(schema, max_rows=_ROWS):
+    for batch in _feed_of(feed).batches(schema, max_rows=_ROWS):
         columns = pa.record_batch(batch.arrow(prices=prices))
         # One set of symbols a batch is one dictionary a batch; files and tables want one type.
         at = columns.schema.get_field_index("symbol")
@@ -107,9 +114,9 @@ def interval_ns(text: str) -> int:
     >>> interval_ns("5s")
     5000000000
     """
-    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    number = text_of("interval", text).rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = _UNITS.get(text[len(number) :])
-    if unit is None or not number.isdigit():
+    if unit is None or not number.isdigit() or not 0 < int(number) * unit < 2**63:
         raise UsageError(f"interval {text!r}: write 1s, 1m, 1h")
     return int(number) * unit
 
@@ -163,9 +170,15 @@ class Bars:
 def bars(feed: Feed, interval: str = "1m") -> Bars:
     """Bars of all trades of a feed. Runs it to its end."""
     out = Bars(interval)
-    for batch in feed.batches("trades", max_rows=_ROWS):
+    for batch in _feed_of(feed).batches("trades", max_rows=_ROWS):
         out.add(batch)
     return out
+
+
+def _feed_of(feed: Feed) -> Feed:
+    if not isinstance(feed, Feed):
+        raise UsageError(f"{feed!r} is no feed; make one by millrace.replay(...)")
+    return feed
 
 
 def books_at(
@@ -179,14 +192,16 @@ def books_at(
     A book at a time shows every packet received before it, and is its last state where the
     capture ends earlier. The options are those of :func:`replay`.
     """
+    if isinstance(times, str):
+        raise UsageError(f"times={times!r}: a list, as [{times!r}]")
+    names = symbols_of(symbols)
     wanted = sorted(nanoseconds(time) for time in times if time is not None)
-    names = list(symbols)
     feed = Feed(source, symbols=names, **options)
     with feed, core_errors():
         feed._core.snap_at(wanted, names)
         feed._core.start()
         images = feed._core.snapshots()
-        feed._raise_problem()
+        feed._running.check_end()
     return [
         (time, [book_of(image) for image in at if image is not None])
         for time, at in zip(wanted, images, strict=True)

@@ -39,7 +39,7 @@ def rtype_of(schema: str) -> int:
     """The record type of a schema by name."""
     try:
         return RTYPES[schema]
-    except KeyError:
+    except (KeyError, TypeError):
         raise UsageError(f"no schema is called {schema!r}; there are {', '.join(RTYPES)}") from None
 
 

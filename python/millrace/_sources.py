@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from . import _core
-from ._errors import FileError, UsageError
+from ._arguments import at_least
+from ._errors import ConfigError, FileError, UsageError
 
 _KINDS = (
     "a capture, DBN or CSV file, udp://GROUP:PORT?iface=NAME, soup://ADDRESS:PORT, "
@@ -132,17 +133,12 @@ def _taken(options: dict[str, Any], known: dict[str, Any], what: str) -> dict[st
 
 
 def _limits(options: dict[str, Any]) -> dict[str, Any]:
-    names = [name for name in ("instruments", "orders", "levels") if name in options]
-    return {name: at_least(name, options.pop(name), 1, whole=True) for name in names}
-
-
-def at_least(name: str, value: Any, least: int, *, whole: bool = False) -> Any:
-    """The value of an option, if it is a number in its range."""
-    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not is_number or not least <= value < 2**31:
-        what = "whole number" if whole else "number"
-        raise UsageError(f"{name}={value!r}: a {what} from {least} to {2**31 - 1}")
-    return value
+    most = {"instruments": 65_535, "orders": 2**30, "levels": 2**28}  # as config files have it
+    return {
+        name: at_least(name, options.pop(name), 1, most[name], whole=True)
+        for name in most
+        if name in options
+    }
 
 
 def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
@@ -151,7 +147,12 @@ def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) 
     settings |= _taken(options, known, "a capture")
     settings["date"] = _day(settings["date"])
     settings["pace"] = float(at_least("pace", settings["pace"], 0))
-    settings["groups"] = list(settings["groups"])
+    groups = settings["groups"]
+    if isinstance(groups, str) or not all(isinstance(one, str) for one in groups):
+        raise UsageError(f"groups={groups!r}: a list, as ['239.1.1.1:5000']")
+    settings["groups"] = list(groups)
+    if not isinstance(settings["sequential"], bool):
+        raise UsageError(f"sequential={settings['sequential']!r}: True or False")
     return Source(
         title=", ".join(names),
         make=lambda: _core.capture(settings | {"files": names}),
@@ -171,6 +172,8 @@ def _day(date: datetime.date | str | None) -> int:
             date = datetime.date.fromisoformat(date)
         except ValueError:
             raise UsageError(f"date={date!r} is no day; write 2024-01-31") from None
+    if not isinstance(date, datetime.date):
+        raise UsageError(f"date={date!r} is no day; write '2024-01-31'")
     return date.year * 10_000 + date.month * 100 + date.day
 
 
@@ -183,6 +186,8 @@ def _config(names: list[str], common: dict[str, Any], options: dict[str, Any]) -
         text = Path(names[0]).read_text(encoding="utf-8")
     except OSError as error:
         raise FileError(f"{names[0]}: {error.strerror}; is the name right?") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{names[0]}: no UTF-8; this is no TOML") from None
     return _live(names[0], text, common | limits | settings)
 
 

@@ -7,15 +7,12 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._batch import Batch
 from ._closing import Closing
-from ._errors import MillraceError
-
-if TYPE_CHECKING:
-    from ._feed import Feed
+from ._running import Running
 
 # How long a loop of ours may run on the event loop before it lets others have a turn.
 TURN_S = 0.0003
@@ -64,13 +61,14 @@ class Waiter:
         except RuntimeError:
             here = not loop.is_running()
         if here:
-            loop.remove_reader(self._channel.event)
+            self._remove(loop)
         else:
             with contextlib.suppress(RuntimeError):  # closed meanwhile
                 loop.call_soon_threadsafe(self._remove, loop)
 
     def _remove(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(self._channel.event)
+        self._wake()  # whom nothing else wakes any more
 
     def _on_event(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -85,11 +83,11 @@ class Waiter:
 class _Stream(Closing):
     """What batches and messages have in common: a channel, waiting on it, and its end."""
 
-    def __init__(self, feed: Feed, number: int, max_rows: int, max_wait: float) -> None:
-        self._feed = feed
-        self._number = number  # of its channel in the feed
-        self._channel = channel = feed._channels[number]
-        self._done = feed._done  # rows handed out, by channel
+    def __init__(self, running: Running, number: int, max_rows: int, max_wait: float) -> None:
+        self._running = running
+        self.number = number  #: of its channel in the feed
+        self._channel = channel = running.channels[number]
+        self._done = running.done  # rows handed out, by channel
         self._max_rows = max_rows
         self._max_wait = max_wait
         self._waiter = Waiter(channel)
@@ -108,7 +106,7 @@ class _Stream(Closing):
         if not self._closed:
             self._closed = True
             self._waiter.detach()
-            self._feed._close_channel(self._number)
+            self._running.close_channel(self.number)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -116,13 +114,13 @@ class _Stream(Closing):
 
     def _wanted(self) -> int:
         """Rows to wait for first; a feed in step makes a whole batch before it pauses."""
-        return self._max_rows if self._feed._in_step else 1
+        return self._max_rows if self._running.in_step else 1
 
     def _limit(self) -> int:
-        return 2**32 - 1 if self._feed._in_step else self._max_rows
+        return 2**32 - 1 if self._running.in_step else self._max_rows
 
     def _ask(self) -> None:
-        if self._feed._in_step and not self._asked:
+        if self._running.in_step and not self._asked:
             self._channel.ask(self._max_rows)
             self._asked = True
 
@@ -134,11 +132,11 @@ class _Stream(Closing):
 
     def _at_end(self) -> bool:
         """True when nothing more will come; raises when that is for a reason."""
-        if self._closed or self._feed._closed:
+        if self._closed or self._running.closed:
             return True
         if not self._channel.ended() or self._channel.ready() > 0:
             return False
-        self._feed._raise_problem()
+        self._running.check_end()
         return True
 
     async def _next(self) -> _core.RawBatch | None:
@@ -146,7 +144,7 @@ class _Stream(Closing):
             return await self._next_alone()
 
     async def _next_alone(self) -> _core.RawBatch | None:
-        self._feed._start()
+        self._running.start()
         self._ask()
         channel = self._channel
         waited = False
@@ -166,7 +164,7 @@ class _Stream(Closing):
         return raw
 
     def _next_blocking(self) -> _core.RawBatch | None:
-        self._feed._start()
+        self._running.start()
         self._ask()
         channel = self._channel
         while True:
@@ -185,13 +183,13 @@ class BatchStream(_Stream):
     """Batches of one schema: ``async for`` in asyncio, ``for`` in a script or a thread."""
 
     def __init__(
-        self, feed: Feed, number: int, schema: str, max_rows: int, max_wait: float
+        self, running: Running, number: int, schema: str, max_rows: int, max_wait: float
     ) -> None:
-        super().__init__(feed, number, max_rows, max_wait)
+        super().__init__(running, number, max_rows, max_wait)
         self._schema = schema
 
     def _batch(self, raw: _core.RawBatch) -> Batch:
-        self._done[self._number] = raw.up_to
+        self._done[self.number] = raw.up_to
         return Batch(raw, self._schema)
 
     def __aiter__(self) -> AsyncIterator[Batch]:
@@ -218,24 +216,24 @@ class BatchStream(_Stream):
 class MessageStream(_Stream):
     """Typed objects, one a record: ``async for`` in asyncio, ``for`` elsewhere."""
 
-    def __init__(self, feed: Feed, number: int, max_wait: float) -> None:
-        super().__init__(feed, number, _MESSAGES_AT_ONCE, max_wait)
+    def __init__(self, running: Running, number: int, max_wait: float) -> None:
+        super().__init__(running, number, _MESSAGES_AT_ONCE, max_wait)
 
     async def lists(self) -> AsyncIterator[list[Any]]:
         """Lists of messages, as they come; cheaper than one by one."""
         while (raw := await self._next()) is not None:
-            self._done[self._number] = raw.up_to
+            self._done[self.number] = raw.up_to
             yield raw.messages()
         self.close()
 
     async def _runs(self) -> AsyncIterator[Iterator[tuple[int, Any]]]:
         """The same, each message with what to put down as done when it was handed out."""
         while (raw := await self._next()) is not None:
-            yield numbered(raw, self._done[self._number])
+            yield numbered(raw, self._done[self.number])
         self.close()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        done, number = self._done, self._number
+        done, number = self._done, self.number
         while (raw := await self._next()) is not None:
             for at, message in numbered(raw, done[number]):
                 done[number] = at
@@ -243,7 +241,7 @@ class MessageStream(_Stream):
         self.close()
 
     def __iter__(self) -> Iterator[Any]:
-        done, number = self._done, self._number
+        done, number = self._done, self.number
         while (raw := self._next_blocking()) is not None:
             for at, message in numbered(raw, done[number]):
                 done[number] = at
@@ -258,11 +256,3 @@ def numbered(raw: _core.RawBatch, before: int) -> Iterator[tuple[int, Any]]:
         return enumerate(messages, raw.first_row + 1)
     # What was conflated has no numbers of its own: with the last one everything before it is out.
     return zip([before] * (len(messages) - 1) + [raw.up_to], messages, strict=True)
-
-
-def refuse_foreign(source: _core.Core | _core.CsvFile) -> None:
-    """What has a thread lives in the process that started it."""
-    if source.foreign():
-        raise MillraceError(
-            "this feed was started before a fork and lives in the parent; make one here"
-        )

@@ -320,7 +320,10 @@ void bind_feed(nb::module_& module) {
             "start", [](Core& self) { self.producer().start(); }, WithoutGil())
         .def(
             "stop", [](Core& self) { self.producer().stop(); }, WithoutGil())
-        .def("open", open_channel, nb::keep_alive<0, 1>())
+        .def("open", open_channel, nb::keep_alive<0, 1>(), nb::arg("schemas"),
+             nb::arg("record_types"), nb::arg("overflow"), nb::arg("slab_bytes"),
+             nb::arg("slabs_max"), nb::arg("skip_rows"), nb::arg("lockstep"),
+             nb::arg("instruments"), nb::arg("quiet_seconds"))
         .def("started", [](Core& self) { return self.producer().started(); })
         .def("finished", [](Core& self) { return self.producer().finished(); })
         .def("foreign", [](Core& self) { return self.producer().foreign(); })

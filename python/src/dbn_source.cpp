@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "millrace/core/clock.hpp"
+#include "millrace/feed/streams/dbn/layouts.hpp"
 #include "millrace/replay/dbn_file.hpp"
 #include "plain_record.hpp"
 #include "sources.hpp"
@@ -53,7 +54,15 @@ class DbnProducer final : public Producer {
                                               "; the records up to there are good");
         }
     }
-    [[nodiscard]] bool makes(const std::string&) const override { return true; }
+    // A file says of which schema it is, or that it has several.
+    [[nodiscard]] bool makes(const std::string& schema) const override {
+        const auto own = static_cast<dbn::Schema>(reader_.metadata().schema);
+        const dbn::SchemaInfo* held = dbn::schema_named(dbn::name(own));
+        const dbn::SchemaInfo* asked = dbn::schema_named(schema);
+        if (held == nullptr || asked == nullptr || held->rtype == asked->rtype) return true;
+        throw Error(ExitCode::usage, reader_.title() + ": holds " + std::string(held->name) +
+                                         " records, and no " + schema);
+    }
     [[nodiscard]] std::string digest_now() const override { return Digest{}.text(); }
     [[nodiscard]] std::string stats_now() const override {
         return "{\"records\": " + std::to_string(reader_.records()) +

@@ -224,6 +224,15 @@ std::vector<BookImage> Producer::books() {
     return out;
 }
 
+std::vector<std::string> Producer::symbols_missing(const std::vector<std::string>& asked) {
+    std::vector<std::string> out;
+    between_packets([&] {
+        for (const std::string& symbol : asked)
+            if (!knows_now(Symbol(symbol))) out.push_back(symbol);
+    });
+    return out;
+}
+
 Progress Producer::progress() const {
     Progress out;
     out.packets = packets_.load(std::memory_order_relaxed);

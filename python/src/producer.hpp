@@ -80,6 +80,8 @@ class Producer {
     [[nodiscard]] std::string stats_json();
     [[nodiscard]] std::optional<BookImage> book(const Symbol& symbol, bool with_orders);
     [[nodiscard]] std::vector<BookImage> books();
+    // Those of them that have not appeared.
+    [[nodiscard]] std::vector<std::string> symbols_missing(const std::vector<std::string>& asked);
 
   protected:
     // The thread: runs to the end of the source, or until stopping(). Throws Error.
@@ -91,6 +93,7 @@ class Producer {
     [[nodiscard]] virtual std::optional<BookImage> book_now(const Symbol& symbol,
                                                             bool with_orders) const = 0;
     [[nodiscard]] virtual std::vector<BookImage> books_now() const = 0;
+    [[nodiscard]] virtual bool knows_now(const Symbol& symbol) const { return symbols_->has(symbol); }
     [[nodiscard]] virtual std::string processed_now(
         const std::vector<std::optional<std::uint64_t>>& rows, bool commit);
     // By whoever stopped the thread, when that is over: to let go of what is of no use any more.

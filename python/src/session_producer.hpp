@@ -61,6 +61,10 @@ class SessionProducer : public Producer {
         for (const OrderBook& book : session()->books()) out.push_back(image_of(book, false));
         return out;
     }
+    [[nodiscard]] bool knows_now(const Symbol& symbol) const override {
+        const bool has_book = session() != nullptr && session()->book(symbol) != nullptr;
+        return has_book || Producer::knows_now(symbol);
+    }
 };
 
 }  // namespace millrace::python

@@ -1,6 +1,7 @@
 // The names behind a feed's instrument numbers: the producer adds, anyone reads, nobody waits.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,11 @@ class SymbolTable {
     [[nodiscard]] std::size_t size() const { return size_.load(std::memory_order_acquire); }
     // Below a size() that was read.
     [[nodiscard]] const Entry& operator[](std::size_t at) const { return entries_[at]; }
+    // Producer, or when it has finished.
+    [[nodiscard]] bool has(const Symbol& symbol) const {
+        return std::any_of(entries_.get(), entries_.get() + size(),
+                           [&](const Entry& entry) { return entry.symbol == symbol; });
+    }
 
   private:
     std::unique_ptr<Entry[]> entries_;

@@ -240,6 +240,28 @@ def test_after_a_fork_the_child_is_told_and_can_make_its_own() -> None:
     feed.close()
 
 
+@pytest.mark.parametrize("factory", new_loops())
+def test_whoever_waits_sees_that_somebody_else_has_closed_it(factory) -> None:
+    async def drain(stream: millrace.BatchStream) -> None:
+        async for _ in stream:
+            pass
+
+    async def main() -> None:
+        for way in ("stream.close", "stream.aclose", "feed.close", "feed.aclose"):
+            feed = millrace.Feed(PACED)
+            stream = feed.batches("imbalance")  # of which hardly any come
+            waiting = asyncio.create_task(drain(stream))
+            await asyncio.sleep(0.2)
+            name, method = way.split(".")
+            closed = getattr({"stream": stream, "feed": feed}[name], method)()
+            if closed is not None:
+                await closed
+            await asyncio.wait_for(waiting, 5)
+            feed.close()
+
+    run(main(), factory)
+
+
 def test_an_iterator_that_is_let_go_leaves_no_reader_in_the_loop() -> None:
     async def main() -> None:
         for _ in range(20):

@@ -62,6 +62,26 @@ def test_live_rows_and_books_are_those_of_the_capture(backend: str, tmp_path: Pa
     assert rows == sum(map(len, millrace.replay(capture).batches("mbo")))
 
 
+@pytest.mark.parametrize("mode", ["run_to_completion", "threads"])
+def test_a_live_feed_is_balanced_whenever_it_is_asked(mode: str, tmp_path: Path) -> None:
+    """Also in the middle of what was received together, and of a packet that finds no room."""
+    where = groups()
+    options = {"mode": mode, "overflow": "block", "buffer_bytes": 1 << 18}
+    feed = millrace.Feed(urls(where), venue="nasdaq-itch50", **options)
+    with feed:
+        stream = feed.batches("mbo", max_rows=100, max_wait=0.001)
+        feed.start()
+        feed.stats()  # answered once the lines are open
+        sender = exchange(where, 20_000, tmp_path / "sent.pcapng")
+        asked = 0
+        for _ in stream:
+            stats = feed.stats()
+            assert stats["balance"] == 0, stats
+            asked += 1
+        sender.wait(60)
+    assert asked > 100
+
+
 def test_a_config_file_is_a_feed(tmp_path: Path) -> None:
     where, capture, config = groups(), tmp_path / "sent.pcapng", tmp_path / "feed.toml"
     config.write_text(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
+import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
-from conftest import command_json
+from conftest import BUILD, command_json
 
 import millrace
 
@@ -179,6 +181,37 @@ def test_messages_leak_no_references() -> None:
         assert fewer == count
         left = sys.getrefcount(millrace.Trade)
         assert left == before
+
+
+def test_symbols_that_never_came_are_told_of_once(capture: Path, tmp_path: Path) -> None:
+    asked = ["AAAA", "NOPE", "AAPLE"]
+    feed = millrace.replay(capture, symbols=asked)
+    two = feed.batches("mbo"), feed.batches("trades")
+    with pytest.warns(millrace.MillraceWarning) as told:
+        counts = [sum(map(len, stream)) for stream in two]
+    [warning] = told
+    assert str(warning.message) == f"{capture}: no such symbol in it: NOPE, AAPLE"
+    assert min(counts) > 0 and feed.symbols_missing == ["NOPE", "AAPLE"]
+    # As the command has it.
+    done = subprocess.run(
+        [BUILD / "millrace", "replay", capture, "--symbols", ",".join(asked)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if "no such symbol" in line]
+    assert [line.split("--symbols ")[1].split(":")[0] for line in lines] == ["NOPE", "AAPLE"]
+
+    # Also of a source without books; and nothing where all is there.
+    rows = tmp_path / "trades.csv"
+    millrace.to_csv(millrace.replay(capture), rows, "trades")
+    with pytest.warns(millrace.MillraceWarning, match=r"trades\.csv: .*: NOPE"):
+        list(millrace.Feed(rows, symbols=["AAAA", "NOPE"]).batches("trades"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        feed = millrace.replay(capture, symbols=["AAAA"])
+        assert feed.symbols_missing == ["AAAA"]  # so far
+        assert list(feed.messages(millrace.Trade)) and feed.symbols_missing == []
 
 
 def test_memory_does_not_grow_with_use() -> None:

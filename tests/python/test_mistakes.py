@@ -62,6 +62,7 @@ LO = "udp://239.1.1.1:5000?iface=lo"
         (lambda: millrace.Feed(SIM, buffer_bytes=-1), millrace.UsageError, "buffer_bytes=-1"),
         (lambda: millrace.Feed(SIM, buffer_quiet="1"), millrace.UsageError, "buffer_quiet='1'"),
         (lambda: millrace.Feed(SIM, orders=0), millrace.UsageError, "orders=0"),
+        (lambda: millrace.Feed(SIM, orders=2**31), millrace.UsageError, "to 1073741824"),
         (lambda: millrace.Feed(SIM, instruments=1.5), millrace.UsageError, "whole number"),
         (lambda: millrace.Feed(SIM, pace=-1), millrace.UsageError, "pace=-1"),
         (lambda: millrace.Feed(SIM, checkpoint="/nowhere/kept"), millrace.FileError, "folder"),
@@ -69,10 +70,41 @@ LO = "udp://239.1.1.1:5000?iface=lo"
         (lambda: millrace.Feed("sim://?messages=-1"), millrace.UsageError, "messages=-1"),
         (lambda: millrace.Feed("sim://?loss=5"), millrace.UsageError, "0 to 1"),
         (lambda: millrace.Feed(SIM).batches("ticks"), millrace.UsageError, "no schema"),
-        (lambda: millrace.Feed(SIM).batches("mbo", max_rows=0), ValueError, "at least 1"),
+        (lambda: millrace.Feed(SIM).batches("mbo", max_rows=0), ValueError, "max_rows=0"),
+        (lambda: millrace.Feed(SIM).batches("mbo", max_rows="9"), ValueError, "max_rows='9'"),
+        (lambda: millrace.Feed(SIM).batches("mbo", max_wait=-1), ValueError, "max_wait=-1"),
+        (lambda: millrace.Feed(SIM).batches("mbo", overflow="x"), ValueError, "drop_oldest"),
+        (lambda: millrace.Feed(SIM).batches(["mbo"]), millrace.UsageError, "no schema"),
         (lambda: millrace.Feed(SIM).batches("mbo", overflow="conflate"), ValueError, "conflated"),
         (lambda: millrace.Feed(SIM).messages(int), millrace.UsageError, "no message"),
         (lambda: millrace.Feed(SIM, start="soon"), millrace.UsageError, "no time"),
+        (lambda: millrace.Feed(SIM, start=1.5), millrace.UsageError, "1.5 is no time"),
+        (lambda: millrace.Feed(SIM, symbols=[7]), millrace.UsageError, "7 is none"),
+        (lambda: millrace.Feed(SIM, symbols=["A" * 17]), millrace.UsageError, "1 to 16 ASCII"),
+        (lambda: millrace.Feed(SIM, symbols=7), millrace.UsageError, "symbols=7: a list"),
+        (lambda: millrace.Feed(SIM, venue=7), millrace.UsageError, "venue=7: a text"),
+        (lambda: millrace.Feed(SIM, checkpoint=7), millrace.UsageError, "checkpoint=7"),
+        (lambda: millrace.Feed(SIM, checkpoint="/tmp"), millrace.FileError, "directory"),
+        (lambda: millrace.Feed(SIM).book(7), millrace.UsageError, "symbol=7: a text"),
+        (lambda: millrace.Feed(SIM).on(millrace.Trade)(7), millrace.UsageError, "7 cannot be"),
+        (lambda: millrace.Feed(SIM).on(), millrace.UsageError, "name the types"),
+        (lambda: millrace.bars("day.pcap"), millrace.UsageError, "'day.pcap' is no feed"),
+        (lambda: millrace.bars(millrace.Feed(SIM), "0s"), millrace.UsageError, "interval '0s'"),
+        (lambda: millrace.books_at("x", ["12:00"], "AA"), millrace.UsageError, r"as \['AA'\]"),
+        (lambda: millrace.books_at("x", "12:00", ["AA"]), millrace.UsageError, "times='12:00'"),
+        (lambda: millrace.decode_dbn("text", "mbo"), millrace.UsageError, "data=str: bytes"),
+        (lambda: millrace.to_parquet(millrace.Feed(SIM), "/nowhere/x"), OSError, "/nowhere/x: "),
+        (
+            lambda: millrace.to_parquet(millrace.Feed(SIM), "/tmp/x.parquet", compression="best"),
+            millrace.UsageError,
+            "best",
+        ),
+        (
+            lambda: millrace.to_dbn(millrace.Feed(SIM), "/nowhere/x.dbn"),
+            OSError,
+            "/nowhere/x.dbn: ",
+        ),
+        (lambda: millrace.to_csv(millrace.Feed(SIM), 7), millrace.UsageError, "path=7"),
     ],
 )
 def test_mistakes_are_told_in_one_line(make, error, text) -> None:
@@ -129,6 +161,31 @@ def test_a_broker_that_is_killed_ends_the_feed_with_one_line(capture: Path) -> N
             rows += sum(map(len, batches))
         assert "\n" not in str(caught.value)
         assert feed.stats()["source"]["missing"] == 0 and feed.finished
+
+
+def test_a_disk_that_is_full_is_told_of_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """On a file system of 1 MiB, which a program of its own has to itself."""
+    program = (
+        "import os, pathlib, sys, millrace\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "for way in ('parquet', 'csv', 'dbn'):\n"
+        "    feed = millrace.Feed('sim://?messages=200000')\n"
+        "    try:\n"
+        "        getattr(millrace, f'to_{way}')(feed, folder / f'x.{way}')\n"
+        "    except millrace.FileError as error:\n"
+        "        print(error)\n"
+        "print(sorted(os.listdir(folder)))\n"
+    )
+    mount = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
+    words = ["unshare", "-m", "sh", "-c", mount, tmp_path, sys.executable, "-c", program, tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    if "not permitted" in done.stderr or "must be superuser" in done.stderr:
+        pytest.skip("may not mount a file system")
+    told = done.stdout.splitlines()
+    assert len(told) == 4, done.stderr
+    for way, line in zip(("parquet", "csv", "dbn"), told, strict=False):
+        assert f"{tmp_path}/x.{way}" in line and "No space left" in line
+    assert "x.parquet" not in told[-1]
 
 
 def test_a_program_that_ends_with_a_feed_in_a_thread_says_nothing() -> None:

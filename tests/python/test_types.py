@@ -64,7 +64,7 @@ def test_docs_do_what_they_say(
     assert tried > 0 and failed == 0
 
 
-@pytest.mark.parametrize("module", ["", "._check", "._feed", "._research", "._schemas"])
+@pytest.mark.parametrize("module", ["", "._arguments", "._check", "._research", "._schemas"])
 def test_doctests_of_the_package(module: str) -> None:
     __import__("millrace" + module)
     failed, tried = doctest.testmod(sys.modules["millrace" + module])

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._arguments import nanoseconds
 from .._errors import FormatError, MillraceError, UsageError, error_of
-from .._feed import Feed, nanoseconds
+from .._feed import Feed
 from .._research import Bars, interval_ns
 from ._columns import (
     BAR_COLUMNS,
@@ -111,9 +112,11 @@ class Reading:
             options["date"] = self.date
         if path.endswith((".dbn", ".dbn.zst")):
             return Feed(path, start=self.start, end=self.end)
-        return Feed(
+        feed = Feed(
             path, venue=self.venue, symbols=self.symbols, start=self.start, end=self.end, **options
         )
+        feed._running.told_missing = True  # of a folder's files each may have some of the symbols
+        return feed
 
 
 def read_file(path: str, reading: Reading, segment: int = 0) -> Iterator[pa.RecordBatch]:

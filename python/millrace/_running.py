@@ -1,0 +1,112 @@
+"""What a feed and its iterators share: the C++ side, its channels, and what of each is handed out.
+
+Neither needs to know the other: a feed makes iterators of it, and they take their rows from it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from . import _core
+from ._errors import MillraceError, MillraceWarning, core_errors, error_of
+from ._sources import Source
+
+
+class Running:
+    """A source at work. It begins with the first iterator that is used, and ends once."""
+
+    def __init__(self, source: Source, symbols: list[str], *, in_step: bool) -> None:
+        self.source = source
+        self._symbols = symbols  # that were asked for
+        self.told_missing = False  #: whether a warning was given, or is not wanted
+        self.in_step = in_step  # with its one iterator
+        self.closed = False
+        # Of all iterators there ever were, by number: what they come by, the name of what they
+        # bring, the rows that were handed out, and whether they are closed.
+        self.channels: list[_core.Channel] = []
+        self.names: list[str] = []
+        self.done: list[int] = []
+        self.ended: list[bool] = []
+        with core_errors():
+            self.core: _core.Core = source.make()
+
+    def open(self, name: str, **config: Any) -> int:
+        """Makes a channel, and returns its number."""
+        with core_errors():
+            self.channels.append(self.core.open(**config))
+        self.names.append(name)
+        self.done.append(0)
+        self.ended.append(False)
+        return len(self.channels) - 1
+
+    def close_channel(self, number: int) -> None:
+        """Lets the feed go on without it. What it handed out counts, what comes after does not."""
+        if not self.closed and not self.ended[number]:
+            self.fold()
+        self.ended[number] = True
+        self.channels[number].close()
+
+    def start(self) -> None:
+        """Begins, where that has not been done."""
+        if self.core.started():
+            refuse_foreign(self.core)
+            return
+        if not self.closed:
+            with core_errors():
+                self.core.start()
+
+    def check_end(self) -> None:
+        """Of a source from which nothing more will come: raises when that is for a reason.
+
+        Symbols that were asked for and never came are told of, once.
+        """
+        problem = self.core.problem()
+        if problem is not None:
+            raise error_of(*problem)
+        if self.source.live or self.told_missing:
+            return
+        self.told_missing = True
+        if missing := self.symbols_missing():
+            names = ", ".join(missing)
+            warnings.warn(
+                f"{self.source.title}: no such symbol in it: {names}", MillraceWarning, stacklevel=2
+            )
+
+    def symbols_missing(self) -> list[str]:
+        """Of the symbols that were asked for, those that have not appeared."""
+        return self.core.symbols_missing(self._symbols) if self._symbols else []
+
+    # ---- what was handed out ----
+
+    def done_rows(self) -> list[int | None]:
+        """Rows handed out, by channel; None where no more will be, and the others decide alone."""
+        return [
+            None if ended and self.source.url else done
+            for done, ended in zip(self.done, self.ended, strict=True)
+        ]
+
+    def processed(self, done: list[int | None], *, commit: bool) -> str:
+        """Tells a broker's source what is done; where that goes on, as its server calls it."""
+        refuse_foreign(self.core)
+        with core_errors():
+            return self.core.processed(done, commit)
+
+    def fold(self) -> None:
+        """Lets a broker's source know what was handed out, while that can still be told."""
+        if self.source.url and self.core.started() and not self.core.foreign():
+            self.core.processed(self.done_rows(), False)
+
+    def stop(self) -> None:
+        """Ends it for good; counts and books stay readable."""
+        self.fold()
+        self.closed = True
+        self.core.stop()
+
+
+def refuse_foreign(source: _core.Core | _core.CsvFile) -> None:
+    """What has a thread lives in the process that started it."""
+    if source.foreign():
+        raise MillraceError(
+            "this feed was started before a fork and lives in the parent; make one here"
+        )

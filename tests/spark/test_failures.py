@@ -8,14 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, command_json
-from demo_cluster import process
-from kafka_server import KafkaServer
+from conftest import ROOT, command, command_json
+from demo_cluster import process, wait_for
+from kafka_server import KafkaServer, free_ports
 from pyspark.sql import Row, SparkSession
+from spark_session import submit_command
 from test_streams import bars_of_topic, counted, read_topic, write
 from test_tables import bars_by_file, bars_in, bars_of_one_process, read, rows_of_one_process
 
@@ -103,6 +105,44 @@ def test_a_broker_and_an_executor_are_killed_under_a_stream(
     last = max(at for _, at in bars)
     assert len(bars) > 20
     assert bars == {key: bar for key, bar in expected.items() if key[1] <= last}
+
+
+def test_brokers_that_do_not_answer_are_told_of_after_a_minute_and_end_the_job_after_two(
+    broker: KafkaServer, days: Path, tmp_path: Path
+) -> None:
+    """One that is killed under the job, and one that was never there."""
+    sink = f"kafka://{broker.address}/md?shard=a&run=day0"
+    command("replay", days / "day0.pcapng", "--schema", "trades", "--sink", sink)
+    never = f"127.0.0.1:{free_ports(1)[0]}"
+    with ExitStack() as running:
+        jobs = {}
+        for servers in (broker.address, never):
+            folder = tmp_path / servers
+            folder.mkdir()
+            words = [*submit_command(folder), "--conf", "spark.master=local[1]"]
+            words += [ROOT / "examples/spark/bars_job.py", "--servers", servers, "--topic", "md"]
+            words += ["--out", folder / "bars", "--checkpoint", folder / "state"]
+            job = running.enter_context(process(*words, log=folder / "log"))
+            jobs[servers] = (job, folder / "log")
+        since = {}
+        for servers, word in ((never, "started"), (broker.address, "caught up")):
+            job, log = jobs[servers]
+            wait_for(lambda log=log, word=word: word in log.read_text(), 300, word, job, log)
+            since[servers] = time.monotonic()
+        broker.stop()
+        ends: dict[str, list[float]] = {servers: [] for servers in jobs}
+        while any(len(times) < 2 for times in ends.values()):
+            for servers, (job, log) in jobs.items():
+                seen = ("again from" in log.read_text()) + (job.poll() is not None)
+                if seen > len(ends[servers]):
+                    ends[servers].append(time.monotonic() - since[servers])
+            assert time.monotonic() - max(since.values()) < 300
+            time.sleep(0.2)
+        for servers, (job, log) in jobs.items():
+            told, over = ends[servers]
+            assert 45 < told < 90 and 45 < over - told < 90, ends
+            last = log.read_text().splitlines()[-1]
+            assert job.returncode == 1 and last.startswith(f"bars_job: {servers}, md: "), last
 
 
 FOLDER_JOB = """

@@ -162,5 +162,5 @@ def test_shards_fill_one_topic_and_are_taken_over_from(
     mine = trades.where(trades.symbol.isin(RANGES["low"]))
     expected = bars_of_one_process(day["low"].recording)
     wanted = {key: bar for key, bar in expected.items() if key[0] in RANGES["low"]}
-    assert len(wanted) > 20
+    assert len(wanted) >= 2 * len(RANGES["low"])  # how long it took is the machine's
     assert bars_in(bars_of(mine).collect()) == wanted

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import confluent_kafka
 import numpy as np
 import pytest
-from conftest import ROOT, command_json, topic
+from conftest import BUILD, ROOT, command, command_json, topic
 from kafka_server import KafkaServer
 from pyspark.sql import DataFrame, SparkSession
-from test_tables import bars_in, bars_of_one_process
+from test_tables import bars_in, bars_of_one_process, rows_of_one_process
 
 import millrace
 from millrace.spark import checked, records, verdict
@@ -30,29 +32,55 @@ def write(frame: DataFrame, folder: Path, name: str):
     return writer.option("checkpointLocation", str(folder / f"{name}-state")).start()
 
 
+def run_to_the_end(frame: DataFrame, folder: Path) -> list[int]:
+    """A new driver's query, until it has read all there is; how many rows each trigger took."""
+    query = write(frame, folder, "rows")
+    query.processAllAvailable()
+    rows = [json.loads(one.json)["numInputRows"] for one in query.recentProgress]
+    query.stop()
+    return [count for count in rows if count > 0]
+
+
 def test_a_folder_that_grows_is_read_once_and_in_steps(
     spark: SparkSession, days: Path, tmp_path: Path
 ) -> None:
+    """A capture, a DBN file that somebody is writing, and later a capture that is damaged."""
     feed = tmp_path / "feed"
     feed.mkdir()
-    source = spark.readStream.format("millrace").options(schema="trades", max_rows="400")
-    frame = source.option("partition_rows", "200").load(str(feed))
-    steps = []
-    for path in sorted(days.iterdir())[:2]:
-        shutil.copy(path, feed / ("_" + path.name))  # nobody reads a file that is not finished
-        (feed / ("_" + path.name)).rename(feed / path.name)
-        query = write(frame, tmp_path, "rows")  # a new driver's query each time
-        query.processAllAvailable()
-        steps += [json.loads(one.json)["numInputRows"] for one in query.recentProgress]
-        query.stop()
-    assert max(steps) <= 400 and len([one for one in steps if one > 0]) > 2
-    rows = spark.read.parquet(str(tmp_path / "rows"))
-    for path in sorted(days.iterdir())[:2]:
-        batches = list(millrace.replay(path).batches("trades"))
-        expected = np.concatenate([batch.numpy() for batch in batches])
-        found = rows.where(f"file = '{path.name}'").orderBy("record").toArrow()
-        assert found["record"].to_pylist() == list(range(1, len(expected) + 1))
-        assert found["sequence"].to_pylist() == expected["sequence"].tolist()
+    source = spark.readStream.format("millrace").options(bad_files="report", max_rows="15000")
+    frame = source.options(schema="mbo", partition_rows="5000").load(str(feed))
+    assert {"order_id", "action", "symbol", "problem"} < set(frame.columns)
+    shutil.copy(days / "day0.pcapng", feed / "_day0.pcapng")
+    (feed / "_day0.pcapng").rename(feed / "day0.pcapng")
+    shutil.copy(days / "day0.pcapng", feed / "_unfinished.pcapng")  # which nobody reads
+    command("convert", days / "day1.pcapng.zst", "-o", tmp_path / "day1.dbn")
+    whole = (tmp_path / "day1.dbn").read_bytes()
+    half_a_record = len(whole) - 56 * 5_000 - 20
+    (feed / "day1.dbn").write_bytes(whole[:half_a_record])
+    steps = run_to_the_end(frame, tmp_path)
+    with (feed / "day1.dbn").open("ab") as file:
+        file.write(whole[half_a_record:])
+    capture = (days / "day2.pcapng").read_bytes()
+    (feed / "day2.pcapng").write_bytes(capture[: len(capture) // 2])
+    steps += run_to_the_end(frame, tmp_path)
+    assert max(steps) <= 15_000 and len(steps) > 2
+    assert len(list((tmp_path / "rows").glob("part-*"))) > len(steps)  # several tasks each
+
+    rows = spark.read.parquet(str(tmp_path / "rows")).cache()
+    found = {path.name: rows.where(f"file = '{path.name}'") for path in feed.glob("day*")}
+    for name, path in (("day0.pcapng", days / "day0.pcapng"), ("day1.dbn", tmp_path / "day1.dbn")):
+        expected = rows_of_one_process(path, "mbo")
+        of = found[name].orderBy("record").toArrow()
+        assert of["record"].to_pylist() == list(range(1, len(expected) + 1))
+        assert np.array_equal(of["order_id"].to_numpy(), expected["order_id"].astype(np.int64))
+        assert of["problem"].null_count == len(expected)
+    # What stands before the damage is what the whole capture has there; one row says the rest.
+    expected = rows_of_one_process(days / "day2.pcapng", "mbo")
+    of = found["day2.pcapng"].where("problem IS NULL").orderBy("record").toArrow()
+    assert 1_000 < len(of) < len(expected)
+    assert of["sequence"].to_pylist() == expected["sequence"][: len(of)].tolist()
+    problems = rows.where("problem IS NOT NULL").collect()
+    assert len(problems) == 1 and "day2.pcapng" in problems[0].problem
 
 
 def trades_in(message: confluent_kafka.Message) -> int:
@@ -113,7 +141,7 @@ def test_a_topic_is_decoded_checked_and_made_into_bars(
     messages = topic(spark, kafka, "md")
 
     # Every trade, to typed columns.
-    expected = np.concatenate([b.numpy() for b in millrace.replay(path).batches("trades")])
+    expected = rows_of_one_process(path, "trades")
     rows = records(messages, "trades").orderBy("sequence", "record").toArrow()
     assert len(rows) == len(expected)
     for column in ("sequence", "size", "ts_event", "ts_recv", "instrument_id", "flags"):
@@ -153,3 +181,36 @@ def test_a_topic_is_decoded_checked_and_made_into_bars(
     assert bars.items() <= wanted.items()
     last = max(at for _, at in bars)
     assert {key for key in wanted if key[1] <= last} == set(bars)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("policy", "schema", "word"),
+    [("conflate", "mbp-10", "conflated"), ("drop_oldest", "mbo", "dropped")],
+)
+def test_what_the_sender_left_out_is_told_apart_from_damage(
+    spark: SparkSession,
+    kafka: KafkaServer,
+    tmp_path: Path,
+    policy: str,
+    schema: str,
+    word: str,
+) -> None:
+    path = tmp_path / "day.pcapng"
+    command("sim", "--capture", path, "--messages", "100000", "--symbols", "6", "--seed", "4")
+    url = f"kafka://{kafka.address}/{policy}?policy={policy}&backlog_mb=1"
+    words = [BUILD / "millrace", "replay", path, "--schema", schema, "--sink", url, "--json"]
+    words += ["--pace", "2"]  # slow enough for the ring, too fast for a server that stands still
+    with kafka.paused():
+        sender = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
+        time.sleep(3)
+    out, _ = sender.communicate(timeout=120)
+    sent = json.loads(out.splitlines()[-1])["sinks"][0]
+    assert sent[word] > 0 and sent["ring_full"] == 0
+    found = checked(topic(spark, kafka, policy)).cache()
+    counts = totals(found)
+    assert counts["records"] == sent["acknowledged"] and counts["damaged"] == 0
+    # A sender that conflates also drops, where what is conflated finds no room either.
+    assert counts["missing"] == sent["conflated"] + sent["dropped"]
+    said = "lost" if sent["dropped"] else "conflated"
+    assert verdict(found) == verdict(found, sent) == said

@@ -6,6 +6,8 @@ import re
 
 #: What an executor's or the driver's Python raised: the last of its traceback.
 _OURS = re.compile(r"^millrace\._errors\.\w+: (.+)$", re.MULTILINE)
+#: Where Python runs that has not got this package, or one that it needs.
+_ABSENT = re.compile(r"^ModuleNotFoundError: (.+)$", re.MULTILINE)
 #: Spark's own word for what is wrong, with its error class.
 _SPARK = re.compile(r"\[(?:DATA_SOURCE_NOT_FOUND|UNRESOLVED_COLUMN)\S*\] .+")
 #: The deepest cause that Java names.
@@ -20,7 +22,7 @@ def reason(error: BaseException) -> str:
     """
     text = str(error)
     text += "\n" + (getattr(error, "_stackTrace", None) or "")  # PySpark shows it to nobody
-    for pattern in (_OURS, _SPARK, _CAUSE):
+    for pattern in (_OURS, _ABSENT, _SPARK, _CAUSE):
         found = pattern.findall(text)
         if found:
             return str(found[-1])

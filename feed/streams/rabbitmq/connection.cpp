@@ -236,7 +236,8 @@ bool RabbitConnection::declare(const RabbitQueue& queue, std::string& problem) {
 
 RabbitConnection::Step RabbitConnection::next(int wait_ms, amqp_frame_t& frame,
                                               std::string& problem) {
-    const timeval wait = milliseconds(wait_ms);
+    // The library cuts off what is no whole millisecond: a wait of one would be none, and whoever waits would spin.
+    const timeval wait = milliseconds(wait_ms == 0 ? 0 : wait_ms + 1);
     const int code = amqp_simple_wait_frame_noblock(get(), &frame, &wait);
     if (code == AMQP_STATUS_OK) return Step::frame;
     if (code == AMQP_STATUS_TIMEOUT) return Step::none;

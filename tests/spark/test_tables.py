@@ -159,12 +159,16 @@ def test_what_a_file_does_not_give_is_said(spark: SparkSession, days: Path, tmp_
     command(*sim, tmp_path / "iex.pcapng", "--venue", "iex-tops")
     command(*sim, tmp_path / "lossy.pcapng", "--loss", "0.1", "--lose-on-all")
     command("convert", days / "day0.pcapng", "-o", tmp_path / "orders.dbn")
+    # Some orders are added by messages of a type that is none.
+    whole = (days / "day0.pcapng").read_bytes()
+    (tmp_path / "unlike.pcapng").write_bytes(whole.replace(b"\x00\x24A", b"\x00\x24z", 200))
     options = {"venue": "nasdaq-itch50", "schema": "bars"}
     rows = read(spark, tmp_path, bad_files="report", **options).where("problem IS NOT NULL")
     problems = {row.file: row.problem for row in rows.collect()}
-    assert set(problems) == {"iex.pcapng", "lossy.pcapng", "orders.dbn"}
+    assert set(problems) == {"iex.pcapng", "lossy.pcapng", "orders.dbn", "unlike.pcapng"}
     assert "nothing in it reads as nasdaq-itch50" in problems["iex.pcapng"]
-    assert "is of the schema trades" in problems["orders.dbn"]
+    assert "holds mbo records, and no trades" in problems["orders.dbn"]
+    assert "unknown_order" in problems["unlike.pcapng"]
     said = subprocess.run(
         [BUILD / "millrace", "replay", tmp_path / "lossy.pcapng"], capture_output=True, text=True
     )
@@ -178,6 +182,9 @@ def test_what_a_file_does_not_give_is_said(spark: SparkSession, days: Path, tmp_
     with pytest.raises(PySparkException) as error:
         read(spark, tmp_path / "nothing", **options).collect()
     assert reason(error.value) == f"no file is called {tmp_path}/nothing"
+    with pytest.raises(PySparkException) as error:
+        read(spark, days / "day0.pcapng", symbols=",", **options).collect()
+    assert "symbols is empty" in reason(error.value)
 
 
 def test_the_ledger_has_the_digest_of_the_command(spark: SparkSession, days: Path) -> None:

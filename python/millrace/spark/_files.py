@@ -21,7 +21,7 @@ from ._columns import (
     record_columns,
     schema_of,
 )
-from ._lacking import made_wrong, never_came
+from ._lacking import doubts, made_wrong
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ class Reading:
         return cls(
             kind=kind,
             venue=options.get("venue"),
-            symbols=tuple(name for name in options.get("symbols", "").split(",") if name),
+            symbols=_symbols_of(options),
             start=options.get("start"),
             end=options.get("end"),
             date=options.get("date"),
@@ -175,6 +175,14 @@ def count_rows(path: str, reading: Reading) -> int:
     return rows
 
 
+def _symbols_of(options: dict[str, str]) -> tuple[str, ...]:
+    """Those asked for; none for all of them, which an empty list is not."""
+    names = tuple(name for name in options.get("symbols", "").split(",") if name)
+    if "symbols" in options and not names:
+        raise UsageError("symbols is empty; name some, as AAPL,MSFT, or leave the option out")
+    return names
+
+
 def _is_reported(error: MillraceError, reading: Reading) -> bool:
     """Whether a row of a stream says it: damage stays, but what is not to be had may come back."""
     return reading.report and isinstance(error, FormatError)
@@ -192,7 +200,7 @@ def _batches(
     is_cut = may_grow or reading.start is not None or reading.end is not None
     problem = made_wrong(stats, schema, rows, is_cut)
     if reading.report and not problem:
-        problem = never_came(stats)  # books say so of themselves; a job need not fail for it
+        problem = doubts(stats)  # books say so of themselves; a job need not fail for it
     if problem:
         raise FormatError(problem)
 

@@ -33,8 +33,18 @@ def made_wrong(stats: dict[str, Any], schema: str, rows: int, is_cut: bool) -> s
     return ""
 
 
-def never_came(stats: dict[str, Any]) -> str:
-    """What of a capture's messages no line brought, in a line; empty when all is there."""
+def doubts(stats: dict[str, Any]) -> str:
+    """What of a capture books had to do without, or could not believe; empty when nothing."""
+    return "; ".join(line for line in (_never_came(stats), _contradictions(stats)) if line)
+
+
+def _contradictions(stats: dict[str, Any]) -> str:
+    faults = stats.get("faults", {})
+    found = ", ".join(f"{times} {fault}" for fault, times in faults.items() if times > 0)
+    return f"contradictions: {found}" if found else ""
+
+
+def _never_came(stats: dict[str, Any]) -> str:
     lost = [gap for gap in stats.get("gaps", ()) if gap["ended"] in _LOST]
     if not lost:
         return ""

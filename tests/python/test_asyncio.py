@@ -70,20 +70,28 @@ def test_max_wait_gathers_rows_and_then_hands_out_what_is_there() -> None:
     assert max(sizes[1:]) > 100  # 0.2 s at 2,000 messages a second, on however busy a machine
 
 
+class Ticker:
+    """Counts the turns that the event loop gives to others."""
+
+    def __init__(self) -> None:
+        self._turns = 0
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self._turns += 1
+
+    def stop(self) -> int:
+        self._task.cancel()
+        return self._turns
+
+
 def test_a_fast_feed_leaves_the_loop_to_others() -> None:
     async def main() -> tuple[int, int]:
-        ticks = 0
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0)
-                ticks += 1
-
-        other = asyncio.create_task(tick())
+        other = Ticker()
         rows = await count(millrace.Feed("sim://?messages=200000&symbols_count=9"), max_rows=64)
-        other.cancel()
-        return rows, ticks
+        return rows, other.stop()
 
     rows, ticks = run(main())
     assert rows > 200_000
@@ -95,22 +103,14 @@ def test_rows_that_never_run_out_leave_the_loop_to_others(monkeypatch) -> None:
     monkeypatch.setattr(millrace._streams, "TURN_S", 0.0)
 
     async def main() -> tuple[int, int]:
-        lists = ticks = 0
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0)
-                ticks += 1
-
-        other = asyncio.create_task(tick())
+        lists = 0
+        other = Ticker()
         stream = millrace.Feed("sim://?messages=50000&symbols_count=9").messages(millrace.Mbo)
         monkeypatch.setattr(stream, "_max_rows", 1_000_000_000)
         monkeypatch.setattr(stream, "_limit", lambda: 64)
         async for _ in stream.lists():
             lists += 1
-        other.cancel()
-        return lists, ticks
+        return lists, other.stop()
 
     lists, ticks = run(main())
     assert lists > 500

@@ -17,7 +17,7 @@ void bytes_a_live_order(benchmark::State& state) {
         SessionConfig config = config_for(day);
         if (kOwnLimits) {
             config.limits.orders = day.live_orders_peak() / 50 * 51 + 1'000;
-            config.limits.levels = std::min(config.limits.levels, kLevels);
+            config.limits.levels = kLevels;
             config.limits.books = day.symbols();
         }
         const double before = resident_bytes();

@@ -1,6 +1,7 @@
 #include "millrace/feed/gap_recovery.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "millrace/core/planted.hpp"
 
@@ -27,6 +28,7 @@ void GapRecovery::look_for_answer(SequenceRange missing, Timestamp now) {
     }
     if (now - answered_at_ < config_.answer_timeout_ns) return;
     asked_ = false;
+    after_silence_ = true;
     ++unanswered_;
     ++counters_[RecoveryCounter::unanswered];
     if (planted(Bug::same_server_again)) return;
@@ -55,7 +57,8 @@ GapRecovery::Advice GapRecovery::retransmit(const SessionKey& session, SequenceR
     const std::uint64_t count = std::min<std::uint64_t>(missing.size(), most);
     asked_for_ = {missing.first, missing.first + count - 1};
     request = {RecoveryRequest::Kind::retransmit, server_, static_cast<std::uint16_t>(count), 0,
-               planted(Bug::request_off_by_one) ? missing.first + 1 : missing.first, session};
+               planted(Bug::request_off_by_one) ? missing.first + 1 : missing.first, session,
+               std::exchange(after_silence_, false)};
     ++counters_[RecoveryCounter::requests];
     return Advice::ask;
 }

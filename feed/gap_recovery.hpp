@@ -24,6 +24,7 @@ struct RecoveryRequest {
     std::uint32_t id = 0;            // snapshot: names it in the answers
     SequenceNumber first = 0;        // ... from this one on; snapshot: it must reach at least this far
     SessionKey session;
+    bool after_silence = false;      // retransmit: the one before was not answered in time
 };
 
 class GapRecovery {
@@ -99,6 +100,7 @@ class GapRecovery {
     bool asked_ = false;           // a request waits for its answer
     std::uint8_t server_ = 0;      // to ask next
     std::uint32_t unanswered_ = 0;  // requests in a row
+    bool after_silence_ = false;    // the next request is
     SequenceRange asked_for_{};
     Timestamp asked_at_ = 0;
     SequenceNumber answered_to_ = 0;  // what was missing first when an answer last showed, or the question was put, ...

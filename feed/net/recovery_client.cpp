@@ -72,7 +72,7 @@ void RecoveryClient::step() {
     take_requests(now);
     receive_packets();
     go_on_with_gap_fill();
-    look_for_silence(now);
+    look_for_silence(now - answer_timeout_ns_);
     go_on_with_snapshot(now);
 }
 
@@ -84,8 +84,8 @@ void RecoveryClient::take_requests(Timestamp now) {
     }
 }
 
-void RecoveryClient::look_for_silence(Timestamp now) {
-    if (!asked_ || now - asked_at_ < answer_timeout_ns_) return;
+void RecoveryClient::look_for_silence(Timestamp overdue) {
+    if (!asked_ || asked_at_ > overdue) return;
     if (++unanswered_[*asked_] > 1) problems_.note(*asked_, ServerProblem::silent);
     asked_.reset();
 }
@@ -96,7 +96,8 @@ void RecoveryClient::note_answer(std::size_t server) {
 }
 
 void RecoveryClient::send_request(const RecoveryRequest& request, Timestamp now) {
-    look_for_silence(now);
+    // Who asks has waited long enough for the last answer, some of it before this thread had sent the request.
+    look_for_silence(now - answer_timeout_ns_ / (request.after_silence ? 2 : 1));
     if (request.server < unanswered_.size()) asked_ = request.server;
     asked_at_ = now;
     gap_fill_.reset();  // the request before it was answered, or never will be

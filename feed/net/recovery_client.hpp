@@ -69,7 +69,8 @@ class RecoveryClient {
     void send_request(const RecoveryRequest& request, Timestamp now);
     // Of a server that has left two requests in a row unanswered it is said, since one may get lost; of one that has
     // never answered, at once.
-    void look_for_silence(Timestamp now);
+    // A request that was sent by `overdue` and has no answer yet will not get one.
+    void look_for_silence(Timestamp overdue);
     void note_answer(std::size_t server);
     void receive_packets();
     void begin_gap_fill(const RecoveryRequest& request);

@@ -65,6 +65,7 @@ TEST_CASE("GapRecovery: an answer that comes in parts is waited for up to its en
     // What was asked for is there; the next gap is another question.
     REQUIRE(recovery.retransmit(session(), {180, 190}, 29 * kMs, request) == Advice::ask);
     CHECK(request.first == 180);
+    CHECK_FALSE(request.after_silence);
     CHECK(recovery.counters()[RecoveryCounter::unanswered] == 1);
 }
 
@@ -98,7 +99,9 @@ TEST_CASE("GapRecovery: silent servers are asked in turn, each as often as allow
     for (;; now += kMs) {
         const Advice advice = recovery.retransmit(session(), {7, 7}, now, request);
         if (advice == Advice::give_up) break;
-        if (advice == Advice::ask) asked.push_back(request.server);
+        if (advice != Advice::ask) continue;
+        asked.push_back(request.server);
+        CHECK(request.after_silence == (asked.size() > 1));
     }
     CHECK(asked == std::vector<int>{0, 1, 0, 1});
     CHECK(now == 40 * kMs);

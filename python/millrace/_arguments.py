@@ -58,6 +58,14 @@ def symbols_of(symbols: Iterable[str] | None) -> list[str]:
     return names
 
 
+def time_of(name: str, when: datetime.datetime | str | int) -> int:
+    """The value of an option that is a time, as :func:`nanoseconds` has it."""
+    try:
+        return nanoseconds(when)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
 def nanoseconds(when: datetime.datetime | str | int) -> int:
     """Nanoseconds since the Unix epoch; a time without a zone is UTC.
 

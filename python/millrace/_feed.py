@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from . import _core
-from ._arguments import When, at_least, nanoseconds, path_of, symbols_of, text_of
+from ._arguments import When, at_least, path_of, symbols_of, text_of, time_of
 from ._book import Book, book_of
 from ._closing import Closing
 from ._errors import MillraceError, NoPosition, UsageError, core_errors
@@ -73,9 +73,9 @@ class Feed(Closing):
         venue = "" if venue is None else text_of("venue", venue)
         common: dict[str, Any] = {"venue": venue, "symbols": symbols_of(symbols)}
         if start is not None:
-            common["start"] = nanoseconds(start)
+            common["start"] = time_of("start", start)
         if end is not None:
-            common["end"] = nanoseconds(end)
+            common["end"] = time_of("end", end)
         with core_errors():
             self._source: Source = source_of(source, common, options)
             self._checkpoint = self._open_checkpoint(checkpoint)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_DAY = 24 * _UNITS["h"]
 _ROWS = 65_536
 
 
@@ -116,9 +117,13 @@ def interval_ns(text: str) -> int:
     """
     number = text_of("interval", text).rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = _UNITS.get(text[len(number) :])
-    if unit is None or not number.isdigit() or not 0 < int(number) * unit < 2**63:
-        raise UsageError(f"interval {text!r}: write 1s, 1m, 1h")
-    return int(number) * unit
+    length = int(number) * unit if unit and number.isascii() and number.isdigit() else 0
+    if length == 0 or _DAY % length != 0:
+        raise UsageError(
+            f"interval={text!r}: a whole number of ns, us, ms, s, m or h that divides a day, "
+            "as 1s, 1m, 1h"
+        )
+    return length
 
 
 class Bars:

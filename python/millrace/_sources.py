@@ -23,6 +23,8 @@ _KINDS = (
 _LINES = frozenset({"udp", "soup"})
 _RABBIT = frozenset({"amqp", "amqps"})
 _BROKERS = frozenset({"kafka", "redis", "rediss"}) | _RABBIT
+#: Limits of a session, and the most that they may be, as config files have it.
+LIMITS = {"instruments": 65_535, "orders": 2**30, "levels": 2**28}
 _RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
 
 
@@ -81,11 +83,16 @@ def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> S
         raise UsageError(f"{names[0]}: no source is called {scheme}://; there is {_KINDS}")
     if names[0].endswith(".toml"):
         return _config(names, common, options)
-    if names[0].endswith((".dbn", ".dbn.zst")):
+    if is_dbn(names[0]):
         return _dbn(names, common, options)
     if names[0].endswith((".csv", ".csv.gz", ".csv.zst")):
         return _csv_records(names, common, options)
     return _capture(names, common, options)
+
+
+def is_dbn(name: str) -> bool:
+    """Whether a file of that name is one of records."""
+    return name.endswith((".dbn", ".dbn.gz", ".dbn.zst"))
 
 
 def _dbn(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
@@ -133,10 +140,9 @@ def _taken(options: dict[str, Any], known: dict[str, Any], what: str) -> dict[st
 
 
 def _limits(options: dict[str, Any]) -> dict[str, Any]:
-    most = {"instruments": 65_535, "orders": 2**30, "levels": 2**28}  # as config files have it
     return {
-        name: at_least(name, options.pop(name), 1, most[name], whole=True)
-        for name in most
+        name: at_least(name, options.pop(name), 1, most, whole=True)
+        for name, most in LIMITS.items()
         if name in options
     }
 
@@ -145,7 +151,7 @@ def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) 
     settings = common | _limits(options)
     known = {"pace": 0.0, "sequential": False, "groups": [], "date": None}
     settings |= _taken(options, known, "a capture")
-    settings["date"] = _day(settings["date"])
+    settings["date"] = day_of(settings["date"])
     settings["pace"] = float(at_least("pace", settings["pace"], 0))
     groups = settings["groups"]
     if isinstance(groups, str) or not all(isinstance(one, str) for one in groups):
@@ -163,7 +169,7 @@ def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) 
     )
 
 
-def _day(date: datetime.date | str | None) -> int:
+def day_of(date: datetime.date | str | None) -> int:
     """YYYYMMDD as a number, 0 for none."""
     if date is None:
         return 0

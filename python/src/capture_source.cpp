@@ -48,6 +48,11 @@ class CaptureProducer final : public VenueProducer<Venue> {
                                              ": BinaryFILE does not tell the day of its messages; "
                                              "give it with date=\"2024-01-31\"");
         }
+        if (!replayer_.of_records() && options.date != 0) {
+            throw Error(ExitCode::usage,
+                        options.files.front() +
+                            ": packets tell the day of their messages; leave date= out");
+        }
     }
     ~CaptureProducer() override {
         this->stop();

@@ -144,6 +144,11 @@ def test_a_binaryfile_needs_its_day_and_gives_the_commands_rows(tmp_path: Path) 
     assert len(late) == int((own["ts_event"] >= middle).sum())
 
 
+def test_packets_tell_their_day_themselves(capture: Path) -> None:
+    with pytest.raises(millrace.UsageError, match="leave date= out"):
+        millrace.replay(capture, date="2024-01-02")
+
+
 def test_an_iterator_made_too_late_is_an_error(capture: Path) -> None:
     feed = millrace.replay(capture)
     next(iter(feed.batches("mbo")))

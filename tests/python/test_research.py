@@ -108,7 +108,7 @@ def test_books_at_times_are_the_books_of_what_came_before(capture: Path) -> None
 def test_mistakes(capture: Path, tmp_path: Path) -> None:
     with pytest.raises(millrace.UsageError, match="1s, 1m, 1h"):
         millrace.Bars("soon")
-    with pytest.raises(millrace.UsageError, match="divide a day"):
+    with pytest.raises(millrace.UsageError, match="divides a day"):
         millrace.Bars("7m")
     batch = next(iter(millrace.replay(capture).batches("mbo")))
     with pytest.raises(millrace.UsageError, match="made of trades"):

@@ -26,7 +26,7 @@ _INTEGERS = {
     "<u8": "bigint",
 }
 #: Other names of schemas.
-_ALSO = {"bbo": "mbp-1"}
+ALSO = {"bbo": "mbp-1"}
 #: Columns of a bar; prices count 1e-9, ts_event is where its interval begins.
 BAR_COLUMNS = (
     "symbol string, time timestamp, ts_event bigint, trades bigint, open bigint, high bigint, "
@@ -36,7 +36,7 @@ BAR_COLUMNS = (
 
 def schema_of(name: str) -> str:
     """The DBN schema that a user's word names."""
-    schema = _ALSO.get(name, name)
+    schema = ALSO.get(name, name)
     rtype_of(schema)
     return schema
 

@@ -4,124 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._arguments import nanoseconds
 from .._errors import FormatError, MillraceError, UsageError, error_of
 from .._feed import Feed
-from .._research import Bars, interval_ns
-from ._columns import (
-    BAR_COLUMNS,
-    arrow_schema,
-    need,
-    one_row,
-    record_batch,
-    record_columns,
-    schema_of,
-)
+from .._research import Bars
+from .._sources import is_dbn
+from ._columns import arrow_schema, one_row, record_batch
 from ._lacking import doubts, made_wrong
+from ._options import Reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from .._batch import Batch
 
-#: Kinds of rows that are not records.
-_LEDGER_COLUMNS = (
-    "venue string, digest string, messages bigint, records bigint, balance bigint, stats string"
-)
-_LIMITS: tuple[str, ...] = ("instruments", "orders", "levels")
 _ROWS = 65_536
 _BLOCK = 8_192  # of a file's records, which segments take in turns
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What to read from each file: the options of ``spark.read.format("millrace")``."""
-
-    kind: str = "mbo"
-    venue: str | None = None
-    symbols: tuple[str, ...] = ()
-    start: str | None = None
-    end: str | None = None
-    date: str | None = None
-    interval: str = "1m"
-    every_ms: int = 1000
-    segments: int = 1  # of each file, a task each
-    report: bool = False
-    limits: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, options: dict[str, str]) -> Reading:
-        """From Spark's options, whose names are in lower case; unknown ones are refused."""
-        known = {"schema", "venue", "symbols", "start", "end", "date", "interval", "every_ms"}
-        known |= {"bad_files", "segments", *_LIMITS}
-        wrong = sorted(set(options) - known)
-        need(not wrong, f"no option is called {wrong and wrong[0]!r}; there are {sorted(known)}")
-        kind = options.get("schema", "mbo")
-        if kind not in ("bars", "books", "ledger"):
-            kind = schema_of(kind)
-        interval_ns(options.get("interval", "1m"))
-        for when in filter(None, (options.get("start"), options.get("end"))):
-            nanoseconds(when)  # refused here, and not by every task
-        bad = options.get("bad_files", "fail")
-        need(bad in ("fail", "report"), f"bad_files={bad!r}: fail or report")
-        numbers = {"every_ms": "1000", "segments": "1"}
-        for name in numbers:
-            text = numbers[name] = options.get(name, numbers[name])
-            need(text.isdigit() and int(text) > 0, f"{name}={text!r}: a whole number, from 1")
-        segments = int(numbers["segments"])
-        whole = kind in ("bars", "books", "ledger")
-        need(segments == 1 or not whole, f"{kind} are made of whole files; leave segments out")
-        limits = {name: options[name] for name in _LIMITS if name in options}
-        for name, text in limits.items():
-            need(text.isdigit(), f"{name}={text!r}: a whole number")
-        return cls(
-            kind=kind,
-            venue=options.get("venue"),
-            symbols=_symbols_of(options),
-            start=options.get("start"),
-            end=options.get("end"),
-            date=options.get("date"),
-            interval=options.get("interval", "1m"),
-            every_ms=int(numbers["every_ms"]),
-            segments=segments,
-            report=bad == "report",
-            limits={name: int(text) for name, text in limits.items()},
-        )
-
-    @property
-    def columns(self) -> str:
-        """All columns, as Spark writes a schema."""
-        if self.kind == "bars":
-            columns = f"file string, {BAR_COLUMNS}"
-        elif self.kind == "ledger":
-            columns = f"file string, {_LEDGER_COLUMNS}"
-        elif self.kind == "books":
-            columns = f"file string, snapshot bigint, {record_columns('mbp-10')}"
-        else:
-            columns = f"file string, record bigint, {record_columns(self.kind)}"
-        return columns + ", problem string" if self.report else columns
-
-    def feed(self, path: str) -> Feed:
-        """The file as a feed."""
-        options: dict[str, Any] = dict(self.limits)
-        if self.date is not None:
-            options["date"] = self.date
-        if path.endswith((".dbn", ".dbn.zst")):
-            return Feed(path, start=self.start, end=self.end)
-        feed = Feed(
-            path, venue=self.venue, symbols=self.symbols, start=self.start, end=self.end, **options
-        )
-        feed._running.told_missing = True  # of a folder's files each may have some of the symbols
-        return feed
+def _feed_of(path: str, reading: Reading) -> Feed:
+    """The file as a feed."""
+    if is_dbn(path):
+        if reading.symbols:
+            raise UsageError("a DBN file gives all its records; choose by where, not by symbols")
+        if reading.date is not None:
+            raise UsageError("a DBN file tells the day of its records; leave date out")
+        return Feed(path, start=reading.start, end=reading.end)
+    options: dict[str, Any] = dict(reading.limits)
+    if reading.date is not None:
+        options["date"] = reading.date
+    feed = Feed(
+        path,
+        venue=reading.venue,
+        symbols=reading.symbols,
+        start=reading.start,
+        end=reading.end,
+        **options,
+    )
+    feed._running.told_missing = True  # of a folder's files each may have some of the symbols
+    return feed
 
 
-def read_file(path: str, reading: Reading, segment: int = 0) -> Iterator[pa.RecordBatch]:
+def read_file(path: str, name: str, reading: Reading, segment: int = 0) -> Iterator[pa.RecordBatch]:
     """All of a file, or a segment. A damaged one gives what is good, and then fails or says so."""
-    name = Path(path).name
     kinds = {"bars": _bars, "books": _books, "ledger": _ledger}
     try:
         if reading.kind in kinds:
@@ -133,12 +59,13 @@ def read_file(path: str, reading: Reading, segment: int = 0) -> Iterator[pa.Reco
         if not reading.report:
             raise named from None
         if segment == 0:
-            yield one_row({"file": name, "problem": str(named)}, reading.columns)
+            yield problem_row(name, str(named), reading)
 
 
-def read_range(path: str, first: int, end: int, reading: Reading) -> Iterator[pa.RecordBatch]:
+def read_range(
+    path: str, name: str, first: int, end: int, reading: Reading
+) -> Iterator[pa.RecordBatch]:
     """Rows ``first`` to ``end``, without that one, counted from 0; those of :func:`count_rows`."""
-    name = Path(path).name
     at = 0
     try:
         for batch in _records(path, name, reading):
@@ -150,9 +77,14 @@ def read_range(path: str, first: int, end: int, reading: Reading) -> Iterator[pa
     except MillraceError as error:
         if not _is_reported(error, reading) or at != end - 1:
             raise _named(path, error) from None
-        yield one_row({"file": name, "problem": str(_named(path, error))}, reading.columns)
+        yield problem_row(name, str(_named(path, error)), reading)
         return
     raise FormatError(f"{path}: {at} records, of which there were {end}; was it replaced?")
+
+
+def problem_row(name: str, problem: str, reading: Reading) -> pa.RecordBatch:
+    """The row that says what is wrong with a file."""
+    return one_row({"file": name, "problem": problem}, reading.columns)
 
 
 def count_rows(path: str, reading: Reading) -> int:
@@ -163,7 +95,7 @@ def count_rows(path: str, reading: Reading) -> int:
     rows = 0
     may_grow = path.endswith(".dbn")
     try:
-        with reading.feed(path) as feed:
+        with _feed_of(path, reading) as feed:
             for batch in _batches(feed, reading.kind, reading, may_grow=may_grow):
                 rows += len(batch)
     except MillraceError as error:
@@ -173,14 +105,6 @@ def count_rows(path: str, reading: Reading) -> int:
             raise _named(path, error) from None
         rows += 1
     return rows
-
-
-def _symbols_of(options: dict[str, str]) -> tuple[str, ...]:
-    """Those asked for; none for all of them, which an empty list is not."""
-    names = tuple(name for name in options.get("symbols", "").split(",") if name)
-    if "symbols" in options and not names:
-        raise UsageError("symbols is empty; name some, as AAPL,MSFT, or leave the option out")
-    return names
 
 
 def _is_reported(error: MillraceError, reading: Reading) -> bool:
@@ -208,14 +132,14 @@ def _batches(
 def _named(path: str, error: MillraceError) -> MillraceError:
     """The error, with the file that it is of."""
     text = str(error)
-    return error_of(error.code, text if Path(path).name in text else f"{path}: {text}")
+    return error_of(error.code, text if path in text else f"{path}: {text}")
 
 
 def _records(path: str, name: str, reading: Reading, segment: int = 0) -> Iterator[pa.RecordBatch]:
     """Records of a segment, which runs the whole session and hands on every so many-th block."""
     import numpy as np
 
-    with reading.feed(path) as feed:
+    with _feed_of(path, reading) as feed:
         for batch in _batches(feed, reading.kind, reading):
             first, end = batch.first_row, batch.first_row + len(batch)
             blocks = range(first // _BLOCK, (end - 1) // _BLOCK + 1)
@@ -241,7 +165,7 @@ def _bars(path: str, name: str, reading: Reading) -> Iterator[pa.RecordBatch]:
 
     problem: MillraceError | None = None
     made = Bars(reading.interval)
-    with reading.feed(path) as feed:
+    with _feed_of(path, reading) as feed:
         try:
             for batch in _batches(feed, "trades", reading):
                 made.add(batch)
@@ -274,7 +198,7 @@ def _books(path: str, name: str, reading: Reading) -> Iterator[pa.RecordBatch]:
     pending: pa.RecordBatch | None = None  # of the interval that is not over
     problem: MillraceError | None = None
     latest = 0
-    with reading.feed(path) as feed:
+    with _feed_of(path, reading) as feed:
         try:
             for batch in _batches(feed, "mbp-10", reading):
                 # In the feed's order, where a packet that was held may come with an earlier time.
@@ -311,13 +235,19 @@ def _last_of_each(rows: pa.RecordBatch, every: int) -> pa.RecordBatch:
 
 
 def _ledger(path: str, name: str, reading: Reading) -> Iterator[pa.RecordBatch]:
-    """A row that says what became of every message of the file."""
-    if path.endswith((".dbn", ".dbn.zst")):
-        raise UsageError(f"{name}: a DBN file holds records and has no ledger")
+    """A row that says what became of every message of the file, and what is wrong with it."""
+    if is_dbn(path):
+        raise UsageError("a DBN file holds records and has no ledger")
     records = 0
-    with reading.feed(path) as feed:
-        for batch in feed.batches("mbo", max_rows=_ROWS):
-            records += len(batch)
+    problem: MillraceError | None = None
+    with _feed_of(path, reading) as feed:
+        try:
+            for batch in _batches(feed, "mbo", reading):
+                records += len(batch)
+        except MillraceError as error:
+            if not reading.report:
+                raise
+            problem = _named(path, error)
         stats = feed.stats()
         row = {
             "file": name,
@@ -327,5 +257,6 @@ def _ledger(path: str, name: str, reading: Reading) -> Iterator[pa.RecordBatch]:
             "records": records,
             "balance": stats.get("balance"),
             "stats": json.dumps(stats),
+            "problem": None if problem is None else str(problem),
         }
     yield one_row(row, reading.columns)

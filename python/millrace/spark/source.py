@@ -5,8 +5,8 @@ Spark loads this module in its Python workers, on every machine; it needs nothin
 
 from __future__ import annotations
 
-import glob
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +27,15 @@ from pyspark.sql.datasource import (
     LessThanOrEqual,
 )
 
-from ._columns import need
-from ._files import Reading, count_rows, read_file, read_range
+from .._errors import FileError
+from ._columns import need, one_row
+from ._files import count_rows, problem_row, read_file, read_range
+from ._listing import Found, files_of, local_path, name_below, warn_of, watched
+from ._options import WHOLE, Admission, Choice, Reading, check_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql.types import StructType
-
-#: Kinds of files that a folder is searched for.
-_ENDINGS = (".pcap", ".pcapng", ".itch", ".dbn")
-_PACKED = ("", ".gz", ".zst")
 
 
 class MillraceSource(DataSource):
@@ -47,29 +46,35 @@ class MillraceSource(DataSource):
         """What it is called in ``format``."""
         return "millrace"
 
-    def _own(self, names: Iterable[str] = ()) -> dict[str, str]:
-        """Our options without where the files are, and without ``names``."""
-        left_out = {"path", "paths", *names}
-        return {k.lower(): v for k, v in self.options.items() if k.lower() not in left_out}
+    def _own(self) -> dict[str, str]:
+        """The options, by names in lower case, without where the files are."""
+        own = {k.lower(): v for k, v in self.options.items() if k.lower() not in ("path", "paths")}
+        check_names(own)
+        return own
 
     def schema(self) -> str:
         """Columns by the option ``schema``."""
-        return Reading.of(self._own(_Admission.NAMES)).columns
+        return Reading.of(self._own()).columns
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """All files at once, a task each."""
-        return _FilesReader(_patterns(self.options), Reading.of(self._own()))
+        own = self._own()
+        for name in Admission.NAMES:
+            need(name not in own, f"{name} is for streams; leave it out")
+        return _FilesReader(_patterns(self.options), Reading.of(own), Choice.of(own))
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
         """Files as they appear and grow."""
-        reading = Reading.of(self._own(_Admission.NAMES))
-        made = reading.kind not in ("bars", "books", "ledger")
+        own = self._own()
+        reading = Reading.of(own)
+        made = reading.kind not in WHOLE
         need(made, f"{reading.kind} are made of whole files; a stream is of records, as mbo")
         need(reading.segments == 1, "a stream's tasks are cut by partition_rows, not by segments")
         patterns = _patterns(self.options)
         for one in patterns:
-            need(_watched(one).exists(), f"{one}: no such folder; make it before the stream waits")
-        return _FolderReader(patterns, reading, _Admission.of(self.options))
+            there = os.access(watched(one), os.F_OK)
+            need(there, f"{one}: no such folder; make it before the stream waits")
+        return _FolderReader(patterns, reading, Choice.of(own), Admission.of(own))
 
 
 def _patterns(options: Any) -> list[str]:
@@ -77,29 +82,7 @@ def _patterns(options: Any) -> list[str]:
     many = options.get("paths")
     names = json.loads(many) if many else [options.get("path", "")]
     need(all(names), "name the files: load('captures/*.pcap')")
-    return [name.removeprefix("file:") for name in names]
-
-
-def _watched(pattern: str) -> Path:
-    """What must be there for files of the pattern to appear."""
-    path = Path(pattern)
-    while any(letter in str(path) for letter in "*?["):
-        path = path.parent
-    return path
-
-
-def _files(patterns: list[str]) -> list[str]:
-    """The files of folders, names and patterns, in order of their names.
-
-    Names that begin with ``_`` or ``.`` are files that somebody has not finished.
-    """
-    found: set[str] = set()
-    for pattern in patterns:
-        names = [pattern]
-        if Path(pattern).is_dir():
-            names = [f"{pattern}/*{one}{packed}" for one in _ENDINGS for packed in _PACKED]
-        found |= {str(Path(o).absolute()) for name in names for o in glob.glob(name)}  # noqa: PTH207
-    return sorted(name for name in found if not Path(name).name.startswith(("_", ".")))
+    return [local_path(name) for name in names]
 
 
 # ---- tables ----
@@ -107,7 +90,7 @@ def _files(patterns: list[str]) -> list[str]:
 
 @dataclass
 class _File(InputPartition):
-    path: str
+    found: Found
     segment: int
 
 
@@ -123,9 +106,10 @@ _COMPARED = {
 
 
 class _FilesReader(DataSourceReader):
-    def __init__(self, patterns: list[str], reading: Reading) -> None:
+    def __init__(self, patterns: list[str], reading: Reading, choice: Choice) -> None:
         self._patterns = patterns
         self._reading = reading
+        self._choice = choice
         self._filters: list[tuple[str, str, Any]] = []  # column, function of Arrow, value
 
     def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:
@@ -143,16 +127,17 @@ class _FilesReader(DataSourceReader):
 
     def partitions(self) -> Sequence[InputPartition]:
         """One a file or segment, large ones first: no worker is left with one at the end."""
-        paths = _files(self._patterns)
-        need(bool(paths), f"no file is called {', '.join(self._patterns)}")
-        paths = [path for path in paths if self._may_hold(Path(path).name)]
-        paths.sort(key=lambda path: Path(path).stat().st_size, reverse=True)
-        return [_File(path, n) for path in paths for n in range(self._reading.segments)]
+        found = [one for one in files_of(self._patterns, self._choice) if self._may_hold(one.name)]
+        read = sorted((one for one in found if not one.why), key=_size_of, reverse=True)
+        parts = [_File(one, n) for one in read for n in range(self._reading.segments)]
+        passed_over = [one for one in found if one.why]
+        if self._reading.report:
+            return [*parts, *(_File(one, 0) for one in passed_over)]
+        warn_of(passed_over)
+        return parts
 
     def _may_hold(self, file: str) -> bool:
         """Whether rows of that file can pass; what is asked of other columns is not known yet."""
-        from ._columns import one_row
-
         row = one_row({"file": file}, "file string")
         return all(_passes(row, *f)[0].as_py() for f in self._filters if f[0] == "file")
 
@@ -160,11 +145,29 @@ class _FilesReader(DataSourceReader):
         """The rows of a file or segment."""
         if not isinstance(partition, _File):  # no file was left
             return
-        for batch in read_file(partition.path, self._reading, partition.segment):
+        for batch in _rows_of(partition, self._reading):
             for one in self._filters:
                 batch = batch.filter(_passes(batch, *one))
             if batch.num_rows > 0:
                 yield batch
+
+
+def _rows_of(part: _File, reading: Reading) -> Iterator[pa.RecordBatch]:
+    found = part.found
+    if found.why:
+        return iter([_not_read(found, reading)])
+    return read_file(found.path, found.name, reading, part.segment)
+
+
+def _not_read(found: Found, reading: Reading) -> pa.RecordBatch:
+    return problem_row(found.name, f"{found.path}: not read: {found.why}", reading)
+
+
+def _size_of(found: Found) -> int:
+    try:
+        return Path(found.path).stat().st_size
+    except OSError:  # which the task says that reads it
+        return 0
 
 
 def _passes(rows: pa.RecordBatch, column: str, function: str, value: Any) -> pa.Array:
@@ -184,51 +187,41 @@ def _passes(rows: pa.RecordBatch, column: str, function: str, value: Any) -> pa.
 # ---- streams ----
 
 
-@dataclass(frozen=True)
-class _Admission:
-    """How much a trigger takes, and how it is cut."""
-
-    NAMES = ("max_rows", "partition_rows")
-    max_rows: int
-    partition_rows: int
-
-    @classmethod
-    def of(cls, options: Any) -> _Admission:
-        numbers = {
-            name: options.get(name, default)
-            for name, default in zip(cls.NAMES, ("1000000", "250000"), strict=True)
-        }
-        for name, text in numbers.items():
-            need(text.isdigit() and int(text) > 0, f"{name}={text!r}: a whole number, from 1")
-        return cls(**{name: int(text) for name, text in numbers.items()})
-
-
 @dataclass
 class _Range(InputPartition):
     path: str
+    name: str
     first: int
     end: int
 
 
 class _FolderReader(DataSourceStreamReader):
-    """An offset says of each file, by its path, how many of its records are done."""
+    """An offset says of each file, by its path, how many of its records are done.
 
-    def __init__(self, patterns: list[str], reading: Reading, admission: _Admission) -> None:
+    With ``bad_files=report`` it also says why others are not read, each of which gives a row then.
+    """
+
+    def __init__(
+        self, patterns: list[str], reading: Reading, choice: Choice, admission: Admission
+    ) -> None:
         self._patterns = patterns
         self._reading = reading
+        self._choice = choice
         self._admission = admission
         self._planned: dict[str, int] = {}
         self._counted: dict[str, tuple[tuple[int, int], int]] = {}  # by path: what it was, records
+        self._told: set[str] = set()
 
     def initialOffset(self) -> dict[str, Any]:
         """Nothing is done."""
-        return {"files": {}}
+        return {"files": {}, "not_read": {}}
 
     def latestOffset(self) -> dict[str, Any]:
         """As far as the next trigger goes: at most ``max_rows`` records more."""
         files = dict(self._planned)
         room = self._admission.max_rows
-        for path in _files(self._patterns):
+        found = files_of(self._patterns, self._choice, may_come=True)
+        for path in (one.path for one in found if not one.why):
             if room == 0:
                 break
             done = files.get(path, 0)
@@ -236,10 +229,21 @@ class _FolderReader(DataSourceStreamReader):
             if take > 0:
                 files[path] = done + take
                 room -= take
-        return {"files": files}
+        return {"files": files, "not_read": self._passed_over([one for one in found if one.why])}
+
+    def _passed_over(self, found: list[Found]) -> dict[str, str]:
+        """By path, why; or none, where a warning says so."""
+        if self._reading.report:
+            return {one.path: one.why for one in found}
+        warn_of([one for one in found if one.path not in self._told])
+        self._told |= {one.path for one in found}
+        return {}
 
     def _records_of(self, path: str) -> int:
-        stat = Path(path).stat()
+        try:
+            stat = Path(path).stat()
+        except OSError as error:
+            raise FileError(f"{path}: {error.strerror}") from None
         now = (stat.st_size, stat.st_mtime_ns)
         known = self._counted.get(path)
         if known is None or known[0] != now:
@@ -251,13 +255,21 @@ class _FolderReader(DataSourceStreamReader):
         """The records between two offsets. Spark also tells so where a checkpoint stands."""
         self._planned = dict(end["files"])
         step = self._admission.partition_rows
+        known = start.get("not_read", {})
         return [
-            _Range(path, first, min(first + step, last))
+            _Range(path, name_below(path, self._patterns), first, min(first + step, last))
             for path, last in end["files"].items()
             for first in range(start["files"].get(path, 0), last, step)
+        ] + [
+            _File(Found(path, name_below(path, self._patterns), why), 0)
+            for path, why in end.get("not_read", {}).items()
+            if path not in known
         ]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The records of a range."""
+        if isinstance(partition, _File):
+            return _rows_of(partition, self._reading)
         assert isinstance(partition, _Range)
-        return read_range(partition.path, partition.first, partition.end, self._reading)
+        first, end = partition.first, partition.end
+        return read_range(partition.path, partition.name, first, end, self._reading)

@@ -1,0 +1,259 @@
+"""What users get wrong, and what a folder has beside captures: each told in a line of its own."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import command
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from test_tables import bars_by_file, bars_of_one_process, read
+
+import millrace
+from millrace.spark import MillraceSource, reason
+
+pytestmark = pytest.mark.server
+
+VENUE = "nasdaq-itch50"
+
+
+def rows_of(path: Path | str, **options: str) -> list[dict[str, Any]]:
+    """What the source gives, by the calls that Spark makes of it."""
+    source = MillraceSource({"path": str(path), **options})
+    reader = source.reader(source.schema())
+    batches = [batch for part in reader.partitions() for batch in reader.read(part)]
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def rows_of_stream(path: Path, **options: str) -> list[dict[str, Any]]:
+    source = MillraceSource({"path": str(path), **options})
+    reader = source.streamReader(source.schema())
+    parts = reader.partitions(reader.initialOffset(), reader.latestOffset())
+    return [row for part in parts for batch in reader.read(part) for row in batch.to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def folder(days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Captures by all kinds of names, in folders, beside what is none."""
+    top = tmp_path_factory.mktemp("captures")
+    (top / "2024-01-03").mkdir()
+    day0, day1 = days / "day0.pcapng", days / "day1.pcapng.zst"
+    shutil.copy(day0, top / "by-another-name.7")
+    shutil.copy(day1, top / "2024-01-03" / "day.cap.zst")
+    with gzip.open(top / "2024-01-03" / "day.gz", "wb", compresslevel=1) as file:
+        file.write(day0.read_bytes())
+    (top / "notes.txt").write_text("hello\n")
+    (top / "feed.toml").write_text("[[feed]]\n")
+    (top / "empty").touch()
+    (top / "_day.pcapng").touch()
+    os.mkfifo(top / "pipe.pcap")
+    return top
+
+
+def test_a_folder_is_read_whole_or_it_is_said_what_is_not(
+    spark: SparkSession, folder: Path, days: Path
+) -> None:
+    wanted = {"recursiveFileLookup": "true", "bad_files": "report", "schema": "bars"}
+    rows = read(spark, folder, venue=VENUE, **wanted).collect()
+    expected = {n: bars_of_one_process(days / f"day{n}.pcapng{'.zst' * n}") for n in (0, 1)}
+    assert bars_by_file([row for row in rows if row.problem is None]) == {
+        "by-another-name.7": expected[0],
+        "2024-01-03/day.gz": expected[0],
+        "2024-01-03/day.cap.zst": expected[1],
+    }
+    none = {"notes.txt", "feed.toml", "empty", "pipe.pcap"}
+    problems = {row.file: row.problem for row in rows if row.problem is not None}
+    assert set(problems) == none
+    assert all(f"{folder}/{name}: not read" in text for name, text in problems.items())
+
+
+def test_what_is_not_read_is_told_of_once(folder: Path) -> None:
+    with pytest.warns(millrace.MillraceWarning, match=r"2024-01-03: a folder; recursiveFileLookup"):
+        found = rows_of(folder, schema="bars")
+    assert {row["file"] for row in found} == {"by-another-name.7"}
+    with pytest.warns(millrace.MillraceWarning, match=r"notes\.txt|and \d more"):
+        found = rows_of_stream(folder, schema="trades")
+    assert {row["file"] for row in found} == {"by-another-name.7"}
+    problems = [row for row in rows_of_stream(folder, bad_files="report") if row["problem"]]
+    assert len(problems) == 5
+    source = MillraceSource({"path": str(folder), "bad_files": "report"})
+    reader = source.streamReader(source.schema())
+    done = reader.latestOffset()
+    assert reader.partitions(done, reader.latestOffset()) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # who chooses has no need to be told
+        chosen = {"recursiveFileLookup": "true", "pathGlobFilter": "*.cap.*"}
+        assert {row["file"] for row in rows_of(folder, schema="bars", **chosen)} == {
+            "2024-01-03/day.cap.zst"
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("s3a://bucket/day.pcap", "not by s3a://; mount"),
+        ("hdfs://host/day.pcap", "not by hdfs://; mount"),
+        ("nothing/day.pcap", "there is no folder"),
+        ("nothing.pcap", "nothing.pcap: no such file or folder"),
+        ("*.nothing", "no file matches the pattern; "),
+        ("{a,b}.pcap", "has no {}"),
+        ("none", "none: an empty folder"),
+        ("notes", "notes.txt: no capture and no DBN file"),
+        ("_day.pcapng", "begins with _ or ."),
+        ("pipe", "pipe: no regular file"),
+    ],
+)
+def test_each_way_to_find_nothing_has_its_own_line(name: str, words: str, tmp_path: Path) -> None:
+    for empty in ("none", "notes"):
+        (tmp_path / empty).mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("hello\n")
+    (tmp_path / "_day.pcapng").touch()
+    os.mkfifo(tmp_path / "pipe")
+    words = words.replace("has no {}", "and no {}")
+    with pytest.raises(millrace.MillraceError) as error:
+        rows_of(name if "://" in name else tmp_path / name)
+    text = str(error.value)
+    assert words in text and name.split("/")[-1] in text and "\n" not in text
+
+
+NOBODY = """
+import sys
+import millrace
+from test_wrong_use import rows_of
+for path in sys.argv[1:]:
+    try:
+        rows_of(path)
+    except millrace.FileError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads all")
+def test_a_folder_that_nobody_may_read_is_told_of(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    words = [sys.executable, "-c", NOBODY, closed, closed / "day.pcap", closed / "*.pcap"]
+    if os.geteuid() == 0:  # who may read everything gives that up
+        words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, cwd="/", env=environment)
+    finally:
+        closed.chmod(stat.S_IRWXU)
+    told = done.stdout.splitlines()
+    assert len(told) == 3 and all("cannot be read: Permission denied" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"schema": "bar"}, "schema='bar': there are bars, books, ledger, bbo, mbo"),
+        ({"intervall": "1m"}, "no option is called 'intervall'; there are bad_files, date"),
+        ({"schema": "mbo", "interval": "1m"}, "interval is for the schema bars"),
+        ({"schema": "bars", "every_ms": "5"}, "every_ms is for the schema books"),
+        ({"schema": "bars", "segments": "2"}, "leave segments out"),
+        ({"max_rows": "5"}, "max_rows is for streams"),
+        ({"start": "2024-01-03", "end": "2024-01-02"}, "start='2024-01-03' is not before"),
+        ({"start": "x"}, "start: 'x' is no time"),
+        ({"end": "x"}, "end: 'x' is no time"),
+        ({"date": "x"}, "date='x' is no day"),
+        ({"date": "2024-01-02"}, "packets tell the day of their messages; leave date= out"),
+        ({"schema": "bars", "interval": "1x"}, "interval='1x': a whole number of ns, us"),
+        ({"schema": "bars", "interval": "7s"}, "that divides a day"),
+        ({"segments": "257"}, "segments='257': a whole number from 1 to 256"),
+        ({"schema": "books", "every_ms": "9" * 30}, "a whole number from 1 to 86400000"),
+        ({"segments": "\u00b2"}, "segments='\u00b2': a whole number"),
+        ({"orders": "0"}, "orders='0': a whole number from 1 to"),
+        ({"venue": "nasdaq"}, "no venue is called 'nasdaq'; there are nasdaq-itch50"),
+        ({"recursiveFileLookup": "yes"}, "recursiveFileLookup='yes': true or false"),
+        ({"symbols": ","}, "symbols is empty"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    options: dict[str, str], words: str, days: Path
+) -> None:
+    with pytest.raises(millrace.UsageError) as error:
+        rows_of(days / "day0.pcapng", **options)
+    text = str(error.value)
+    assert words in text and "\n" not in text and "[" not in text
+
+
+def test_a_file_of_records_tells_its_days_and_is_not_chosen_from(
+    days: Path, tmp_path: Path
+) -> None:
+    name = tmp_path / "day.dbn"
+    command("convert", days / "day0.pcapng", "-o", name, "--schema", "trades")
+    packed = tmp_path / "day.dbn.gz"
+    packed.write_bytes(gzip.compress(name.read_bytes()))
+    assert [row | {"file": ""} for row in rows_of(packed, schema="trades")] == [
+        row | {"file": ""} for row in rows_of(name, schema="trades")
+    ]
+    for options in ({"date": "2024-01-02"}, {"symbols": "AAAA"}, {"schema": "ledger"}):
+        with pytest.raises(millrace.UsageError) as error:
+            rows_of(name, **{"schema": "trades", **options})
+        assert str(error.value).startswith(f"{name}: a DBN file ")
+
+
+def test_the_ledger_says_what_is_wrong_with_a_file(days: Path, tmp_path: Path) -> None:
+    lossy = tmp_path / "lossy.pcapng"
+    command("sim", "--messages", "2000", "--capture", lossy, "--loss", "0.1", "--lose-on-all")
+    whole = (days / "day0.pcapng").read_bytes()
+    (tmp_path / "cut.pcapng").write_bytes(whole[: len(whole) // 2])
+    rows = {row["file"]: row for row in rows_of(tmp_path, schema="ledger", bad_files="report")}
+    assert "messages never came" in rows["lossy.pcapng"]["problem"]
+    cut = rows["cut.pcapng"]
+    assert "cut.pcapng: ends inside" in cut["problem"]
+    assert 3_000 < cut["messages"] < 9_000 and cut["balance"] == 0 and cut["digest"]
+    with pytest.raises(millrace.FormatError, match="ends inside"):
+        rows_of(tmp_path / "cut.pcapng", schema="ledger")
+
+
+def test_a_worker_without_pyarrow_and_a_machine_without_java_are_told_of(
+    spark: SparkSession, days: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyarrow.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'pyarrow'\", name='pyarrow')\n"
+    )
+    worker = tmp_path / "python"
+    worker.write_text(
+        f'#!/bin/sh\nPYTHONPATH={tmp_path}:$PYTHONPATH exec "{sys.executable}" "$@"\n'
+    )
+    worker.chmod(0o755)
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", str(worker))
+    with pytest.raises(PySparkException) as error:
+        spark.range(1).mapInArrow(lambda rows: rows, "id long").collect()
+    line = reason(error.value)
+    assert line.startswith("No module named 'pyarrow'; PYSPARK_PYTHON names")
+    code = (
+        "import millrace.spark\nfrom pyspark.sql import SparkSession\n"
+        "try: SparkSession.builder.getOrCreate()\n"
+        "except Exception as error: print(millrace.spark.reason(error))\n"
+    )
+    environment = os.environ | {"JAVA_HOME": "/nowhere"}
+    words = [sys.executable, "-c", code]
+    said = subprocess.run(words, capture_output=True, text=True, env=environment).stdout
+    assert "Java did not start" in said and "JAVA_HOME" in said
+
+
+def test_errors_of_java_and_python_are_told_in_their_own_words(spark: SparkSession) -> None:
+    java = spark.sparkContext._jvm.org.apache.spark.SparkContext
+    with pytest.raises(Exception, match="An error occurred") as error:
+        java()
+    assert reason(error.value).startswith("SparkException: Only one SparkContext")
+
+    def fails(rows: Any) -> Any:
+        raise ValueError("my own")
+
+    with pytest.raises(PySparkException) as error:
+        spark.range(1).mapInArrow(fails, "id long").collect()
+    assert reason(error.value) == "ValueError: my own"

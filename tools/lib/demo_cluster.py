@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
+if __name__ == "__main__":  # before the imports that take a second
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
 import contextlib
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -337,16 +342,15 @@ def report(
 def main() -> int:
     """The exit code. What there is to look at stays after a failure alone."""
     folder = Path(tempfile.mkdtemp(prefix="millrace-demo-"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     code = 0
     try:
         demo(folder, int(sys.argv[1]))
     except FAILURES as failure:
         say(f"{failure} (logs and bars are in {folder})")
         code = 1
-    except KeyboardInterrupt:
+    except SystemExit:  # by a signal
         say("interrupted")
-        code = 130
+        raise
     finally:
         if code != 1:
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,8 +6,9 @@ spark=$root/build/spark
 # ensure_jars FOLDER POM WHAT: fetches the jars that POM names to FOLDER/jars if need be.
 ensure_jars() {
   local folder=$1 wanted=$2 log
-  if cmp -s "$wanted" "$folder/made-of"; then return 0; fi
+  if cmp -s "$wanted" "$folder/made-of" && compgen -G "$folder/jars/*.jar" >/dev/null; then return 0; fi
   say "fetching $3 into ${folder#"$root/"}"
+  rm -f "$folder/made-of"  # first: what is broken off here is not whole
   rm -rf "$folder"
   mkdir -p "$folder"
   log=$(mktemp)
@@ -28,10 +29,12 @@ ensure_kafka() { ensure_jars "$kafka" "$root/tests/support/kafka/pom.xml" "the K
 ensure_spark() {
   local wanted=$root/tests/spark/requirements.txt log
   ensure_jars "$spark" "$root/tests/support/spark/pom.xml" "Spark's connector to Kafka"
-  if cmp -s "$wanted" "$venv/spark-made-of"; then return 0; fi
+  if cmp -s "$wanted" "$venv/spark-made-of" && venv_has pyspark; then return 0; fi
   say "adding Spark to build/venv (450 MB)"
   log=$(mktemp)
-  if ! "$venv/bin/python" -m pip install -q --no-input --disable-pip-version-check -r "$wanted" >"$log" 2>&1; then
+  # --force-reinstall: what was broken off before may look whole to pip.
+  if ! "$venv/bin/python" -m pip install -q --no-input --disable-pip-version-check --force-reinstall -r "$wanted" \
+    >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     die 1 "Spark could not be installed into build/venv (network? all of its output: $log)"
   fi

@@ -2,13 +2,17 @@
 # tests/python/requirements.txt. It lies in build/venv and is made anew when those change.
 venv=$root/build/venv
 
+# venv_has MODULE...: whether it can import them, as it cannot once a part of it was deleted.
+venv_has() { "$venv/bin/python" -c "import $(IFS=,; echo "$*")" >/dev/null 2>&1; }
+
 # ensure_venv: makes it if need be. Takes the python3 of the machine, or $PYTHON.
 ensure_venv() {
   local python=${PYTHON:-python3} stamp log
   local wanted=$root/tests/python/requirements.txt
   stamp=$("$python" -VV; command -v "$python"; echo "$root"; cat "$wanted")
-  if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/made-of" 2>/dev/null)" = "$stamp" ]; then return 0; fi
+  if [ "$(cat "$venv/made-of" 2>/dev/null)" = "$stamp" ] && venv_has numpy pip pyarrow; then return 0; fi
   say "making build/venv (about 900 MB)"
+  rm -f "$venv/made-of"  # first: what is broken off here is no venv
   rm -rf "$venv"
   mkdir -p "$root/build"
   log=$(mktemp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from conftest import command
 from pyspark.errors import PySparkException
@@ -19,7 +21,16 @@ from pyspark.sql import SparkSession
 from test_tables import bars_by_file, bars_of_one_process, read
 
 import millrace
-from millrace.spark import MillraceSource, reason
+from millrace.spark import (
+    MillraceSource,
+    checked,
+    envelopes,
+    reason,
+    records,
+    write_parquet,
+)
+from millrace.spark._columns import record_columns
+from millrace.spark.kafka import _read_envelopes
 
 pytestmark = pytest.mark.server
 
@@ -257,3 +268,50 @@ def test_errors_of_java_and_python_are_told_in_their_own_words(spark: SparkSessi
     with pytest.raises(PySparkException) as error:
         spark.range(1).mapInArrow(fails, "id long").collect()
     assert reason(error.value) == "ValueError: my own"
+
+
+def test_the_same_name_in_two_folders_is_told_apart(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "day.7").symlink_to(folder / "by-another-name.7")
+    for given in ([tmp_path / "a", tmp_path / "b"], [tmp_path / "*"]):
+        paths = json.dumps([str(one) for one in given])
+        source = MillraceSource({"paths": paths, "schema": "ledger"})
+        reader = source.reader(source.schema())
+        rows = [row for part in reader.partitions() for row in reader.read(part)]
+        assert sorted(row["file"][0].as_py() for row in rows) == ["a/day.7", "b/day.7"]
+
+
+def test_what_is_no_topic_and_no_place_for_parquet_is_told_of(spark: SparkSession) -> None:
+    rows = spark.range(1)
+    for reads in (checked, records, envelopes):
+        with pytest.raises(millrace.UsageError, match=r"no messages of Kafka; .* includeHeaders"):
+            reads(rows)
+    trades = spark.createDataFrame([], f"file string, {record_columns('trades')}")
+    for frame, options, words in (
+        (rows, {"venue": "XNAS"}, "rows without symbol, time, ts_event"),
+        (trades, {"venue": ""}, "venue is empty"),
+        (trades, {"venue": "XNAS", "buckets": 0}, "buckets=0: a number from 1"),
+    ):
+        with pytest.raises(millrace.UsageError, match=words):
+            write_parquet(frame, "/nowhere", **options)
+
+
+def test_a_message_of_somebody_else_is_told_of() -> None:
+    numbers = dict.fromkeys(("stream", "epoch", "first_record", "records", "quality"), b"1")
+    numbers |= dict.fromkeys(("left_out", "why", "crc32c"), b"1")
+    types = {"partition": pa.int32(), "offset": pa.int64(), "key": pa.binary()}
+    types |= {"value": pa.binary()}
+    types |= {"headers": pa.list_(pa.struct({"key": pa.string(), "value": pa.binary()}))}
+
+    def envelope_of(epoch: bytes | None, value: bytes | None) -> dict[str, Any]:
+        headers = [{"key": n, "value": v} for n, v in (numbers | {"epoch": epoch}).items()]
+        row = {"partition": 0, "offset": 0, "key": b"AAAA", "value": value, "headers": headers}
+        batch = pa.RecordBatch.from_pylist([row], pa.schema(types))
+        return next(_read_envelopes(iter([batch]))).to_pylist()[0]
+
+    for epoch in (b"one", b"", b"-1", b"1" * 30, None):
+        with pytest.raises(millrace.FormatError, match="a message without our envelope"):
+            envelope_of(epoch, b"x")
+    assert envelope_of(b"1", b"x")["whole"] == 0
+    assert envelope_of(b"1", None)["whole"] == 0  # as a compacted topic has it

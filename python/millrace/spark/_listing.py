@@ -45,7 +45,7 @@ class Found:
     """A file, or something else that was found and is not read."""
 
     path: str
-    name: str  #: what rows call it: its path below the folder that was given
+    name: str  #: what rows call it: its path below what was given
     why: str = ""  #: it is not read
 
 
@@ -56,7 +56,7 @@ def files_of(patterns: Sequence[str], choice: Choice, *, may_come: bool = False)
     """
     found: dict[str, Found] = {}
     for pattern in patterns:
-        of = {one.path: one for one in _of_pattern(pattern, choice)}
+        of = {one.path: one for one in _of_pattern(pattern, patterns, choice)}
         if not of and not may_come:
             of = {pattern: _nothing_in(pattern, choice)}
         found |= of
@@ -86,14 +86,13 @@ def watched(pattern: str) -> Path:
 
 
 def name_below(path: str, patterns: Sequence[str]) -> str:
-    """What rows call a file: its path below the folder, or below what of a pattern is a folder."""
+    """What rows call a file: its path below the folder that all of what was given has in common."""
+    bases = []
     for pattern in patterns:
-        base = watched(pattern)
-        if base == Path(pattern) and not _is_folder(base):  # the name of a file
-            base = base.parent
-        if Path(path).is_relative_to(base.absolute()):
-            return str(Path(path).relative_to(base.absolute()))
-    return Path(path).name
+        base = watched(pattern).absolute()
+        is_file = base == Path(pattern).absolute() and not _is_folder(base)
+        bases.append(str(base.parent if is_file else base))
+    return os.path.relpath(path, os.path.commonpath(bases))
 
 
 def warn_of(passed_over: Sequence[Found]) -> None:
@@ -111,16 +110,16 @@ def _told(passed_over: Sequence[Found]) -> str:
 # ---- finding ----
 
 
-def _of_pattern(pattern: str, choice: Choice) -> Iterator[Found]:
+def _of_pattern(pattern: str, patterns: Sequence[str], choice: Choice) -> Iterator[Found]:
     named = os.path.lexists(pattern)
     for name in [pattern] if named else sorted(glob.glob(pattern)):  # noqa: PTH207
         path = Path(name).absolute()
         if _is_folder(path):
-            yield from _in_folder(path, [pattern], choice, frozenset())
+            yield from _in_folder(path, patterns, choice, frozenset())
         elif not path.name.startswith(_UNFINISHED):
             is_config = path.name.endswith(".toml")
             why = "no capture and no DBN file" if is_config else _irregular(path)
-            yield Found(str(path), name_below(str(path), [pattern]), why)
+            yield Found(str(path), name_below(str(path), patterns), why)
 
 
 def _in_folder(

@@ -9,7 +9,7 @@ from .. import _core
 from .._batch import decode_dbn
 from .._errors import FormatError
 from .._schemas import RTYPES
-from ._columns import arrow_schema, record_batch, record_columns, schema_of
+from ._columns import arrow_schema, need, record_batch, record_columns, schema_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,13 +42,13 @@ def records(messages: DataFrame, schema: str = "mbo") -> DataFrame:
     so that its records are missing for :func:`millrace.spark.checked`.
     """
     columns = f"{_KEY_COLUMNS}, {record_columns(schema_of(schema))}"
-    rows = messages.select("key", "value", "headers")
+    rows = _columns_of(messages, "key", "value", "headers")
     return rows.mapInArrow(_Decoder(schema_of(schema), columns), columns)
 
 
 def envelopes(messages: DataFrame) -> DataFrame:
     """What travels with each message, and whether its payload is ``whole`` (1 or 0)."""
-    rows = messages.select("partition", "offset", "key", "value", "headers")
+    rows = _columns_of(messages, "partition", "offset", "key", "value", "headers")
     return rows.mapInArrow(_read_envelopes, ENVELOPE_COLUMNS)
 
 
@@ -64,6 +64,16 @@ def catalogue(messages: DataFrame) -> DataFrame:
     entries = newest.select(F.from_json(F.col("value").cast("string"), _CATALOGUE).alias("entry"))
     keeps_its_bits = f"CAST(IF(stream < {2**63}BD, stream, stream - {2**64}BD) AS BIGINT)"
     return entries.select("entry.*").withColumn("stream", F.expr(keeps_its_bits))
+
+
+def _columns_of(messages: DataFrame, *names: str) -> DataFrame:
+    absent = [name for name in names if name not in messages.columns]
+    need(
+        not absent,
+        f"rows without {', '.join(absent)} are no messages of Kafka; "
+        'read them by format("kafka"), with its option includeHeaders=true',
+    )
+    return messages.select(*names)
 
 
 class _Decoder:
@@ -127,9 +137,9 @@ def _envelope_columns(messages: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any
     for row in range(len(messages)):
         found = 0
         for at in range(ends[row], ends[row + 1]):
-            column = columns.get(names[at])
-            if column is not None:
-                column[row] = int(values[at])
+            number = _number_in(values[at]) if names[at] in columns else None
+            if number is not None:
+                columns[names[at]][row] = number
                 found += 1
         if found != len(_ENVELOPE):
             raise FormatError(
@@ -139,9 +149,15 @@ def _envelope_columns(messages: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any
     return {name: column.view(np.int64) for name, column in columns.items()}
 
 
+def _number_in(text: bytes | None) -> int | None:
+    """A number of 64 bits as envelopes have it; none where it is something else."""
+    fits = text and text.isdigit() and len(text) <= 20 and int(text) < 2**64
+    return int(text) if text and fits else None
+
+
 def _is_whole(value: pa.Scalar, envelope: dict[str, np.ndarray[Any, Any]], row: int) -> bool:
     """Whether a message is what was sent: as StreamChecker has it."""
-    if _core.crc32c(value.as_py()) != envelope["crc32c"][row]:
+    if not value.is_valid or _core.crc32c(value.as_py()) != envelope["crc32c"][row]:
         return False
     return len(_rtypes(records_in(value))) == int(envelope["records"][row])
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._columns import need
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+_BUCKETS_MOST = 65_536  # folders a day and venue
 PARTITIONS = ("date", "venue", "bucket")
 
 
@@ -20,6 +23,10 @@ def write_parquet(
     """
     from pyspark.sql import functions as F
 
+    need(0 < buckets <= _BUCKETS_MOST, f"buckets={buckets!r}: a number from 1 to {_BUCKETS_MOST}")
+    need(bool(venue), "venue is empty; name one, as XNAS")
+    absent = [name for name in ("symbol", "time", "ts_event") if name not in rows.columns]
+    need(not absent, f"rows without {', '.join(absent)} have no place in it; write records or bars")
     key = F.coalesce("symbol", F.lit(""))
     placed = rows.withColumns(
         {

@@ -56,7 +56,7 @@ class BookStore {
         : limits_(limits), orders_(limits.orders, limits.memory),
           levels_(limits.levels, limits.orders, detail, limits.memory),
           ladders_(limits.levels, limits.books, limits.memory),
-          books_(limits.books, limits.memory), doubtful_(levels_.slots(), limits.memory) {
+          books_(limits.books, limits.memory) {
         MILLRACE_VERIFY(limits.books <= 1U << 30);
     }
     BookStore(const BookStore&) = delete;
@@ -167,8 +167,8 @@ class BookStore {
     void set_quantity(OrderBook& book, OrderId id, const Located& at, std::uint32_t quantity, BookChange& change);
     // The level is to go, and what was not known of its queue with it.
     void forget_doubt(OrderBook& book, LevelSlot slot) {
-        if (doubtful_levels_ == 0 || !doubtful_[slot]) return;
-        doubtful_[slot] = false;
+        if (doubtful_levels_ == 0 || !levels_[slot].doubtful) return;
+        levels_[slot].doubtful = false;
         --doubtful_levels_;
         --book.doubtful_levels_;
     }
@@ -182,7 +182,6 @@ class BookStore {
     LadderPool ladders_;
     PagedArray<OrderBook> books_;
     std::uint32_t book_count_ = 0;
-    PagedArray<bool> doubtful_;          // by level: doubt_queues()
     std::uint32_t doubtful_levels_ = 0;  // of all books
 };
 

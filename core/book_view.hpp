@@ -45,9 +45,9 @@ inline void BookStore::doubt_queues(OrderBook& book) {
     for (const Side side : {Side::bid, Side::ask}) {
         const PriceLadder& ladder = book.ladder(side);
         for (std::uint32_t depth = 0; depth < ladder.size(); ++depth) {
-            const LevelSlot slot = ladder.at(depth);
-            if (levels_[slot].orders < 2 || doubtful_[slot]) continue;
-            doubtful_[slot] = true;
+            PriceLevel& level = levels_[ladder.at(depth)];
+            if (level.orders < 2 || level.doubtful) continue;
+            level.doubtful = true;
             ++doubtful_levels_;
             ++book.doubtful_levels_;
         }

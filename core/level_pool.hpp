@@ -35,7 +35,8 @@ struct PriceLevel {
     std::uint32_t orders;         // how many there are; 0 where the venue does not tell
     std::uint32_t book_and_side;  // (book number + 1) * 2 + side; 0: the level is free
     std::uint32_t last_chunk;     // 0: all orders are beside the level; of a free level: the next one that is free
-    std::uint32_t count;          // of tags beside it
+    std::uint16_t count;          // of tags beside it
+    bool doubtful;                // the order of its queue is not known
 };
 static_assert(sizeof(PriceLevel) == kCacheLine / 2);
 
@@ -87,8 +88,6 @@ class LevelPool {
     void prefetch_end(LevelSlot slot) const { millrace::prefetch(&chunk((*this)[slot].last_chunk)); }
 
     [[nodiscard]] std::uint32_t size() const { return levels_; }
-    // Every LevelSlot is below this.
-    [[nodiscard]] std::size_t slots() const { return halves_.size(); }
     [[nodiscard]] std::uint32_t chunks() const { return chunks_; }
     [[nodiscard]] std::size_t bytes() const { return halves_.bytes() + queues_.bytes(); }
     [[nodiscard]] PageKind pages() const {
@@ -106,7 +105,7 @@ class LevelPool {
             fresh_level_ += step_;
         }
         ++levels_;
-        (*this)[slot] = {price, 0, 0, book_and_side, 0, 0};
+        (*this)[slot] = {price, 0, 0, book_and_side, 0, 0, false};
         return slot;
     }
     void give_back(LevelSlot slot) {

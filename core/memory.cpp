@@ -70,8 +70,8 @@ void refuse_too_much(std::size_t bytes) {
 }  // namespace
 
 void MappedMemory::map(std::size_t bytes, HugePages wish) {
-    capacity_ = round_up(std::max<std::size_t>(bytes, 1), bytes < kChunk / 4 ? 4096 : kChunk);
-    // Small mappings gain nothing from huge pages; large ones are aligned to them.
+    capacity_ = round_up(std::max<std::size_t>(bytes, 1), bytes < kChunk ? 4096 : kChunk);
+    // Small mappings gain nothing from huge pages, and would waste much of one; large ones are aligned to them.
     const bool large = capacity_ >= kChunk;
     if (large && wish == HugePages::best) {
         void* p = mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);

@@ -25,7 +25,7 @@ class RestingOrders {
     // Room for `orders_max` orders, whatever their ids. Throws Error(memory).
     explicit RestingOrders(std::uint32_t orders_max, const MemoryWish& memory = {})
         : table_(orders_max, memory), orders_max_(orders_max),
-          ids_(std::min(std::bit_ceil(std::max(orders_max, kStep) * std::uint64_t{2}), kIdsMax)), ring_(ids_, memory) {}
+          ids_(std::min(std::bit_ceil(std::max<std::uint64_t>(orders_max, kStep)), kIdsMax)), ring_(ids_, memory) {}
 
     [[nodiscard]] std::uint32_t size() const { return young_ + table_.size(); }
     [[nodiscard]] std::uint32_t capacity() const { return orders_max_; }

@@ -44,6 +44,7 @@ class BookBuilder {
             store.look_at_order(change.id);
             store.look_at_book(change.book);
         }
+        if (window.size() < 2) { hints[0] = {}; return; }
         for (SeenOrder& change : changes) change.where = store.look_for_order(change.id);
         for (SeenOrder& add : adds) {
             const Bytes m = window[add.message];

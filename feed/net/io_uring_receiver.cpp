@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -48,7 +49,8 @@ int enable(io_uring& ring) {
 }  // namespace
 
 IoUringReceiver::IoUringReceiver(const PacketArena& arena, std::vector<ReceivingSocket> sockets, std::size_t lines)
-    : arena_(arena), sockets_(std::move(sockets)), counters_(lines), armed_(sockets_.size(), false) {
+    : arena_(arena), sockets_(std::move(sockets)), counters_(lines), asked_(sockets_.size()) {
+    spare_.reserve(sockets_.size());
     shape_.msg_controllen = kBufferHead - sizeof(io_uring_recvmsg_out);
     MILLRACE_VERIFY(std::has_single_bit(arena.buffers()));
     // With work deferred, a poll leaves a few completions a socket; a ring that overflows goes on, but slower.
@@ -86,38 +88,59 @@ IoUringReceiver::~IoUringReceiver() {
 void IoUringReceiver::start() {
     if (const int result = enable(ring_); result < 0) throw_errno(ExitCode::backend, "io_uring start", -result, kTry);
     io_uring_register_ring_fd(&ring_);  // saves a look-up a call; goes without where the kernel will not
-    for (std::size_t i = 0; i < sockets_.size(); ++i) arm(i);
+    if (!asks()) arm_all(Armed::on);
     if (const int result = io_uring_submit(&ring_); result < 0) {
         throw_errno(ExitCode::backend, "io_uring receive", -result, kTry);
     }
 }
 
-void IoUringReceiver::arm(std::size_t index) {
+void IoUringReceiver::look() {
+    arm_all(asks() ? Armed::now : Armed::on);
+    note_submitted(io_uring_submit_and_get_events(&ring_));
+}
+
+void IoUringReceiver::arm_all(Armed how) {
+    if (available_ == 0) return;  // would end at once; tried again when buffers have come back
+    for (std::size_t i = 0; i < sockets_.size(); ++i) {
+        if (!asked_[i].armed) arm(i, how);
+    }
+}
+
+void IoUringReceiver::arm(std::size_t index, Armed how) {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) return;  // stays to be armed
-    io_uring_prep_recvmsg_multishot(sqe, sockets_[index].fd, &shape_, 0);
+    Asked& asked = asked_[index];
+    asked.armed = true;
+    const unsigned flags = how == Armed::now ? MSG_DONTWAIT : 0;
+    const bool more = std::exchange(asked.had_some, false);
+    if (how == Armed::now && !more && !spare_.empty()) {
+        asked.lay_out(spare_.back(), arena_);
+        spare_.pop_back();
+        io_uring_prep_recvmsg(sqe, sockets_[index].fd, &asked.message, flags);
+        io_uring_sqe_set_data64(sqe, index | kSingle);
+        return;
+    }
+    io_uring_prep_recvmsg_multishot(sqe, sockets_[index].fd, &shape_, flags);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = kGroup;
     io_uring_sqe_set_data64(sqe, index);
-    armed_[index] = true;
 }
 
-void IoUringReceiver::arm_again() {
-    if (available_ == 0) return;  // would end at once; tried again when buffers have come back
-    for (std::size_t i = 0; i < sockets_.size(); ++i) {
-        if (armed_[i]) continue;
-        arm(i);
-        if (!armed_[i]) continue;
-        --to_arm_;
-        ++counters_[sockets_[i].line][ReceiveCounter::rearmed];
-    }
-    unsubmitted_ = io_uring_submit(&ring_) < 0;
-    if (unsubmitted_) {
-        for (ReceivingSocket& socket : sockets_) ++counters_[socket.line][ReceiveCounter::socket_errors];
-    }
+void IoUringReceiver::Asked::lay_out(std::uint32_t into, const PacketArena& arena) {
+    buffer = into;
+    part = {arena[into] + kBufferHead, arena.buffer_bytes() - kBufferHead};
+    message = {nullptr, 0, &part, 1, arena[into], kBufferHead, 0};
+}
+
+// What the kernel did not take it is given again by the next call.
+void IoUringReceiver::note_submitted(int result) {
+    if (result >= 0) return;
+    for (ReceivingSocket& socket : sockets_) ++counters_[socket.line][ReceiveCounter::socket_errors];
 }
 
 void IoUringReceiver::wait() {
+    arm_all(Armed::on);
+    note_submitted(io_uring_submit(&ring_));
     __kernel_timespec timeout{0, 1'000'000};
     io_uring_cqe* cqe = nullptr;
     io_uring_wait_cqe_timeout(&ring_, &cqe, &timeout);

@@ -1,8 +1,13 @@
-// Receives with io_uring: one multishot receive a socket stays armed over a ring of preallocated buffers.
+// Receives with io_uring: multishot receives over a ring of preallocated buffers.
+//
+// A poll asks each socket that is not armed for what it holds now (MSG_DONTWAIT), in the call that it makes anyway:
+// nobody has to be woken for a datagram. One that had none the last time is asked for a single datagram, since a
+// multishot looks for another one before it shows the first. Before it sleeps, and where there are many sockets, which
+// cost a look each, the receives stay armed until something ends them: a datagram of no bytes, an ICMP error, a lack
+// of buffers.
 //
 // The ring defers its work to the one thread that polls it (DEFER_TASKRUN, SINGLE_ISSUER; Linux 6.1) or,
-// on 6.0, merely does not interrupt it (COOP_TASKRUN). Every completion that does not promise another one
-// arms its socket again: a datagram of no bytes, an ICMP error or a lack of buffers ends a multishot.
+// on 6.0, merely does not interrupt it (COOP_TASKRUN).
 #pragma once
 
 #include <liburing.h>
@@ -25,13 +30,13 @@ class IoUringReceiver {
     IoUringReceiver(const IoUringReceiver&) = delete;
     IoUringReceiver& operator=(const IoUringReceiver&) = delete;
 
-    // Arms all sockets. Throws Error(backend).
+    // Throws Error(backend).
     void start();
 
     // Hands what has arrived to `sink(const Received&)`; returns how many datagrams were taken.
     template <class Sink>
     std::size_t poll(Sink&& sink) {
-        if (io_uring_cq_ready(&ring_) == 0) io_uring_get_events(&ring_);
+        if (io_uring_cq_ready(&ring_) == 0) look();
         std::size_t taken = 0;
         unsigned head = 0;
         unsigned seen = 0;
@@ -41,17 +46,17 @@ class IoUringReceiver {
             taken += complete(*cqe, sink);
         }
         io_uring_cq_advance(&ring_, seen);
-        if (to_arm_ != 0 || unsubmitted_) arm_again();
         return taken;
     }
 
     // Sleeps until something arrives, for a millisecond at most.
     void wait();
     void release(std::uint32_t buffer) {
+        ++available_;
+        if (asks() && spare_.size() < sockets_.size()) return spare_.push_back(buffer);
         io_uring_buf_ring_add(buffers_, arena_[buffer], arena_.buffer_bytes(), static_cast<unsigned short>(buffer),
                               static_cast<int>(arena_.buffers() - 1), 0);
         io_uring_buf_ring_advance(buffers_, 1);
-        ++available_;
     }
     [[nodiscard]] std::uint32_t free_buffers() const { return available_; }
     // What the kernel has it gives back by using it, the oldest first.
@@ -60,45 +65,77 @@ class IoUringReceiver {
 
   private:
     static constexpr unsigned kGroup = 0;
+    static constexpr std::size_t kAskedMax = 4;  // more sockets than that stay armed
+    static constexpr std::uint64_t kSingle = std::uint64_t{1} << 63;  // in a completion's data, beside the socket's index
+
+    // What a socket was asked for last.
+    struct Asked {
+        void lay_out(std::uint32_t into, const PacketArena& arena);
+
+        bool armed = false;        // it has not answered yet, or will again
+        bool had_some = false;     // datagrams
+        std::uint32_t buffer = 0;  // of a single receive
+        iovec part{};
+        msghdr message{};
+    };
 
     template <class Sink>
     std::size_t complete(const io_uring_cqe& cqe, Sink& sink) {
-        const auto index = static_cast<std::size_t>(io_uring_cqe_get_data64(&cqe));
-        ReceivingSocket& socket = sockets_[index];
-        ReceiveCounters& counters = counters_[socket.line];
-        if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
-            armed_[index] = false;
-            ++to_arm_;
+        const std::uint64_t data = io_uring_cqe_get_data64(&cqe);
+        const auto index = static_cast<std::size_t>(data & ~kSingle);
+        if ((cqe.flags & IORING_CQE_F_MORE) == 0) asked_[index].armed = false;
+        const bool single = (data & kSingle) != 0;
+        const bool filled = single || (cqe.flags & IORING_CQE_F_BUFFER) != 0;
+        const std::uint32_t buffer = single ? asked_[index].buffer : cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+        if (filled) --available_;
+        if (filled && cqe.res >= 0) {
+            asked_[index].had_some = true;
+            return single ? take_single(index, cqe.res, sink) : take_one_of_many(index, cqe.res, buffer, sink);
         }
-        if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) {
-            ++counters[cqe.res == -ENOBUFS ? ReceiveCounter::no_buffers : ReceiveCounter::socket_errors];
-            return 0;
-        }
-        const std::uint32_t buffer = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
-        --available_;
-        io_uring_recvmsg_out* out = io_uring_recvmsg_validate(arena_[buffer], cqe.res, &shape_);
-        if (out == nullptr) {
-            ++counters[ReceiveCounter::socket_errors];
-            release(buffer);
-            return 0;
-        }
-        return take(socket, counters, cqe.res, *out, buffer, sink);
+        if (filled) release(buffer);  // single, or of a kernel before 6.10
+        ReceiveCounters& counters = counters_[sockets_[index].line];
+        if (cqe.res == -ENOBUFS) ++counters[ReceiveCounter::no_buffers];
+        else if (cqe.res != -EAGAIN) ++counters[ReceiveCounter::socket_errors];
+        return 0;
     }
 
     template <class Sink>
-    std::size_t take(ReceivingSocket& socket, ReceiveCounters& counters, int size, io_uring_recvmsg_out& out,
-                     std::uint32_t buffer, Sink& sink) {
+    std::size_t take_single(std::size_t index, int size, Sink& sink) {
+        Asked& asked = asked_[index];
         ControlMessages control;
-        for (cmsghdr* at = io_uring_recvmsg_cmsg_firsthdr(&out, &shape_); at != nullptr;
-             at = io_uring_recvmsg_cmsg_nexthdr(&out, &shape_, at)) {
+        for (cmsghdr* at = CMSG_FIRSTHDR(&asked.message); at != nullptr; at = CMSG_NXTHDR(&asked.message, at)) {
             control.read(*at);
         }
+        return take(index, control, asked.message.msg_flags, static_cast<std::size_t>(size), asked.buffer, sink);
+    }
+
+    template <class Sink>
+    std::size_t take_one_of_many(std::size_t index, int size, std::uint32_t buffer, Sink& sink) {
+        io_uring_recvmsg_out* out = io_uring_recvmsg_validate(arena_[buffer], size, &shape_);
+        if (out == nullptr) {
+            ++counters_[sockets_[index].line][ReceiveCounter::socket_errors];
+            release(buffer);
+            return 0;
+        }
+        ControlMessages control;
+        for (cmsghdr* at = io_uring_recvmsg_cmsg_firsthdr(out, &shape_); at != nullptr;
+             at = io_uring_recvmsg_cmsg_nexthdr(out, &shape_, at)) {
+            control.read(*at);
+        }
+        return take(index, control, static_cast<int>(out->flags), io_uring_recvmsg_payload_length(out, size, &shape_),
+                    buffer, sink);
+    }
+
+    template <class Sink>
+    std::size_t take(std::size_t index, const ControlMessages& control, int flags, std::size_t length,
+                     std::uint32_t buffer, Sink& sink) {
+        ReceivingSocket& socket = sockets_[index];
+        ReceiveCounters& counters = counters_[socket.line];
         note_drops(socket, control, counters);
-        const auto length = io_uring_recvmsg_payload_length(&out, size, &shape_);
         const std::size_t datagrams = datagrams_in(length, control.segment);
         counters[ReceiveCounter::received] += datagrams;
         counters[ReceiveCounter::bytes] += length;
-        if ((out.flags & MSG_TRUNC) != 0) {
+        if ((flags & MSG_TRUNC) != 0) {
             counters[ReceiveCounter::truncated] += datagrams;
             release(buffer);
             return datagrams;
@@ -108,16 +145,21 @@ class IoUringReceiver {
         return datagrams;
     }
 
-    void arm(std::size_t index);
-    void arm_again();
+    void register_files();
+    [[nodiscard]] bool asks() const { return sockets_.size() <= kAskedMax; }
+    // Asks the sockets that are not armed, and lets the kernel tell of those that are.
+    void look();
+    enum class Armed : std::uint8_t { now, on };  // for what is there; for what is to come
+    void arm(std::size_t index, Armed how);
+    void arm_all(Armed how);
+    void note_submitted(int result);
 
     const PacketArena& arena_;
     std::vector<ReceivingSocket> sockets_;
     std::vector<ReceiveCounters> counters_;
-    std::vector<bool> armed_;
-    std::size_t to_arm_ = 0;
-    bool unsubmitted_ = false;     // the kernel did not take what was armed
-    std::uint32_t available_ = 0;  // buffers in the kernel's hands
+    std::vector<Asked> asked_;           // by socket
+    std::vector<std::uint32_t> spare_;   // buffers for single receives, one a socket at most
+    std::uint32_t available_ = 0;  // buffers in the kernel's hands, or spare
     msghdr shape_{};               // how a buffer is divided: no name, control messages, payload
     io_uring ring_{};
     io_uring_buf_ring* buffers_ = nullptr;

@@ -53,10 +53,10 @@ inline void note_segment(std::uint8_t* buffer, std::uint16_t bytes) {
 
 // By line, on the receiving side. Written by the receiver's thread only.
 enum class ReceiveCounter : std::uint8_t {
-    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, rearmed, socket_errors, restarts,
+    received, bytes, truncated, queue_full, handed_over, kernel_drops, no_buffers, socket_errors, restarts,
     reconnects, refused, failed, buffers, grants, retired, buffers_cap, fragments, bad_frames, vlan_frames
 };
-inline constexpr std::array<CounterInfo, 20> kReceiveCounters{{
+inline constexpr std::array<CounterInfo, 19> kReceiveCounters{{
     {"received", "packets", "datagrams taken from the kernel"},
     {"bytes", "bytes", "payload of these"},
     {"truncated", "packets", "datagrams longer than a receive buffer, dropped"},
@@ -64,7 +64,6 @@ inline constexpr std::array<CounterInfo, 20> kReceiveCounters{{
     {"handed_over", "packets", "datagrams put into the queue to the decoder, or decoded at once"},
     {"kernel_drops", "packets", "datagrams the kernel dropped because the socket buffer was full"},
     {"no_buffers", "times", "reception paused because all receive buffers were in use"},
-    {"rearmed", "times", "an io_uring multishot receive had to be started again"},
     {"socket_errors", "times", "the socket reported an error; reception went on"},
     {"restarts", "times", "the line was opened anew: its interface had changed, or its receiver had failed"},
     {"reconnects", "times", "a TCP server that had been lost was there again, and accepted the login"},

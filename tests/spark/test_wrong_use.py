@@ -108,6 +108,23 @@ def test_what_is_not_read_is_told_of_once(folder: Path) -> None:
         }
 
 
+def test_a_file_that_became_shorter_fails_a_stream_and_one_that_is_done_may_go(
+    days: Path, tmp_path: Path
+) -> None:
+    command("convert", days / "day0.pcapng", "-o", tmp_path / "day.dbn", "--schema", "trades")
+    shutil.copy(tmp_path / "day.dbn", tmp_path / "gone.dbn")
+    source = MillraceSource({"path": str(tmp_path), "schema": "trades"})
+    reader = source.streamReader(source.schema())
+    done = reader.latestOffset()
+    reader.partitions(reader.initialOffset(), done)
+    (tmp_path / "gone.dbn").unlink()
+    assert reader.latestOffset() == done
+    with (tmp_path / "day.dbn").open("r+b") as file:
+        file.truncate(2_000)
+    with pytest.raises(millrace.FormatError, match=r"day\.dbn: .* were read; was it replaced"):
+        reader.latestOffset()
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -27,7 +27,7 @@ from pyspark.sql.datasource import (
     LessThanOrEqual,
 )
 
-from .._errors import FileError
+from .._errors import FileError, FormatError
 from ._columns import need, one_row
 from ._files import count_rows, problem_row, read_file, read_range
 from ._listing import Found, files_of, local_path, name_below, warn_of, watched
@@ -224,8 +224,10 @@ class _FolderReader(DataSourceStreamReader):
         for path in (one.path for one in found if not one.why):
             if room == 0:
                 break
-            done = files.get(path, 0)
-            take = min(room, self._records_of(path) - done)
+            done, held = files.get(path, 0), self._records_of(path)
+            if held < done:
+                raise FormatError(f"{path}: {held} records, and {done} were read; was it replaced?")
+            take = min(room, held - done)
             if take > 0:
                 files[path] = done + take
                 room -= take

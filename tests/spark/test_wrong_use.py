@@ -332,3 +332,12 @@ def test_a_message_of_somebody_else_is_told_of() -> None:
             envelope_of(epoch, b"x")
     assert envelope_of(b"1", b"x")["whole"] == 0
     assert envelope_of(b"1", None)["whole"] == 0  # as a compacted topic has it
+
+
+def test_brokers_that_do_not_answer_are_told_of(spark: SparkSession) -> None:
+    reader = spark.read.format("kafka").option("kafka.bootstrap.servers", "127.0.0.1:9")
+    for name in ("request.timeout.ms", "default.api.timeout.ms"):
+        reader = reader.option(f"kafka.{name}", 300)
+    with pytest.raises(Exception, match="An error occurred") as error:
+        reader.option("subscribe", "md").load().collect()
+    assert reason(error.value).startswith("no broker answers; is kafka.bootstrap.servers right")

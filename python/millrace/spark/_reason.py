@@ -22,6 +22,10 @@ _HINTS = {
     "and let JAVA_HOME name its folder",
     "failed to connect back": "a Python worker did not start (above it says why); "
     "does the Python that PYSPARK_PYTHON names have millrace, pyspark and pyarrow?",
+    "Timed out waiting for a node assignment": "no broker answers; "
+    "is kafka.bootstrap.servers right, and does it run?",
+    'the return value of "scala.Option.get()" is null': "Spark ended the query when it had done "
+    "again the batch that was cut off; start it once more",
 }
 
 

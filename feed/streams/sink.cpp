@@ -1,7 +1,5 @@
 #include "millrace/feed/streams/sink.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -19,12 +17,13 @@ namespace millrace::streams {
 
 namespace {
 
-constexpr std::size_t kTakeAtOnce = 128;  // cells, copied to where they stay in the nearest cache
-constexpr int kTakeTimes = 4;             // until the edge has its turn
+constexpr std::size_t kRingBytes = 256;   // a record, of which most are smaller
+// Of payloads, until the edge has its turn: much of it for one call of the kernel, and all still in the cache.
+constexpr std::size_t kTurnBytes = std::size_t{128} << 10;
 constexpr Nanoseconds kBackoffMin = 50'000'000;
 constexpr Nanoseconds kBackoffMax = 10'000'000'000;
 constexpr std::size_t kPooled = 256;
-constexpr std::uint32_t kAskEvery = 64;  // yields of a feed that waits
+constexpr std::chrono::microseconds kWaitForRoom{100};
 
 void add(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
     counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
@@ -53,8 +52,7 @@ std::string_view name(EdgeState state) {
 
 StreamSink::StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge)
     : config_(config), edge_(std::move(edge)), events_(events_of(config)),
-      ring_(config.ring_records * 2), named_(config.instruments), in_(kTakeAtOnce),
-      symbols_(config.instruments) {
+      ring_(config.ring_records * kRingBytes), named_(config.instruments), symbols_(config.instruments) {
     for (std::size_t i = events_.size(); i-- > 0;)
         event_of_[rtype_of(events_[i])] = static_cast<std::uint8_t>(i);
     streams_.resize(config_.by_symbol ? config_.instruments * events_.size() : 1);
@@ -62,8 +60,6 @@ StreamSink::StreamSink(const SinkConfig& config, std::unique_ptr<Edge> edge)
     if (config_.epoch == 0)
         config_.epoch = static_cast<std::uint32_t>(SystemClock::now() / 1'000'000'000);
     if (config_.payload == Payload::json) config_.batch_records = 1;
-    out_.reserve(dbn::kRecordMax / Cell::kBytes + 1);
-    record_.reserve(dbn::kRecordMax);
     if (config_.when_full == WhenFull::spill) {
         const std::filesystem::path folder = config_.spill_folder.empty()
                                                  ? std::filesystem::temp_directory_path()
@@ -79,7 +75,7 @@ StreamSink::~StreamSink() { stop(); }
 void StreamSink::stop() {
     waits_ = waits_ && config_.keep_waiting;
     patient_.store(waits_, std::memory_order_relaxed);
-    stop_.store(true, std::memory_order_release);  // pairs with run(): all cells are visible
+    stop_.store(true, std::memory_order_release);  // pairs with run(): all records are visible
     while (waits_ && state_.load(std::memory_order_relaxed) != EdgeState::stopped) {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
         waits_ = config_.keep_waiting();
@@ -88,113 +84,83 @@ void StreamSink::stop() {
     if (thread_.joinable()) thread_.join();
 }
 
-bool StreamSink::push(const Cell* cells, std::size_t count) {
-    // All of a record's cells or none. The consumer only makes the ring emptier, so that what is
-    // free now stays free.
-    for (std::uint32_t yields = 0; ring_.capacity() - ring_.size() < count;) {
+bool StreamSink::push(const RecordRing::Head& head, const void* bytes) {
+    while (!ring_.push(head, static_cast<const std::uint8_t*>(bytes))) {
         if (config_.when_full != WhenFull::block || !waits_) return false;
-        sched_yield();
-        if (++yields % kAskEvery != 0) continue;
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
+        std::this_thread::sleep_for(kWaitForRoom);
         if (config_.keep_waiting) waits_ = config_.keep_waiting();
     }
-    for (std::size_t i = 0; i < count; ++i) MILLRACE_VERIFY(ring_.push(cells[i]));
     return true;
 }
 
 void StreamSink::on_record(const dbn::MadeRecord& made, const Symbol& symbol,
                            std::span<const std::uint8_t> bytes) {
     const std::uint32_t instrument = value(made.instrument);
-    Cell cell;
-    cell.instrument = instrument;
-    cell.quality = static_cast<std::uint8_t>(made.quality);
-    cell.sequence = made.sequence;
-    cell.number = ++numbers_[stream_of(instrument, dbn::RecordView(bytes).rtype())];
+    RecordRing::Head head;
+    head.instrument = instrument;
+    head.quality = static_cast<std::uint8_t>(made.quality);
+    head.sequence = made.sequence;
+    head.number = ++numbers_[stream_of(instrument, dbn::RecordView(bytes).rtype())];
     add(made_, 1);
     if (!named_[instrument]) {
-        cell.size = 0;
-        cell.part = 0;
-        std::memcpy(cell.bytes.data(), &symbol, sizeof(symbol));
+        head.kind = RecordRing::Kind::symbol;
+        head.size = sizeof(symbol);
         // Records whose symbol did not get through cannot be told apart, and are lost with it.
-        if (!push(&cell, 1)) return add(ring_full_, 1);
+        if (!push(head, &symbol)) return add(ring_full_, 1);
         named_[instrument] = true;
+        head.kind = RecordRing::Kind::record;
     }
-    cell.size = static_cast<std::uint16_t>(bytes.size());
-    if (!push_record(cell, bytes)) add(ring_full_, 1);
-}
-
-bool StreamSink::push_record(Cell& cell, std::span<const std::uint8_t> bytes) {
-    cell.part = 0;
-    if (bytes.size() <= Cell::kBytes) {
-        std::memcpy(cell.bytes.data(), bytes.data(), bytes.size());
-        return push(&cell, 1);
-    }
-    out_.clear();
-    for (; !bytes.empty(); ++cell.part) {
-        const std::size_t n = std::min(bytes.size(), Cell::kBytes);
-        std::memcpy(cell.bytes.data(), bytes.data(), n);
-        out_.push_back(cell);
-        bytes = bytes.subspan(n);
-    }
-    return push(out_.data(), out_.size());
+    head.size = static_cast<std::uint16_t>(bytes.size());
+    if (!push(head, bytes.data())) add(ring_full_, 1);
 }
 
 // Takes some of what is in the ring. False when there was nothing.
-bool StreamSink::take_cells() {
-    bool took = false;
-    for (int time = 0; time < kTakeTimes; ++time) {
-        const std::size_t count = ring_.pop(in_.data(), in_.size());
-        for (std::size_t i = 0; i < count; ++i) take_cell(in_[i]);
-        took = took || count > 0;
-        if (count < in_.size()) break;
-    }
-    return took;
+bool StreamSink::take_from_ring() {
+    std::size_t made = 0;
+    return ring_.take([&](const RecordRing::Head& head, std::span<const std::uint8_t> bytes) {
+        if (head.kind == RecordRing::Kind::symbol) take_symbol(head.instrument, bytes);
+        else made += take_record(head, bytes);
+        return made < kTurnBytes;
+    }) != 0;
 }
 
-void StreamSink::take_cell(const Cell& cell) {
-    if (cell.size == 0) return take_symbol(cell);
-    const std::span<const std::uint8_t> bytes(cell.bytes);
-    if (cell.size <= Cell::kBytes) return take_record(cell, bytes.first(cell.size));
-    if (cell.part == 0) record_.clear();
-    const std::size_t n = std::min<std::size_t>(Cell::kBytes, cell.size - record_.size());
-    record_.insert(record_.end(), cell.bytes.data(), cell.bytes.data() + n);
-    if (record_.size() == cell.size) take_record(cell, record_);
-}
-
-void StreamSink::take_symbol(const Cell& cell) {
-    Symbol& symbol = symbols_[cell.instrument];
-    std::memcpy(&symbol, cell.bytes.data(), sizeof(symbol));
+void StreamSink::take_symbol(std::uint32_t instrument, std::span<const std::uint8_t> bytes) {
+    Symbol& symbol = symbols_[instrument];
+    std::memcpy(&symbol, bytes.data(), sizeof(symbol));
     for (const dbn::Schema event : events_) {
         const std::string feed =
             config_.by_event ? fmt::format("{}/{}", config_.feed, dbn::name(event)) : config_.feed;
-        streams_[stream_of(cell.instrument, rtype_of(event))].id =
+        streams_[stream_of(instrument, rtype_of(event))].id =
             stream_id(feed, config_.by_symbol ? symbol.view() : std::string_view{});
     }
-    edge_->on_symbol(dbn::RecordMaker::id_of(InstrumentId{cell.instrument}), symbol);
+    edge_->on_symbol(dbn::RecordMaker::id_of(InstrumentId{instrument}), symbol);
 }
 
-void StreamSink::take_record(const Cell& cell, std::span<const std::uint8_t> record) {
+// How many bytes of a payload it became.
+std::size_t StreamSink::take_record(const RecordRing::Head& head, std::span<const std::uint8_t> record) {
     const dbn::RecordView view(record);
-    const std::size_t number = stream_of(cell.instrument, view.rtype());
+    const std::size_t number = stream_of(head.instrument, view.rtype());
     Stream& stream = streams_[number];
     Envelope& envelope = stream.open.envelope;
     // A hole, made by a full ring, ends the batch, whose records are numbered without one.
-    if (cell.number != stream.made + 1) {
+    if (head.number != stream.made + 1) {
         if (envelope.records.value() != 0) seal(number);
         stream.why |= static_cast<std::uint8_t>(WhyLeftOut::dropped);
     }
-    stream.made = cell.number;
-    if (envelope.records.value() == 0) begin_batch(number, cell, view);
+    stream.made = head.number;
+    if (envelope.records.value() == 0) begin_batch(number, head, view);
     const std::size_t before = envelope.records.value() == 0 ? 0 : stream.open.payload.size();
-    append(stream.open, symbols_[cell.instrument], view);
-    bytes_ += stream.open.payload.size() - before;
+    append(stream.open, symbols_[head.instrument], view);
+    const std::size_t bytes = stream.open.payload.size() - before;
+    bytes_ += bytes;
     envelope.records.set(envelope.records.value() + 1);
-    envelope.last_sequence.set(cell.sequence);
-    if (cell.quality > envelope.quality.value()) envelope.quality.set(cell.quality);
+    envelope.last_sequence.set(head.sequence);
+    if (head.quality > envelope.quality.value()) envelope.quality.set(head.quality);
     if (envelope.records.value() >= config_.batch_records) seal(number);
+    return bytes;
 }
 
-void StreamSink::begin_batch(std::size_t number, const Cell& cell, dbn::RecordView first) {
+void StreamSink::begin_batch(std::size_t number, const RecordRing::Head& head, dbn::RecordView first) {
     Stream& stream = streams_[number];
     Batch& batch = stream.open;
     batch = {};
@@ -203,15 +169,15 @@ void StreamSink::begin_batch(std::size_t number, const Cell& cell, dbn::RecordVi
         pool_.pop_back();
         batch.payload.clear();
     }
-    if (config_.by_symbol) batch.symbol = symbols_[cell.instrument];
+    if (config_.by_symbol) batch.symbol = symbols_[head.instrument];
     const dbn::Schema event = events_[number % events_.size()];
     batch.event = dbn::name(event);
     batch.stream = number;
     batch.books_only = config_.by_symbol;
     batch.envelope.stream.set(stream.id);
     batch.envelope.epoch.set(config_.epoch);
-    batch.envelope.first_record.set(cell.number);
-    batch.envelope.first_sequence.set(cell.sequence);
+    batch.envelope.first_record.set(head.number);
+    batch.envelope.first_sequence.set(head.sequence);
     stream.opened_at = now_;
     open_.push_back(number);
     if (config_.payload == Payload::dbn) put_metadata(stream, event, first);
@@ -258,10 +224,11 @@ void StreamSink::seal(std::size_t stream) {
     Batch& batch = streams_[stream].open;
     batch.id = next_id_++;
     batch.sealed_ms = sealed_ms_;
-    batch.envelope.crc32c.set(crc32c(batch.payload));
     bytes_ += sizeof(Batch);
     const bool to_disk =
         spill_ != nullptr && (!spill_->empty() || bytes_ > config_.backlog_bytes);
+    // Records alone have no envelope to carry it; what lies on disk is checked by it.
+    if (config_.payload != Payload::records || to_disk) batch.envelope.crc32c.set(crc32c(batch.payload));
     if (to_disk) put_on_disk(batch);
     else backlog_.push_back(std::move(batch));
     batch = {};
@@ -496,7 +463,7 @@ void StreamSink::run() {
         // Who may block leaves records in the ring, and so holds the feed up.
         const bool take = config_.when_full != WhenFull::block || bytes_ <= config_.backlog_bytes;
         read_clocks();
-        const bool took = take && take_cells();
+        const bool took = take && take_from_ring();
         seal_due(stopping && !took);
         make_room();
         work_edge();
@@ -519,7 +486,7 @@ void StreamSink::run() {
         }
         handle_acks();
     }
-    while (take_cells()) {
+    while (take_from_ring()) {
     }
     seal_due(true);
     for (const Batch& batch : backlog_) {

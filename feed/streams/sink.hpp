@@ -19,10 +19,10 @@
 #include <thread>
 #include <vector>
 
-#include "millrace/core/spsc_ring.hpp"
 #include "millrace/feed/streams/batch.hpp"
 #include "millrace/feed/streams/dbn/codec.hpp"
 #include "millrace/feed/streams/dbn/record_maker.hpp"
+#include "millrace/feed/streams/record_ring.hpp"
 #include "millrace/feed/streams/spill.hpp"
 
 namespace millrace::streams {
@@ -153,18 +153,6 @@ class StreamSink {
     [[nodiscard]] std::vector<EdgeCounter> edge_counters() const { return edge_->counters(); }
 
   private:
-    // A record in the ring takes one cell or several.
-    struct alignas(kCacheLine) Cell {
-        static constexpr std::size_t kBytes = 104;
-        std::uint32_t instrument;
-        std::uint16_t size;  // of the record; 0: a symbol is in `bytes`
-        std::uint8_t part;   // 0 for the first cell of a record
-        std::uint8_t quality;
-        std::uint64_t sequence;
-        std::uint64_t number;  // of the record in its stream
-        std::array<std::uint8_t, kBytes> bytes;
-    };
-    static_assert(sizeof(Cell) == 2 * kCacheLine);
     struct Stream {
         std::uint64_t id = 0;
         Batch open;
@@ -180,16 +168,14 @@ class StreamSink {
     [[nodiscard]] std::size_t stream_of(std::uint32_t instrument, std::uint8_t rtype) const {
         return config_.by_symbol ? instrument * events_.size() + event_of_[rtype] : 0;
     }
-    [[nodiscard]] bool push(const Cell* cells, std::size_t count);
-    [[nodiscard]] bool push_record(Cell& cell, std::span<const std::uint8_t> bytes);
+    [[nodiscard]] bool push(const RecordRing::Head& head, const void* bytes);
     void run();
     void read_clocks();
-    [[nodiscard]] bool take_cells();
-    void take_cell(const Cell& cell);
-    void take_symbol(const Cell& cell);
-    void take_record(const Cell& cell, std::span<const std::uint8_t> record);
+    [[nodiscard]] bool take_from_ring();
+    void take_symbol(std::uint32_t instrument, std::span<const std::uint8_t> bytes);
+    std::size_t take_record(const RecordRing::Head& head, std::span<const std::uint8_t> record);
     void append(Batch& batch, const Symbol& symbol, dbn::RecordView record);
-    void begin_batch(std::size_t number, const Cell& cell, dbn::RecordView first);
+    void begin_batch(std::size_t number, const RecordRing::Head& head, dbn::RecordView first);
     void put_metadata(Stream& stream, dbn::Schema event, dbn::RecordView first);
     void seal(std::size_t stream);
     void seal_due(bool all);
@@ -214,16 +200,13 @@ class StreamSink {
     std::unique_ptr<Edge> edge_;
     std::vector<dbn::Schema> events_;             // of which an instrument has a stream each
     std::array<std::uint8_t, 256> event_of_{};  // by rtype
-    SpscRing<Cell> ring_;
+    RecordRing ring_;
     std::vector<std::uint64_t> numbers_;  // hot thread, until stop(): records made of each stream
     std::vector<bool> named_;             // hot thread: whose symbol went into the ring
-    std::vector<Cell> out_;               // hot thread: of the present record
     bool waits_ = true;                   // hot thread: until keep_waiting() said no
 
     // Sink thread only.
     Timestamp now_ = 0;  // of the present turn
-    std::vector<Cell> in_;
-    std::vector<std::uint8_t> record_;  // of several cells, being put together
     fmt::memory_buffer text_;           // of the present record
     std::vector<Symbol> symbols_;  // by instrument
     std::vector<Stream> streams_;

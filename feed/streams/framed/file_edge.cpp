@@ -58,7 +58,8 @@ bool FileEdge::find_end() {
         if (next > end) break;
         size_ = next;
     }
-    return ftruncate(file_.fd(), static_cast<off_t>(size_)) == 0;
+    // A file that was cut to nothing, even from nothing, is written to the disk by ext4 while it is closed.
+    return size_ == end || ftruncate(file_.fd(), static_cast<off_t>(size_)) == 0;
 }
 
 bool FileEdge::connect(std::string& problem) {

@@ -180,6 +180,51 @@ TEST_CASE("tcp: a client gets what it subscribed to, and an error by a record", 
     CHECK(served.counter("clients") == 3);
 }
 
+TEST_CASE("tcp: who takes all is told of each symbol before its records, and of those that come later", "[tcp]") {
+    Served served("policy=block&clients=2");
+    TcpClient all(served.port);
+    TcpClient grows(served.port);
+    start(all, kAll + "schema=mbo|stype_in=raw_symbol|symbols=ALL_SYMBOLS|is_last=1\n");
+    start(grows);  // to MBP-1 alone
+    auto clear = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+    clear.action.set('R');  // from here on its book is good
+    const auto order = dbn::make<dbn::Mbo>(dbn::Rtype::mbo);
+    constexpr std::uint64_t kEach = 2'000;
+    const auto send = [&](std::uint32_t instrument) {
+        served.send(clear, instrument);
+        for (std::uint64_t i = 1; i < kEach; ++i) {
+            served.send(order, instrument);
+            served.send(quote(), instrument);
+        }
+    };
+    send(0);
+    grows.send("schema=mbo|stype_in=raw_symbol|symbols=BBBB|is_last=1\n");
+    std::string of_grows;
+    while (of_grows.find("Subscription for mbo data") == std::string::npos) of_grows += grows.receive();
+    send(0);
+    send(1);
+    send(0);
+    served.sink->stop();
+    const std::string bytes = all.receive_all();
+    replay::DbnFileReader reader(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()), "all");
+    dbn::RecordView record;
+    std::uint64_t next = 1;
+    std::vector<std::string> named;
+    while (reader.next(record)) {
+        if (const auto* about = record.as<dbn::SymbolMapping>()) named.emplace_back(about->stype_out_symbol.value());
+        const auto* of_book = record.as<dbn::Mbp1>();
+        const auto* of_order = record.as<dbn::Mbo>();
+        if (of_book == nullptr && of_order == nullptr) continue;
+        REQUIRE(record.header().instrument_id.value() <= named.size());
+        REQUIRE((of_book != nullptr ? of_book->sequence.value() : of_order->sequence.value()) == next++);
+    }
+    CHECK(next == served.made + 1);
+    CHECK(named == std::vector<std::string>{"AAAA", "BBBB"});
+    CHECK(hear(bytes).maybe_bad == 0);
+    CHECK(hear(of_grows + grows.receive_all()).sequences.size() == 4 * (kEach - 1));
+    CHECK(served.counter("sent") == served.made + 4 * (kEach - 1) + kEach);
+}
+
 TEST_CASE("tcp: a slow client loses what it is told of, and no other client does", "[tcp]") {
     Served served("policy=drop_oldest&clients=2");
     TcpClient fast(served.port);

@@ -59,7 +59,7 @@ Edge::Sent Gateway::send(const Batch& batch) {
         if (when_full_ == WhenFull::block) return Sent::full;
         drop_oldest();
     }
-    log_.push_back({batch.id, batch.payload});
+    log_.push_back({batch.id, batch.payload, batch.envelope.records.value()});
     bytes_ += batch.payload.size();
     return Sent::accepted;
 }
@@ -126,8 +126,12 @@ void Gateway::fill(Reader& reader) {
     if (!client.put_held(symbols_)) return;
     while (reader.chunk < end() && client.has_room()) {
         const Chunk& chunk = log_[reader.chunk - first_];
-        reader.offset += client.put(chunk.records.subspan(reader.offset), symbols_);
-        if (reader.offset < chunk.records.size()) return;
+        if (reader.offset == 0 && client.takes_all(known_)) {
+            client.put_all(chunk.records, chunk.count);
+        } else {
+            reader.offset += client.put(chunk.records.subspan(reader.offset), symbols_);
+            if (reader.offset < chunk.records.size()) return;
+        }
         ++reader.chunk;
         reader.offset = 0;
     }

@@ -28,7 +28,10 @@ class Gateway final : public Edge, GatewayListener {
 
     // Listens from now on. Throws Error(config, resource).
     void open() override;
-    void on_symbol(std::uint32_t id, const Symbol& symbol) override { symbols_[id - 1] = symbol; }
+    void on_symbol(std::uint32_t id, const Symbol& symbol) override {
+        symbols_[id - 1] = symbol;
+        ++known_;
+    }
     [[nodiscard]] bool connect(std::string& problem) override;
     [[nodiscard]] Sent send(const Batch& batch) override;
     [[nodiscard]] bool poll(int wait_ms, Acks& acks, std::string& problem) override;
@@ -40,6 +43,7 @@ class Gateway final : public Edge, GatewayListener {
     struct Chunk {
         std::uint64_t id;
         std::span<const std::uint8_t> records;
+        std::uint32_t count;  // of them
     };
     // A client and where in the log it is.
     struct Reader {
@@ -74,6 +78,7 @@ class Gateway final : public Edge, GatewayListener {
     bool closing_ = false;
     Timestamp now_ = 0;  // of the present turn
     std::vector<Symbol> symbols_;  // by instrument id, from 1
+    std::size_t known_ = 0;        // how many of them there are
     std::deque<Chunk> log_;
     std::uint64_t first_ = 0;  // the number of the log's first chunk
     std::size_t bytes_ = 0;    // of the log

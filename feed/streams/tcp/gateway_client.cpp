@@ -88,7 +88,7 @@ void GatewayClient::subscribe() {
         have.all = have.all || wish.all;
         auto& names = wish.by_id ? have.ids : have.symbols;
         for (std::string& symbol : wish.symbols) names.insert(std::move(symbol));
-        for (Instrument& each : instruments_) each.known = false;
+        for (Instrument& each : instruments_) alter(each, [](Instrument& about) { about.known = false; });
         send_system(kSubscribed, fmt::format("Subscription for {} data succeeded",
                                              dbn::name(wish.schema)));
     }
@@ -98,14 +98,21 @@ GatewayClient::Instrument& GatewayClient::instrument(std::uint32_t id,
                                                      std::span<const Symbol> symbols) {
     Instrument& found = instruments_[id - 1];
     if (found.known) return found;
-    found.known = true;
-    found.wants = 0;
     const std::string symbol(symbols[id - 1].view());
+    std::uint32_t wants = 0;
+    bool all = true;
     for (std::size_t i = 0; i < wishes_.size(); ++i) {
         const Wish& wish = wishes_[i];
+        const auto schema = static_cast<dbn::Schema>(i);
         if (wish.all || wish.symbols.count(symbol) != 0 || wish.ids.count(std::to_string(id)) != 0)
-            found.wants |= bit_of(static_cast<dbn::Schema>(i));
+            wants |= bit_of(schema);
+        else all = all && !offer_.schemas.has(schema);
     }
+    alter(found, [&](Instrument& about) {
+        about.known = true;
+        about.wants = wants;
+        about.all = all;
+    });
     return found;
 }
 
@@ -117,8 +124,7 @@ bool GatewayClient::wants(dbn::RecordView record, std::span<const Symbol> symbol
 // Nothing has to be said before it, and nothing changed in it.
 bool GatewayClient::goes_as_it_is(dbn::RecordView record) const {
     const Instrument& about = instruments_[record.header().instrument_id.value() - 1];
-    const bool plain = about.known && about.named && !about.damaged && untold_ == 0;
-    return plain && (about.wants & schemas_of(record)) != 0;
+    return about.plain() && untold_ == 0 && (about.wants & schemas_of(record)) != 0;
 }
 
 // Most records go as they are, and are copied in runs.
@@ -149,7 +155,7 @@ void GatewayClient::leave_out(dbn::RecordView record, bool conflate,
     if (put != HeldRecords::Put::no_room) return;
     ++counters_.lost;
     ++untold_;
-    instruments_[record.header().instrument_id.value() - 1].damaged = true;
+    alter(instruments_[record.header().instrument_id.value() - 1], [](Instrument& about) { about.damaged = true; });
 }
 
 bool GatewayClient::put_held(std::span<const Symbol> symbols) {
@@ -171,13 +177,14 @@ void GatewayClient::send_record(dbn::RecordView record, std::span<const Symbol> 
     const std::uint32_t id = record.header().instrument_id.value();
     Instrument& about = instruments_[id - 1];
     if (!about.named) send_mapping(id, symbols[id - 1]);
-    about.named = true;
+    alter(about, [](Instrument& named) { named.named = true; });
     append(record.bytes());
     ++counters_.sent;
     const auto* order = record.as<dbn::Mbo>();
     if (order == nullptr) return;
     auto& copy = *reinterpret_cast<dbn::Mbo*>(&out_[out_.size() - sizeof(dbn::Mbo)]);
-    if (order->action.value() == 'R') about.damaged = false;  // the book begins anew
+    // With 'R' the book begins anew.
+    if (order->action.value() == 'R') alter(about, [](Instrument& whole) { whole.damaged = false; });
     if (about.damaged) copy.flags.set(copy.flags.value() | dbn::flags::kMaybeBadBook);
 }
 

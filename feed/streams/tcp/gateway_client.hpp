@@ -43,6 +43,13 @@ class GatewayClient {
     // Queues those of the records that the client asked for, while there is room. How many bytes of
     // them it has seen to.
     [[nodiscard]] std::size_t put(std::span<const std::uint8_t> records, std::span<const Symbol> symbols);
+    // Whether records of any instrument go to it as they are. `known` is how many instruments have a symbol.
+    [[nodiscard]] bool takes_all(std::size_t known) const { return plain_ == known && untold_ == 0; }
+    // Queues `count` records, which are all that there are, when takes_all().
+    void put_all(std::span<const std::uint8_t> records, std::uint64_t count) {
+        append(records);
+        counters_.sent += count;
+    }
     // The client is too slow for this record: it is left out, or held to be conflated.
     void leave_out(dbn::RecordView record, bool conflate, std::span<const Symbol> symbols);
     // Puts what is held while there is room; true when nothing is held any more.
@@ -63,11 +70,21 @@ class GatewayClient {
     };
     struct Instrument {
         bool known = false;    // `wants` is worked out
+        bool all = false;      // it wants all that there is of it
         bool named = false;    // the client was told its symbol
         bool damaged = false;  // records were lost: books made of orders may be wrong from here on
         std::uint32_t wants = 0;  // bits by schema
+
+        [[nodiscard]] bool plain() const { return known && named && !damaged; }
     };
 
+    // Every change of an instrument goes through here, so that plain_ is right.
+    template <class Change>
+    void alter(Instrument& instrument, Change&& change) {
+        plain_ -= instrument.all && instrument.plain() ? 1U : 0U;
+        change(instrument);
+        plain_ += instrument.all && instrument.plain() ? 1U : 0U;
+    }
     void begin(std::span<const Symbol> symbols);
     void subscribe();
     [[nodiscard]] Instrument& instrument(std::uint32_t id, std::span<const Symbol> symbols);
@@ -92,6 +109,7 @@ class GatewayClient {
     Timestamp came_at_;
     std::array<Wish, 20> wishes_;  // by schema
     std::vector<Instrument> instruments_;
+    std::size_t plain_ = 0;  // of them, whose records all go as they are
     HeldRecords held_;
     std::uint64_t untold_ = 0;  // of the lost, the client has not been told of
     Counters counters_;

@@ -15,6 +15,7 @@ option(MILLRACE_BENCH "Build the benchmarks" OFF)
 option(MILLRACE_PYTHON "Build the extension module of the Python package (needs nanobind)" OFF)
 option(MILLRACE_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 option(MILLRACE_ASSERTIONS "Check internal invariants on the hot path too" OFF)
+set(MILLRACE_ARCH "x86-64-v2" CACHE STRING "Processors the build runs on, as -march takes them")
 set(MILLRACE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
 set(MILLRACE_PROFILE "" CACHE STRING "Guided by a profile (g++): generate, for programs that write it, or use")
 set(MILLRACE_PROFILE_DIR "${PROJECT_BINARY_DIR}/profile" CACHE PATH "Where that profile lies")
@@ -26,7 +27,7 @@ target_compile_options(millrace_options INTERFACE
   # g++ 12 sees overflows in the standard library's own inlined copies that are not there (PR 105329, 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
-  -march=x86-64-v2 -mtune=generic)
+  -march=${MILLRACE_ARCH} -mtune=generic)
 # Under sanitizers, and guided by a profile, g++ 12 warns of paths that cannot be taken; a project that embeds this one
 # decides for itself.
 if(PROJECT_IS_TOP_LEVEL AND NOT MILLRACE_SANITIZE AND NOT MILLRACE_PROFILE)

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import DataStreamWriter, StreamingQuery
@@ -122,6 +124,23 @@ def job(given: argparse.Namespace) -> None:
         spark.stop()
 
 
+_INTERVAL = re.compile(r"(?:[1-9]\d{0,8} (?:millisecond|second|minute|hour|day)s?(?: |$))+")
+
+
+def interval(text: str) -> str:
+    """A time as Spark writes it."""
+    if not _INTERVAL.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: write 30 seconds, 2 minutes")
+    return text
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {2**31 - 1}")
+    return int(text)
+
+
 def main() -> int:
     """Runs the job."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -129,16 +148,20 @@ def main() -> int:
     parser.add_argument("--topic", required=True)
     parser.add_argument("--out", required=True, help="folder of the bars")
     parser.add_argument("--checkpoint", required=True, help="folder of the job's own state")
-    parser.add_argument("--late", default="2 minutes", help="how late a record may come")
-    parser.add_argument("--every", default="1 second", help="a batch at most so often")
-    parser.add_argument("--max-messages", type=int, default=20_000, help="of a batch, at most")
+    parser.add_argument(
+        "--late", type=interval, default="2 minutes", help="how late a record may come"
+    )
+    parser.add_argument(
+        "--every", type=interval, default="1 second", help="a batch at most so often"
+    )
+    parser.add_argument("--max-messages", type=count, default=20_000, help="of a batch, at most")
     parser.add_argument(
         "--until-idle", type=float, default=0, help="end after a silence, in seconds"
     )
     given = parser.parse_args()
     try:
         job(given)
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         why = f"{given.servers}, {given.topic}: {millrace.spark.reason(error)}"
         print(f"bars_job: {why}", file=sys.stderr, flush=True)
         return 1

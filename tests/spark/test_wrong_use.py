@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import command
+from conftest import ROOT, command
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from test_tables import bars_by_file, bars_of_one_process, read
@@ -31,6 +31,9 @@ from millrace.spark import (
 )
 from millrace.spark._columns import record_columns
 from millrace.spark.kafka import _read_envelopes
+
+sys.path.insert(0, str(ROOT / "examples/spark"))
+import bars_job
 
 pytestmark = pytest.mark.server
 
@@ -341,3 +344,24 @@ def test_brokers_that_do_not_answer_are_told_of(spark: SparkSession) -> None:
     with pytest.raises(Exception, match="An error occurred") as error:
         reader.option("subscribe", "md").load().collect()
     assert reason(error.value).startswith("no broker answers; is kafka.bootstrap.servers right")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--late", "soon"), "argument --late: 'soon': write 30 seconds, 2 minutes"),
+        (("--every", "0 seconds"), "argument --every: '0 seconds': write"),
+        (("--max-messages", "-4"), "argument --max-messages: '-4': a whole number from 1"),
+    ],
+)
+def test_wrong_options_of_the_job_end_it_with_2(
+    option: tuple[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rest = ["--servers", "127.0.0.1:9", "--topic", "md", "--out", "bars", "--checkpoint", "state"]
+    monkeypatch.setattr(sys, "argv", ["bars_job.py", *rest, *option])
+    with pytest.raises(SystemExit) as end:
+        bars_job.main()
+    assert end.value.code == 2 and words in capsys.readouterr().err

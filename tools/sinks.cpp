@@ -69,6 +69,7 @@ SinkSummary summarise(const std::string& name, const streams::StreamSink& sink) 
                       {"unsent", stats.unsent}};
     summary.counters = {{"batches", stats.batches},
                         {"spilled", stats.spilled},
+                        {"refused", stats.refused},
                         {"resent", stats.resent},
                         {"connects", stats.connects},
                         {"backlog_bytes_max", stats.backlog_bytes_max}};
@@ -149,12 +150,13 @@ std::vector<SinkSummary> Sinks::summaries() const {
 }
 
 bool all_is_well(const std::vector<SinkSummary>& sinks) {
-    const auto fenced = [](const Named& counter) {
-        return counter.first == "fenced" && counter.second != 0;
+    // What nobody asked for, unlike what a policy leaves out.
+    const auto is_loss = [](const Named& counter) {
+        return (counter.first == "fenced" || counter.first == "refused") && counter.second != 0;
     };
     return std::all_of(sinks.begin(), sinks.end(), [&](const SinkSummary& sink) {
         return sink.balance == 0 && sink.unsent == 0 &&
-               std::none_of(sink.counters.begin(), sink.counters.end(), fenced);
+               std::none_of(sink.counters.begin(), sink.counters.end(), is_loss);
     });
 }
 

@@ -348,7 +348,9 @@ void StreamSink::put_end_marks() {
     }
 }
 
-void StreamSink::settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64_t>& counter) {
+// How many records those batches have.
+std::uint64_t StreamSink::settle(std::vector<std::uint64_t>& ids) {
+    std::uint64_t records = 0;
     for (const std::uint64_t id : ids) {
         const auto last = backlog_.begin() + static_cast<std::ptrdiff_t>(in_flight_);
         const auto found =
@@ -356,16 +358,19 @@ void StreamSink::settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64
                              [](const Batch& batch, std::uint64_t of) { return batch.id < of; });
         if (found == last || found->id != id || found->done) continue;
         found->done = true;
-        add(counter, found->envelope.records.value());
+        records += found->envelope.records.value();
         recycle(*found);
     }
     ids.clear();
+    return records;
 }
 
 void StreamSink::handle_acks() {
     if (!acks_.taken.empty()) backoff_ = 0;
-    settle(acks_.taken, acknowledged_);
-    settle(acks_.refused, dropped_);
+    add(acknowledged_, settle(acks_.taken));
+    const std::uint64_t refused = settle(acks_.refused);
+    add(dropped_, refused);
+    add(refused_, refused);
     for (; in_flight_ > 0 && backlog_.front().done; --in_flight_) backlog_.pop_front();
 }
 
@@ -509,6 +514,7 @@ SinkStats StreamSink::stats() const {
     stats.unsent = read(unsent_);
     stats.spilled = read(spilled_);
     stats.batches = read(batches_);
+    stats.refused = read(refused_);
     stats.resent = read(resent_);
     stats.connects = read(connects_);
     stats.backlog_bytes = read(backlog_bytes_);

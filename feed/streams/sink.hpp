@@ -116,6 +116,7 @@ struct SinkStats {
     std::uint64_t conflated = 0;
     std::uint64_t unsent = 0;   // given up at the stop
     std::uint64_t batches = 0;  // sealed
+    std::uint64_t refused = 0;  // of `dropped`: records that the other side will never take
     std::uint64_t resent = 0;   // batches to be sent again after a connection was lost
     std::uint64_t connects = 0;
     std::uint64_t spilled = 0;  // records that have waited on disk
@@ -192,7 +193,7 @@ class StreamSink {
     void work_edge();
     void lose_connection();
     void handle_acks();
-    void settle(std::vector<std::uint64_t>& ids, std::atomic<std::uint64_t>& counter);
+    std::uint64_t settle(std::vector<std::uint64_t>& ids);
     void update_gauges();
     void note_trouble();
 
@@ -238,6 +239,7 @@ class StreamSink {
     std::atomic<std::uint64_t> unsent_{0};
     std::atomic<std::uint64_t> spilled_{0};
     std::atomic<std::uint64_t> batches_{0};
+    std::atomic<std::uint64_t> refused_{0};
     std::atomic<std::uint64_t> resent_{0};
     std::atomic<std::uint64_t> connects_{0};
     std::atomic<std::uint64_t> backlog_bytes_{0};

@@ -131,6 +131,19 @@ TEST_CASE("rabbitmq: what no queue takes is counted, and named",
     CHECK(sink->stats().balance() == 0);
     CHECK(sink.counter("returned") > 0);
     CHECK(sink->problem().find("mbo.BBBB") != std::string::npos);
+    const TempFile capture("nobody.pcapng");
+    REQUIRE(run_command({"sim", "--capture", capture.path(), "--seconds", "0.2", "--seed", "7"}).code == 0);
+    const auto replay = [&](const std::string& options) {
+        return run_command({"replay", capture.path(), "--json", "--sink", server.url("x.nobody" + options)});
+    };
+    const Outcome lost = replay("");
+    CHECK(lost.code == 1);
+    CHECK(lost.err.find("NO_ROUTE") != std::string::npos);
+    CHECK(lost.err.find("mandatory=0") != std::string::npos);
+    CHECK(lost.out.find("\"refused\":0,") == std::string::npos);
+    const Outcome meant = replay("?mandatory=0");
+    CHECK(meant.code == 0);
+    CHECK(meant.out.find("\"refused\":0,") != std::string::npos);
 }
 
 TEST_CASE("rabbitmq: a full queue refuses, and is waited for", "[rabbitmq][server][no-sanitizer]") {

@@ -225,6 +225,7 @@ TEST_CASE("StreamSink: what the other side will never take counts as dropped", "
     const SinkStats stats = sink.stats();
     CHECK(stats.balance() == 0);
     CHECK(stats.dropped > 0);
+    CHECK(stats.refused == stats.dropped);
     CHECK(stats.acknowledged == 100 - stats.dropped);
     CHECK(check(other).missing == stats.dropped);
 }

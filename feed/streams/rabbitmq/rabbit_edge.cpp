@@ -184,8 +184,8 @@ bool RabbitEdge::take_method(const amqp_method_t& method, Acks& acks, std::strin
         }
         case AMQP_BASIC_RETURN_METHOD: {
             const auto& back = *static_cast<const amqp_basic_return_t*>(method.decoded);
-            problem = fmt::format("{}: {} for key {}; bind a queue, or name one by queue=", where_,
-                                  text_of(back.reply_text), text_of(back.routing_key));
+            problem = fmt::format("{}: {} for key {}; bind a queue, name one by queue=, or say mandatory=0",
+                                  where_, text_of(back.reply_text), text_of(back.routing_key));
             return true;
         }
         case AMQP_CONNECTION_BLOCKED_METHOD: {

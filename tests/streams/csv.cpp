@@ -98,6 +98,18 @@ TEST_CASE("csv: a row that does not fit stops, is passed over, or is kept in a f
     CHECK(convert(csv, out, "trades", one).err.find("1 records, 4 bad") != std::string::npos);
 }
 
+TEST_CASE("csv: rows of another schema are told from those that do not say theirs", "[csv]") {
+    const TempFile csv("other-schema.csv");
+    const TempFile out("other-schema.dbn");
+    std::ofstream(csv.path()) << "rtype,ts_event,price,size,symbol\n0,2024-01-02T14:30:00Z,1.5,10,AAPL\n";
+    const Outcome wrong = convert(csv, out, "mbo");
+    CHECK(wrong.code == static_cast<int>(ExitCode::format));
+    CHECK(wrong.err.find("row 2: rtype 0 is not of mbo records, but of trades") != std::string::npos);
+    CHECK(convert(csv, out, "trades").code == 0);
+    std::ofstream(csv.path()) << "rtype,ts_event,price,size,symbol\n,2024-01-02T14:30:00Z,1.5,10,AAPL\n";
+    CHECK(convert(csv, out, "mbo").code == 0);
+}
+
 TEST_CASE("csv: cells in quotes, and quotes that do not match", "[csv]") {
     CsvSplitter splitter;
     std::size_t size = 0;

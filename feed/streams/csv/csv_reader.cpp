@@ -176,6 +176,7 @@ CsvRecords::CsvRecords(dbn::Rtype rtype, const std::vector<std::string>& header,
                 return f.name == header[i] && f.kind != FieldKind::reserved && f.offset != 0;
             });
         if (header[i] == "symbol") symbol_column_ = i;
+        if (header[i] == "rtype") rtype_column_ = i;
         const bool fits = field != layout_.fields.end();
         columns_.push_back({fits ? &*field : nullptr, header[i]});
         known += fits ? 1U : 0U;
@@ -204,9 +205,14 @@ bool CsvRecords::parse(const std::vector<std::string>& row, dbn::RecordView& rec
         }
     }
     record_[0] = static_cast<std::uint8_t>(record_.size() / 4);
-    if (record_[1] == 0) record_[1] = static_cast<std::uint8_t>(rtype_);
-    if (dbn::layout_of(record_[1]) != &layout_) {
-        problem_ = fmt::format("rtype {} is not of {} records", record_[1], layout_.name);
+    // A cell of 0 is a trade's; where there is none the schema says it.
+    const bool told = rtype_column_ < row.size() && !row[rtype_column_].empty();
+    if (!told) record_[1] = static_cast<std::uint8_t>(rtype_);
+    const wire::MessageLayout* layout = dbn::layout_of(record_[1]);
+    if (layout != &layout_) {
+        const std::string theirs = layout == nullptr ? std::string{} : fmt::format(", but of {}", layout->name);
+        problem_ = fmt::format("rtype {} is not of {} records{}; is it another schema?", record_[1], layout_.name,
+                               theirs);
         return false;
     }
     symbol_ = symbol_column_ < row.size() ? row[symbol_column_] : std::string{};

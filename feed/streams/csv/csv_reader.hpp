@@ -53,6 +53,7 @@ class CsvRecords {
     dbn::Rtype rtype_;
     std::vector<Column> columns_;
     std::size_t symbol_column_ = static_cast<std::size_t>(-1);
+    std::size_t rtype_column_ = static_cast<std::size_t>(-1);
     std::vector<std::uint8_t> record_;
     std::string symbol_;
     std::string problem_;

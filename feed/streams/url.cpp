@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "millrace/core/error.hpp"
@@ -95,18 +96,27 @@ std::string Url::text() const {
     return fmt::format("{}://{}{}{}", scheme, hosts, path.empty() ? "" : "/", path);
 }
 
-HostPort first_host(const Url& url, int default_port) {
-    const std::string first = url.hosts.substr(0, url.hosts.find(','));
-    HostPort out{first, default_port};
-    const std::size_t colon = first.rfind(':');
-    if (colon != std::string::npos) {
-        out.host = first.substr(0, colon);
-        if (!parse_number(std::string_view(first).substr(colon + 1), out.port)) out.port = 0;
+std::vector<HostPort> all_hosts(const Url& url, int default_port) {
+    std::vector<HostPort> hosts;
+    for (std::size_t begin = 0; begin <= url.hosts.size();) {
+        const std::size_t comma = std::min(url.hosts.find(',', begin), url.hosts.size());
+        const std::string_view text = std::string_view(url.hosts).substr(begin, comma - begin);
+        HostPort& out = hosts.emplace_back(HostPort{std::string(text), default_port});
+        const std::size_t colon = text.rfind(':');
+        if (colon != std::string_view::npos) {
+            out.host = text.substr(0, colon);
+            if (!parse_number(text.substr(colon + 1), out.port)) out.port = 0;
+        }
+        if (out.host.empty() || out.port <= 0 || out.port > 65'535) {
+            throw Error(ExitCode::usage,
+                        fmt::format("{}: \"{}\" is no host and port; write it as host:port, with a port of 1 to 65535",
+                                    url.text(), text));
+        }
+        begin = comma + 1;
     }
-    if (out.host.empty() || out.port <= 0 || out.port > 65'535) {
-        throw Error(ExitCode::usage, fmt::format("{}: no host and port", url.text()));
-    }
-    return out;
+    return hosts;
 }
+
+HostPort first_host(const Url& url, int default_port) { return all_hosts(url, default_port).front(); }
 
 }  // namespace millrace::streams

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace millrace::streams {
 
@@ -28,11 +29,13 @@ struct Url {
 // which other users of the machine could see: those come by environment.
 [[nodiscard]] Url parse_url(std::string_view text);
 
-// host and port of the first of `hosts`. Throws Error(usage).
 struct HostPort {
     std::string host;
     int port = 0;
 };
+// `hosts`, of which there is at least one. Throws Error(usage).
+[[nodiscard]] std::vector<HostPort> all_hosts(const Url& url, int default_port);
+// The first of them. Throws Error(usage).
 [[nodiscard]] HostPort first_host(const Url& url, int default_port);
 
 }  // namespace millrace::streams

@@ -118,7 +118,9 @@ TEST_CASE("kafka: a stream is complete, by librdkafka's mock cluster", "[kafka]"
 TEST_CASE("kafka: URLs, and what is wrong with them", "[kafka]") {
     for (const std::string wrong : {"kafka://a:1", "kafka://a:1/t?profile=x", "kafka://a:1/t?x=1",
                                     "kafka://a:1/t?no.such.key=1", "kafka://a:1/t?linger.ms=x",
-                                    "kafka://a:1/t?last=l.{event}", "kafka://a:1/t?last=l.{symbol}"}) {
+                                    "kafka://a:1/t?last=l.{event}", "kafka://a:1/t?last=l.{symbol}",
+                                    "kafka://a:99999/t", "kafka://a:1,b:x/t", "kafka://a,/t", "kafka://a:1/no topic",
+                                    "kafka://a:1/.."}) {
         INFO(wrong);
         SinkConfig config;
         CHECK_THROWS_AS(make_edge(parse_url(wrong), config), Error);

@@ -66,6 +66,7 @@ void KafkaSource::open() {
 void KafkaSource::fail(rd_kafka_resp_err_t code) {
     std::string why = rd_kafka_err2str(code);
     if (code == RD_KAFKA_RESP_ERR__TRANSPORT) why += "; is the server running, and reachable?";
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) why += "; is it the topic that is written to?";
     for (;;) {
         const std::unique_ptr<rd_kafka_message_t, MessageDeleter> event(rd_kafka_consumer_poll(client_.get(), 0));
         if (event == nullptr) break;
@@ -97,6 +98,11 @@ void KafkaSource::subscribe() {
 void KafkaSource::assign_all() {
     const Metadata metadata = ask_of_topic();
     const rd_kafka_metadata_topic_t& topic = metadata->topics[0];
+    for (const auto& [id, offset] : processed_) {
+        if (id < topic.partition_cnt) continue;
+        throw Error(ExitCode::usage, fmt::format("{}: from names partition {}, and the topic has those from 0 to {}",
+                                                 where_, id, topic.partition_cnt - 1));
+    }
     const Partitions all(rd_kafka_topic_partition_list_new(topic.partition_cnt));
     for (int i = 0; i < topic.partition_cnt; ++i) {
         const std::int32_t id = topic.partitions[i].id;

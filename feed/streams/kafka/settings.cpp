@@ -14,6 +14,7 @@ namespace millrace::streams {
 namespace {
 
 constexpr std::string_view kPrefix = "MILLRACE_KAFKA_";
+constexpr int kPort = 9'092;
 
 // "MILLRACE_KAFKA_SASL_PASSWORD" -> "sasl.password".
 std::string key_of_variable(std::string_view name) {
@@ -23,6 +24,22 @@ std::string key_of_variable(std::string_view name) {
         key.push_back(c == '_' ? '.' : static_cast<char>(std::tolower(letter)));
     }
     return key;
+}
+
+// Kafka's own rules, for what stands around {event} and {symbol}. A server would be asked for such a topic for ever.
+void check_topic(std::string_view topic, const std::string& where) {
+    constexpr std::size_t kNameMost = 249;
+    bool inside = false;  // of braces
+    bool good = topic.size() <= kNameMost && topic != "." && topic != "..";
+    for (const char c : topic) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        good = good && (inside || c == '{' || letter || c == '.' || c == '_' || c == '-');
+        inside = c == '{' || (inside && c != '}');
+    }
+    if (good) return;
+    throw Error(ExitCode::usage, fmt::format("{}: no topic can be called so; its letters are A to Z, a to z, digits, "
+                                             "'.', '_' and '-', at most {}",
+                                             where, kNameMost));
 }
 
 bool is_secret(const std::string& key) {
@@ -38,6 +55,8 @@ KafkaSettings::KafkaSettings(const Url& url) : where_(url.text()), conf_(rd_kafk
         throw Error(ExitCode::usage,
                     fmt::format("{}: write it as kafka://host:port,host:port/TOPIC", where_));
     }
+    static_cast<void>(all_hosts(url, kPort));  // librdkafka takes any number for a port, in parts
+    check_topic(url.path, where_);
     set("bootstrap.servers", url.hosts);
     set("client.id", "millrace");
     rd_kafka_conf_set_log_cb(get(), nullptr);  // problems are told by error and by event

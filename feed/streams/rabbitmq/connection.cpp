@@ -149,7 +149,11 @@ bool RabbitConnection::open(std::string& problem) {
     const auto reply = amqp_login_with_properties(get(), vhost_.c_str(), 0, kFrameMax, heartbeat_s_,
                                                   &table, AMQP_SASL_METHOD_PLAIN, user.c_str(),
                                                   password.c_str());
-    if (!judge(reply, problem)) return false;
+    if (!judge(reply, problem)) {
+        if (problem.find("ACCESS_REFUSED") != std::string::npos)
+            problem += " ($MILLRACE_AMQP_USER and $MILLRACE_AMQP_PASSWORD log in)";
+        return false;
+    }
     amqp_channel_open(get(), kChannel);
     return answered(problem);
 }

@@ -58,7 +58,10 @@ void RabbitSource::reach_queue() {
     // Made only where it is told what it shall get; else it must be there.
     const bool made = connection_.open(problem_) &&
                       (queue_.exchange.empty() || connection_.declare(queue_, problem_));
-    if (!made || !count(waiting_)) throw Error(ExitCode::resource, problem_);
+    if (!made || !count(waiting_)) {
+        const bool absent = problem_.find("no queue") != std::string::npos;
+        throw Error(ExitCode::resource, problem_ + (absent ? "; exchange= and bind= make one" : ""));
+    }
     // A stream refuses that: taken for a queue it would give what comes from now on, and no more.
     if (is_stream() || ask_for_one()) return;
     const bool refused = problem_.find("stream") != std::string::npos;

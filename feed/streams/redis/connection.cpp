@@ -47,7 +47,7 @@ bool RedisConnection::open(std::string& problem) {
     const timeval wait{0, kConnectMs * 1000};
     context_.reset(redisConnectWithTimeout(at_.host.c_str(), at_.port, wait));
     if (context_ == nullptr) return lost("out of memory", problem);
-    if (context_->err != 0) return lost(context_->errstr, problem);
+    if (context_->err != 0) return lost(fmt::format("{}; is the server running?", context_->errstr), problem);
     redisEnableKeepAlive(context_.get());
     // From here on nothing blocks: exchange() waits by poll().
     context_->flags &= ~REDIS_BLOCK;
@@ -70,7 +70,11 @@ bool RedisConnection::log_in(std::string& problem) {
         if (command[0] == "AUTH" && password.empty()) continue;
         const RedisReply reply = ask(command, kConnectMs, problem);
         if (reply == nullptr) return false;
-        if (is_error(*reply)) return lost(text_of(*reply), problem);
+        if (!is_error(*reply)) continue;
+        const std::string_view why = text_of(*reply);
+        const bool of_login = command[0] == "AUTH" || why.substr(0, 6) == "NOAUTH";
+        constexpr std::string_view kHow = "; $MILLRACE_REDIS_USER and $MILLRACE_REDIS_PASSWORD log in";
+        return lost(fmt::format("{}{}", why, of_login ? kHow : ""), problem);
     }
     return true;
 }

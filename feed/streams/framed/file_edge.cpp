@@ -77,7 +77,7 @@ Edge::Sent FileEdge::send(const Batch& batch) {
 }
 
 // False when the file takes no more, for a reason that poll() will tell. What it took of it, whole
-// batches, counts as taken; connect() cuts off what is there of the next one.
+// batches, counts as taken.
 bool FileEdge::write_waiting() {
     parts_.clear();
     for (Waiting& each : waiting_) {
@@ -97,6 +97,8 @@ bool FileEdge::write_waiting() {
     }
     waiting_.clear();
     waiting_bytes_ = 0;
+    // Nobody may find half a batch there.
+    if (rest != 0 && ftruncate(file_.fd(), static_cast<off_t>(size_)) != 0) static_cast<void>(refuse(problem_));
     return problem_.empty();
 }
 

@@ -33,6 +33,7 @@ struct Checked {
     streams::StreamChecker checker;
     std::uint64_t foreign = 0;  // batches without an envelope
     std::vector<streams::SourceCounter> source;
+    std::string problem;  // why reading broke off; empty when it came to the end
 };
 
 // Of DBN, or the lines of JSON and CSV.
@@ -59,7 +60,11 @@ Checked read(const streams::Url& url) {
     streams::Received received;
     while (!signals.stopped()) {
         const streams::Source::Next next = source->next(kWaitMs, received);
-        if (next == streams::Source::Next::failed) throw Error(ExitCode::resource, source->problem());
+        if (next == streams::Source::Next::failed) {
+            checked.problem = source->problem();
+            if (checked.checker.streams() == 0) throw Error(code_of_failed(url), checked.problem);
+            break;
+        }
         if (next == streams::Source::Next::end) break;
         if (next == streams::Source::Next::none) continue;
         if (received.has_envelope) {
@@ -72,7 +77,7 @@ Checked read(const streams::Url& url) {
     }
     progress.clear();
     checked.source = source->counters();
-    source->close();
+    if (checked.problem.empty()) source->close();
     return checked;
 }
 
@@ -110,12 +115,17 @@ ExitCode run_check(const CheckOptions& options) {
     const Checked checked = read(url);
     const streams::StreamChecker& checker = checked.checker;
     const Completeness completeness = checker.totals().completeness();
-    report(options, url.text(), checked, name(completeness));
+    // Of what was not read nothing is known.
+    report(options, url.text(), checked, checked.problem.empty() ? name(completeness) : "unfinished");
     if (checked.foreign != 0)
         tell("{}: {} messages without an envelope, of which nothing can be told", url.text(), checked.foreign);
     if (checker.streams() == 0) tell("{}: nothing there to check", url.text());
     const bool open = options.ended && checker.open() != 0;
     if (open) tell("{}: {} streams have no end mark", url.text(), checker.open());
+    if (!checked.problem.empty()) {
+        tell("{}; the counts are of what came before", checked.problem);
+        return code_of_failed(url);
+    }
     const bool good = completeness != Completeness::broken && checked.foreign == 0 &&
                       checker.streams() != 0 && !open;
     return good ? ExitCode::ok : ExitCode::failure;
@@ -135,7 +145,8 @@ void add_check(CLI::App& app, Run& run) {
                     "  complete   every record is there\n"
                     "  conflated  but book records that newer ones replaced, which the sender counted\n"
                     "  counted    but records that the sender left out, and counted\n"
-                    "  broken     records were lost on the way, or are damaged; ends with 1");
+                    "  broken     records were lost on the way, or are damaged; ends with 1\n"
+                    "  unfinished reading broke off, and what was not read is not known; ends with 5 or 11");
     command->callback([options, &run] { run = [options] { return run_check(*options); }; });
 }
 

@@ -91,6 +91,10 @@ void warn_of_files(const replay::Replayer& replayer) {
 ExitCode judge(const ReplayOptions& options, const FeedSummary& feed, bool interrupted) {
     tell_remarks(feed, options.files.front());
     if (feed.balance() != 0 || !all_is_well(feed.sinks)) return ExitCode::failure;
+    if (feed.source && !feed.source->problem.empty()) {
+        tell("{}; the report is of what came before", feed.source->problem);
+        return feed.source->code;
+    }
     if (feed.source && feed.source->bad != 0) return ExitCode::failure;
     const std::string& first = options.files.front();
     if (!interrupted && feed.source && feed.source->is_empty) {

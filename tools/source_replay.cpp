@@ -62,19 +62,26 @@ FeedSummary replay_source(const SourceReplay& options, const KeepOn& keep_on) {
     SourceSession session(config, nobody);
     Intake intake(session);
     streams::Received received;
-    for (;;) {
-        const streams::Source::Next next = source->next(kWaitMs, received);
-        if (next == streams::Source::Next::failed) throw Error(ExitCode::resource, source->problem());
+    auto next = streams::Source::Next::none;
+    do {
+        next = source->next(kWaitMs, received);
         if (next == streams::Source::Next::batch) intake.take(received);
-        if (next == streams::Source::Next::end || !keep_on(intake.checked().records())) break;
-    }
-    source->close();
+    } while (next != streams::Source::Next::failed && next != streams::Source::Next::end &&
+             keep_on(intake.checked().records()));
+    const bool failed = next == streams::Source::Next::failed;
+    // What was received before is worth a report.
+    if (failed && !intake.took_any()) throw Error(code_of_failed(url), source->problem());
+    if (!failed) source->close();
     session.finish();
     if (!options.books.empty()) write_books(options.books, session);
     std::vector<LineSummary> lines(1);
     lines.front().name = "records";
     FeedSummary feed = summarise(std::string(Venue::kId), session, std::move(lines));
     feed.source = intake.checked().summary(url.text());
+    if (failed) {
+        feed.source->problem = source->problem();
+        feed.source->code = code_of_failed(url);
+    }
     feed.source->is_empty = source->from_start() && !intake.took_any();
     for (const streams::SourceCounter& counter : source->counters())
         feed.source->counters.emplace_back(counter.name, counter.count);

@@ -5,6 +5,10 @@
 
 namespace millrace::tools {
 
+ExitCode code_of_failed(const streams::Url& url) {
+    return url.scheme == "file" ? ExitCode::format : ExitCode::resource;
+}
+
 std::uint64_t records_in(std::span<const std::uint8_t> payload) {
     try {
         replay::DbnFileReader reader(payload, "batch");
@@ -71,7 +75,10 @@ SourceSummary StreamIntake::summary(const std::string& url) const {
              {"superseded", totals.superseded},
              {"restarts", totals.restarts},
              {"open", checker_.open()}},
-            totals.missing + totals.damaged + unreadable_};
+            totals.missing + totals.damaged + unreadable_,
+            false,
+            {},
+            ExitCode::ok};
 }
 
 }  // namespace millrace::tools

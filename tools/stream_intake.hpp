@@ -6,11 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "millrace/core/error.hpp"
 #include "millrace/feed/streams/checker.hpp"
 #include "millrace/feed/streams/source.hpp"
+#include "millrace/feed/streams/url.hpp"
 #include "summary.hpp"
 
 namespace millrace::tools {
+
+// What a source that failed ends a command with: a file of batches is damaged, anything else is not to be had any more.
+[[nodiscard]] ExitCode code_of_failed(const streams::Url& url);
 
 // How many records a payload holds; 0 when it is no whole DBN stream.
 [[nodiscard]] std::uint64_t records_in(std::span<const std::uint8_t> payload);

@@ -100,6 +100,7 @@ Json json_of(const FeedSummary& feed) {
     if (feed.source) {
         out["source"] = object_of(feed.source->counters);
         out["source"]["url"] = feed.source->name;
+        if (!feed.source->problem.empty()) out["source"]["problem"] = feed.source->problem;
     }
     return out;
 }

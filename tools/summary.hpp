@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "millrace/core/digest.hpp"
+#include "millrace/core/error.hpp"
 #include "millrace/core/histogram.hpp"
 #include "millrace/feed/counters.hpp"
 #include "millrace/feed/session.hpp"
@@ -60,6 +61,8 @@ struct SourceSummary {
     std::vector<Named> counters;
     std::uint64_t bad = 0;  // what was missing, damaged or unreadable
     bool is_empty = false;  // read from its beginning, and there was nothing
+    std::string problem;    // why it broke off before its end, in one line; empty when it did not
+    ExitCode code = ExitCode::ok;  // that says so
 };
 
 // A server that did not do what was asked of it.

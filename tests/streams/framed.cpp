@@ -297,6 +297,23 @@ TEST_CASE("file: what a full disk did not take is written when there is room", "
     CHECK(totals.damaged == 0);
 }
 
+TEST_CASE("file: what is left behind on a full disk ends with a whole batch", "[streams]") {
+    const TempFile file("left.batches");
+    std::filesystem::remove(file.path());
+    SinkConfig config = blocking();
+    config.batch_records = 1;
+    config.stop_within = 200'000'000;
+    TestSink sink("file://" + file.path().string(), config);
+    const FullDisk full(10'001);
+    sink.send(1'000);
+    sink->stop();
+    const SinkStats stats = sink->stats();
+    CHECK(stats.balance() == 0);
+    CHECK(stats.unsent > 0);
+    CHECK(stats.acknowledged > 0);
+    CHECK(read_all("file://" + file.path().string()).records == stats.acknowledged);
+}
+
 TEST_CASE("file: one that cannot be made is told of at once", "[streams]") {
     const TempFolder folder("unwritable");
     const TempFile capture("unwritable.pcapng");
@@ -355,6 +372,22 @@ TEST_CASE("replay: a file of batches in which nothing stands is no good run", "[
     CHECK(outcome.err.find("nothing there") != std::string::npos);
 }
 
+TEST_CASE("replay: a source that breaks off has a report of what came before", "[streams]") {
+    const TempFile file("broken-off.batches");
+    std::filesystem::remove(file.path());
+    make_batches(file.path(), 1'000);
+    const std::string bytes = contents(file.path());
+    write_file(file.path(), bytes.substr(0, bytes.size() - 1));
+    const Outcome outcome = run_command({"replay", "file://" + file.path().string(), "--json"});
+    CHECK(outcome.code == 5);
+    CHECK(outcome.err.find("ends in the middle of a message; the report is of what came before") != std::string::npos);
+    CHECK(outcome.out.find("\"records\":1000,") != std::string::npos);
+    CHECK(outcome.out.find("\"problem\":\"file://") != std::string::npos);
+    const Outcome folder = run_command({"replay", "file://" + file.path().parent_path().string()});
+    CHECK(folder.code == 4);
+    CHECK(folder.err.find("Is a directory") != std::string::npos);
+}
+
 TEST_CASE("check: a file of batches is complete, or what is wrong with it is told", "[streams][check]") {
     const TempFile file("check.batches");
     std::filesystem::remove(file.path());
@@ -377,7 +410,10 @@ TEST_CASE("check: a file of batches is complete, or what is wrong with it is tol
     check(altered, 1, "\"damaged\":1");
     // The last batch, and with it the end of its stream.
     check(bytes.substr(0, at[at.size() - 2]), 1, "1 streams have no end mark");
-    check(bytes.substr(0, bytes.size() - 1), 11, "ends in the middle of a message");
+    check(bytes.substr(0, bytes.size() - 1), 5, "ends in the middle of a message");
+    check(bytes.substr(0, bytes.size() - 1), 5, "\"records\":1000,");
+    check(bytes.substr(0, bytes.size() - 1), 5, "\"verdict\":\"unfinished\"");
+    check("no batches", 5, "impossible length");
     check("", 1, "nothing there to check");
     CHECK(run_command({"check", "no-such-file"}).code == 4);
 }

@@ -98,7 +98,7 @@ class TcpInput final : public ByteInput {
         int error = 0;
         socklen_t size = sizeof(error);
         getsockopt(socket_.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return lost(std::strerror(error), problem);
+        if (error != 0) return lost(fmt::format("{}; does a server listen there?", std::strerror(error)), problem);
         std::string hello = hello_;
         const std::size_t place = hello.find(kFrames);
         if (place != std::string::npos) hello.replace(place, kFrames.size(), std::to_string(frames_));
@@ -155,7 +155,9 @@ class FileInput final : public ByteInput {
     [[nodiscard]] bool open_it(std::string& problem) {
         net::Socket file(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
         struct stat about {};
-        if (file.fd() < 0 || fstat(file.fd(), &about) != 0) {
+        const bool good = file.fd() >= 0 && fstat(file.fd(), &about) == 0;
+        if (good && S_ISDIR(about.st_mode)) errno = EISDIR;
+        if (!good || S_ISDIR(about.st_mode)) {
             problem = fmt::format("{}: {}; write it as file:///folder/file", path_, std::strerror(errno));
             return false;
         }

@@ -365,6 +365,7 @@ TEST_CASE("kafka: reading from a time on", "[kafka][server][no-sanitizer]") {
     const CheckedTotals totals = read_all(server.url("times?from_ms=" + std::to_string(ms)));
     CHECK(totals.records == 40);
     CHECK(totals.missing == 100);  // they came before
+    CHECK_THROWS_WITH(make_source(parse_url(server.url("times?from=9:1"))), Catch::Contains("partition 9"));
 }
 
 TEST_CASE("kafka: the usual programs read it as they are; a change to the stream is found",

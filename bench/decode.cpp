@@ -2,6 +2,7 @@
 // framing alone: message by message, and a window of messages at a time, sorted by kind, as books look ahead. A worse
 // figure means that fields cost more than the bytes they lie in.
 #include <array>
+#include <tuple>
 #include <type_traits>
 
 #include "bench/claims.hpp"
@@ -61,45 +62,44 @@ void sum_message(std::span<const std::uint8_t> bytes, std::uint64_t& sum, std::t
 
 // Messages by kind, so that no branch depends on which one comes next; the order within a kind stays. Who needs the
 // order of all keeps each message's number beside it.
-class Sorted {
+template <class Messages>
+class Sorted;
+template <class... M>
+class Sorted<std::tuple<M...>> {
   public:
     void add(std::span<const std::uint8_t> message) {
         const std::size_t kind = kKinds[message[0]];
         messages_[kind][counts_[kind]++] = message;
     }
     void sum_into(std::uint64_t& sum) {
-        using namespace venues::itch50;
-        sum_kind<AddOrder>(0, sum);
-        sum_kind<OrderDelete>(1, sum);
-        for (const auto message : of(2)) sum_message(message, sum, std::type_identity<Messages>{});
+        std::size_t kind = 0;
+        (sum_kind<M>(kind++, sum), ...);
         counts_ = {};
     }
 
   private:
+    // Of types that the protocol has not there is one more.
     static constexpr auto kKinds = [] {
         std::array<std::uint8_t, 256> kinds{};
-        kinds.fill(2);
-        kinds[static_cast<unsigned char>(venues::itch50::AddOrder::kType)] = 0;
-        kinds[static_cast<unsigned char>(venues::itch50::OrderDelete::kType)] = 1;
+        kinds.fill(sizeof...(M));
+        std::uint8_t kind = 0;
+        ((kinds[static_cast<unsigned char>(M::kType)] = kind++), ...);
         return kinds;
     }();
-    [[nodiscard]] std::span<const MessageBytes> of(std::size_t kind) const {
-        return std::span(messages_[kind]).first(counts_[kind]);
-    }
-    template <class M>
+    template <class One>
     void sum_kind(std::size_t kind, std::uint64_t& sum) const {
-        for (const auto message : of(kind)) {
-            if (message.size() >= sizeof(M)) [[likely]] sum += sum_fields<M>(message);
+        for (const auto message : std::span(messages_[kind]).first(counts_[kind])) {
+            if (message.size() >= sizeof(One)) [[likely]] sum += sum_fields<One>(message);
         }
     }
 
-    std::array<std::array<MessageBytes, 512>, 3> messages_;
-    std::array<std::uint32_t, 3> counts_{};
+    std::array<std::array<MessageBytes, 512>, sizeof...(M) + 1> messages_;
+    std::array<std::uint32_t, sizeof...(M) + 1> counts_{};
 };
 
 [[gnu::noinline]] std::uint64_t measured_sorted(const SimulatedDay& day) {
     constexpr std::uint32_t kWindow = 256;  // and what the packet that fills it holds beyond
-    static Sorted sorted;
+    static Sorted<venues::itch50::Messages> sorted;
     std::uint64_t sum = 0;
     std::uint32_t waiting = 0;
     day.for_each_packet([&](std::span<const std::uint8_t> packet) {

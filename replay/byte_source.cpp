@@ -139,13 +139,15 @@ class ByteSource::Stream {
     }
 
     bool decompress_some(std::span<std::uint8_t> out, std::size_t& produced) {
-        ZSTD_inBuffer in{pending_.data(), pending_.size(), 0};
+        // As much as it asks for: a frame's checksum comes by itself then, behind all that it speaks of.
+        ZSTD_inBuffer in{pending_.data(), std::min(pending_.size(), zstd_wants_), 0};
         ZSTD_outBuffer to{out.data(), out.size(), 0};
         const std::size_t status = ZSTD_decompressStream(zstd_, &to, &in);
         produced = to.pos;
         pending_ = pending_.subspan(in.pos);
         if (ZSTD_isError(status) != 0) return false;
         inside_ = status != 0;
+        zstd_wants_ = inside_ ? status : kFrameStart;
         return true;
     }
 
@@ -160,7 +162,9 @@ class ByteSource::Stream {
     int problem_ = 0;
     std::uint64_t read_members_ = 0;
     z_stream gzip_{};
+    static constexpr std::size_t kFrameStart = 5;  // bytes that a frame's header has at least
     ZSTD_DStream* zstd_ = nullptr;
+    std::size_t zstd_wants_ = kFrameStart;
 };
 
 ByteSource::ByteSource(const std::filesystem::path& path) {

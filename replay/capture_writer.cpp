@@ -26,8 +26,12 @@ class ByteSink::Packer {
   public:
     enum class Kind { gzip, zstd };
     explicit Packer(Kind kind) : kind_(kind), out_(kBuffer) {
-        if (kind_ == Kind::gzip) deflateInit2(&gzip_, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-        else zstd_ = ZSTD_createCStream();
+        if (kind_ == Kind::gzip) {
+            deflateInit2(&gzip_, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+            return;
+        }
+        zstd_ = ZSTD_createCStream();
+        ZSTD_CCtx_setParameter(zstd_, ZSTD_c_checksumFlag, 1);  // as gzip has one, so that damage is found
     }
     ~Packer() {
         if (kind_ == Kind::gzip) deflateEnd(&gzip_);

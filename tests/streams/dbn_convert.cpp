@@ -185,6 +185,21 @@ TEST_CASE("convert: what is refused leaves the files that are there as they were
     }
 }
 
+TEST_CASE("dbn: a byte altered in a compressed file of ours is found", "[dbn]") {
+    const TempFile capture("altered.pcapng");
+    const TempFile packed("altered.dbn.zst");
+    run({"sim", "--capture", capture.path(), "--seconds", "0.2", "--seed", "3"});
+    run({"convert", capture.path(), "-o", packed.path()});
+    std::ostringstream bytes;
+    bytes << std::ifstream(packed.path(), std::ios::binary).rdbuf();
+    std::string altered = bytes.str();
+    altered.back() = static_cast<char>(altered.back() ^ 1);  // of the checksum
+    std::ofstream(packed.path(), std::ios::binary) << altered;
+    const Outcome outcome = run_command({"replay", packed.path(), "--json"});
+    CHECK(outcome.err.find("damaged") != std::string::npos);
+    CHECK(outcome.out.find("\"damage\":[]") == std::string::npos);
+}
+
 TEST_CASE("convert: bad input ends with its exit code and one line", "[dbn]") {
     const TempFile capture("bad.pcapng");
     run({"sim", "--capture", capture.path(), "--seconds", "0.1"});

@@ -115,20 +115,23 @@ class Sorted<std::tuple<M...>> {
     return sum;
 }
 
-template <std::uint64_t (*Measured)(const SimulatedDay&)>
-void decode(benchmark::State& state) {
+// Callgrind is switched on by names with "measured", of which no other function's may be made.
+void decode(benchmark::State& state, std::uint64_t (*all)(const SimulatedDay&)) {
     const SimulatedDay& day = SimulatedDay::get();
     for (auto _ : state) {
         const Stopwatch watch;
-        const std::uint64_t sum = Measured(day);
+        const std::uint64_t sum = all(day);
         report(state, watch.ns() / static_cast<double>(day.messages()));
         if (sum != day.sum_of_fields()) state.SkipWithError("a field was decoded wrong");
     }
 }
 
+void decode_in_order(benchmark::State& state) { decode(state, measured_decode); }
+void decode_sorted(benchmark::State& state) { decode(state, measured_sorted); }
+
 const Registered kDecode{
-    {"decode: every field of every message", "ns/message", 2, decode<measured_decode>, walk_framing, 0, true, 9}};
+    {"decode: every field of every message", "ns/message", 2, decode_in_order, walk_framing, 0, true, 9}};
 const Registered kSorted{
-    {"decode: every field, a window sorted by kind", "ns/message", 2, decode<measured_sorted>, walk_framing, 0, true, 9}};
+    {"decode: every field, a window sorted by kind", "ns/message", 2, decode_sorted, walk_framing, 0, true, 9}};
 
 }  // namespace

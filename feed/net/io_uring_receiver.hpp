@@ -59,8 +59,14 @@ class IoUringReceiver {
         io_uring_buf_ring_advance(buffers_, 1);
     }
     [[nodiscard]] std::uint32_t free_buffers() const { return available_; }
-    // What the kernel has it gives back by using it, the oldest first.
-    std::uint32_t withdraw(std::uint32_t, std::uint32_t) { return 0; }
+    // Takes out the spare buffers from `limit` on; returns how many these were. What the kernel has it gives back by
+    // using it, the oldest first, but a spare one would lie there while receives stay armed.
+    std::uint32_t withdraw(std::uint32_t limit, std::uint32_t) {
+        const auto out = static_cast<std::uint32_t>(
+            std::erase_if(spare_, [limit](std::uint32_t buffer) { return buffer >= limit; }));
+        available_ -= out;
+        return out;
+    }
     [[nodiscard]] ReceiveCounters& counters(LineId line) { return counters_[line]; }
 
   private:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import os
 import time
@@ -17,6 +18,8 @@ from ._running import Running
 # How long a loop of ours may run on the event loop before it lets others have a turn.
 TURN_S = 0.0003
 _MESSAGES_AT_ONCE = 512
+#: Messages, each with what to put down as done when it is handed out.
+Run = Iterator[tuple[int, Any]]
 
 
 class Waiter:
@@ -155,8 +158,10 @@ class _Stream(Closing):
         if waited:  # others had their turn meanwhile
             self._turn_began = time.perf_counter()
         elif time.perf_counter() - self._turn_began > TURN_S:
-            await asyncio.sleep(0)
-            self._turn_began = time.perf_counter()
+            try:
+                await asyncio.sleep(0)
+            finally:  # also when cancelled: who asks once more is not to be put off for ever
+                self._turn_began = time.perf_counter()
         while (raw := self._take()) is None:
             if self._at_end():
                 return None
@@ -214,42 +219,75 @@ class BatchStream(_Stream):
 
 
 class MessageStream(_Stream):
-    """Typed objects, one a record: ``async for`` in asyncio, ``for`` elsewhere."""
+    """Typed objects, one a record: ``async for`` in asyncio, ``for`` elsewhere.
+
+    An iteration goes on where the one before was left.
+    """
 
     def __init__(self, running: Running, number: int, max_wait: float) -> None:
         super().__init__(running, number, _MESSAGES_AT_ONCE, max_wait)
+        # Messages that were taken and not all handed out, with what is done then; several when
+        # threads share the iterator.
+        self._in_hand: collections.deque[Run] = collections.deque()
 
     async def lists(self) -> AsyncIterator[list[Any]]:
         """Lists of messages, as they come; cheaper than one by one."""
+        for run in list(self._in_hand):
+            yield [message for _, message in run]
+            self._let_go(run)
         while (raw := await self._next()) is not None:
             self._done[self.number] = raw.up_to
             yield raw.messages()
         self.close()
 
-    async def _runs(self) -> AsyncIterator[Iterator[tuple[int, Any]]]:
-        """The same, each message with what to put down as done when it was handed out."""
+    async def _runs(self) -> AsyncIterator[Run]:
+        """The same, as runs."""
         while (raw := await self._next()) is not None:
             yield numbered(raw, self._done[self.number])
         self.close()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         done, number = self._done, self.number
-        while (raw := await self._next()) is not None:
-            for at, message in numbered(raw, done[number]):
+        while run := self._in_hand[0] if self._in_hand else self._run_of(await self._next()):
+            for at, message in run:
                 done[number] = at
                 yield message
+            self._let_go(run)
         self.close()
 
     def __iter__(self) -> Iterator[Any]:
         done, number = self._done, self.number
-        while (raw := self._next_blocking()) is not None:
-            for at, message in numbered(raw, done[number]):
+        while run := self._in_hand[0] if self._in_hand else self._run_of(self._next_blocking()):
+            for at, message in run:
                 done[number] = at
                 yield message
+            self._let_go(run)
         self.close()
 
+    def __next__(self) -> Any:
+        for message in self:
+            return message
+        raise StopIteration
 
-def numbered(raw: _core.RawBatch, before: int) -> Iterator[tuple[int, Any]]:
+    def _held(self) -> Run | None:
+        try:
+            return self._in_hand[0]
+        except IndexError:
+            return None
+
+    def _run_of(self, raw: _core.RawBatch | None) -> Run | None:
+        if raw is None:
+            return None
+        run = numbered(raw, self._done[self.number])
+        self._in_hand.append(run)
+        return run
+
+    def _let_go(self, run: Run) -> None:
+        with contextlib.suppress(ValueError):  # another thread did
+            self._in_hand.remove(run)
+
+
+def numbered(raw: _core.RawBatch, before: int) -> Run:
     """Messages, each with how many rows are handed out once it is; ``before`` were already."""
     messages = raw.messages()
     if raw.up_to == raw.first_row + len(messages):

@@ -236,3 +236,46 @@ def test_memory_does_not_grow_with_use() -> None:
     gc.collect()
     assert process.memory_info().rss - before < 8 << 20
     assert process.num_fds() == handles
+
+
+def test_a_loop_that_was_left_is_gone_on_with(capture: Path) -> None:
+    expected = [trade.sequence for trade in millrace.replay(capture).messages(millrace.Trade)]
+
+    async def in_pieces() -> list[int]:
+        stream = millrace.replay(capture).messages(millrace.Trade)
+        got: list[int] = []
+        more = True
+        while more:
+            more = False
+            async for trade in stream:
+                got.append(trade.sequence)
+                if more := len(got) % 7 == 0:
+                    break
+        return got
+
+    assert asyncio.run(in_pieces()) == expected
+    stream = millrace.replay(capture).messages(millrace.Trade)
+    got = [next(stream).sequence for _ in range(9)]
+    for trade in stream:
+        got.append(trade.sequence)
+        break
+    assert got + [trade.sequence for trade in stream] == expected
+
+
+def test_who_cancels_again_and_again_still_gets_every_row(capture: Path) -> None:
+    expected = sum(len(batch) for batch in millrace.replay(capture).batches("mbo"))
+
+    async def impatient() -> int:
+        stream, rows = millrace.replay(capture).batches("mbo", max_rows=100), 0
+        while True:
+            task = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0)  # one turn of the loop, and no more
+            task.cancel()
+            try:
+                rows += len(await task)
+            except asyncio.CancelledError:
+                continue
+            except StopAsyncIteration:
+                return rows
+
+    assert asyncio.run(asyncio.wait_for(impatient(), 60)) == expected

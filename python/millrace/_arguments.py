@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ When = datetime.datetime | str | int | None
 _SYMBOL_MOST = 16
 
 
+def shown(value: Any) -> str:
+    """What was given, in the line of an error: an array or a table has many."""
+    return textwrap.shorten(repr(value), 100, placeholder="...")
+
+
 def at_least(
     name: str, value: Any, least: int, most: int = 2**31 - 1, *, whole: bool = False
 ) -> Any:
@@ -24,32 +30,43 @@ def at_least(
     is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not is_number or not least <= value <= most:
         what = "whole number" if whole else "number"
-        raise UsageError(f"{name}={value!r}: a {what} from {least} to {most}")
+        raise UsageError(f"{name}={shown(value)}: a {what} from {least} to {most}")
     return value
 
 
 def text_of(name: str, value: Any) -> str:
     """The value of an option that is a word."""
     if not isinstance(value, str):
-        raise UsageError(f"{name}={value!r}: a text")
+        raise UsageError(f"{name}={shown(value)}: a text")
+    return value
+
+
+def list_of(name: str, value: Any, example: list[Any]) -> list[Any]:
+    """The value of an option that is a list; one word is none."""
+    if isinstance(value, str):
+        raise UsageError(f"{name}={value!r}: a list, as [{value!r}]")
+    if not isinstance(value, Iterable):
+        raise UsageError(f"{name}={shown(value)}: a list, as {example!r}")
+    return list(value)
+
+
+def function_of(name: str, value: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """The value of an option that is a function, or none."""
+    if value is not None and not callable(value):
+        raise UsageError(f"{name}={shown(value)}: a function")
     return value
 
 
 def path_of(name: str, value: Any) -> Path:
     """The name of a file."""
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise UsageError(f"{name}={value!r}: the name of a file")
+        raise UsageError(f"{name}={shown(value)}: the name of a file")
     return Path(value)
 
 
 def symbols_of(symbols: Iterable[str] | None) -> list[str]:
     """Symbols by name; none for all of them."""
-    if isinstance(symbols, str):
-        raise UsageError(f"symbols={symbols!r}: a list, as [{symbols!r}]")
-    try:
-        names = [] if symbols is None else list(symbols)
-    except TypeError:
-        raise UsageError(f"symbols={symbols!r}: a list, as ['AAPL']") from None
+    names = [] if symbols is None else list_of("symbols", symbols, ["AAPL"])
     for name in names:
         if not isinstance(name, str) or not name.isascii() or not 0 < len(name) <= _SYMBOL_MOST:
             raise UsageError(
@@ -75,7 +92,7 @@ def nanoseconds(when: datetime.datetime | str | int) -> int:
     >>> nanoseconds("2024-01-02T14:30:00.000000001Z") - nanoseconds("2024-01-02T09:30:00-05:00")
     1
     """
-    if isinstance(when, int) and -(2**63) <= when < 2**63:
+    if isinstance(when, int) and not isinstance(when, bool) and -(2**63) <= when < 2**63:
         return when
     fraction = ""
     if isinstance(when, str):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._errors import UsageError
+from ._arguments import shown
+from ._errors import FormatError, UsageError
 from ._frames import pandas_of
 from ._schemas import RTYPES, dtype_of, rtype_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: What a batch is told to show prices as.
 _PRICES = ("float", "int")
+_PREFIX = 8  # "DBN", the version, the length of the metadata behind them
 
 
 class ArrowBatch:
@@ -125,15 +127,32 @@ class Batch:
 
 
 def decode_dbn(data: bytes, schema: str, *, symbols: dict[int, str] | None = None) -> Batch:
-    """A batch of the ``schema`` records in ``data``, a DBN fragment of version 3.
+    """A batch of the ``schema`` records in ``data``, DBN of version 3.
 
-    Records of other types are passed over; a record cut short at the end is left out.
+    ``data`` is a fragment, records alone, or a complete stream, metadata first, as the payload of
+    a broker's message. Records of other types are passed over; a record cut short at the end is
+    left out. ``symbols`` names instruments by their ids.
     """
     record_type = rtype_of(schema)
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise UsageError(f"data={type(data).__name__}: bytes")
-    raw = _core.batch_from_bytes(bytes(data), record_type, symbols or {})
-    return Batch(raw, schema)
+    names = {} if symbols is None else symbols
+    if not isinstance(names, dict) or not all(
+        isinstance(number, int) and 0 <= number < 2**32 and isinstance(name, str)
+        for number, name in names.items()
+    ):
+        raise UsageError(f"symbols={shown(symbols)}: names by instrument, as {{1: 'AAPL'}}")
+    return Batch(_core.batch_from_bytes(bytes(records_in(data)), record_type, names), schema)
+
+
+def records_in(data: bytes | bytearray | memoryview) -> memoryview:
+    """The records of DBN, without its metadata where it begins with such."""
+    view = memoryview(data).cast("B")
+    if bytes(view[:3]) != b"DBN":
+        return view
+    if bytes(view[3:4]) != b"\x03" or len(view) < _PREFIX:
+        raise FormatError("DBN of another version than 3; millrace convert makes it one of 3")
+    return view[_PREFIX + int.from_bytes(view[4:_PREFIX], "little") :]
 
 
 def restore_message(raw: bytes, symbol: str | None) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import _core
+from ._arguments import list_of
 from ._errors import FormatError, UsageError
 
 #: What an envelope must have for its stream to be checked, by its most.
@@ -140,7 +141,7 @@ def check(rows: Iterable[Mapping[str, Any]], *, sent: Mapping[str, Any] | None =
     'conflated'
     """
     checker = Checker()
-    for row in sorted(rows, key=_place):
+    for row in sorted(list_of("rows", rows, [{"stream": 7}]), key=_place):
         # Rows of tables have no get().
         checker.add(row, row["payload"] if "payload" in row else None)  # noqa: SIM401
     return checker.result(sent)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _core
-from ._arguments import path_of
+from ._arguments import at_least, path_of, shown, text_of
 from ._closing import Closing
 from ._errors import FormatError, UsageError, core_errors
 from ._position import Checkpoint, Position
@@ -45,10 +45,18 @@ class CsvRows(Closing):
         max_waiting: int,
         checkpoint: str | os.PathLike[str] | None,
     ) -> None:
-        if isinstance(on_error, str) and on_error not in ("raise", "skip"):
+        if not callable(on_error) and on_error not in ("raise", "skip"):
             raise UsageError(f"on_error={on_error!r}: 'raise', 'skip' or a function")
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        if (
+            len(text_of("delimiter", delimiter)) != 1
+            or not delimiter.isascii()
+            or delimiter in '"\r\n'
+        ):
             raise UsageError(f"delimiter={delimiter!r}: one ASCII character, no quote or line end")
+        at_least("max_waiting", max_waiting, 1, whole=True)
+        schema = {} if schema is None else schema
+        if not isinstance(schema, Mapping):
+            raise UsageError(f"schema={shown(schema)}: functions by column, as {{'price': float}}")
         self._closed = False
         self._path = str(path)
         self._on_error = on_error
@@ -60,8 +68,8 @@ class CsvRows(Closing):
         )
         self._done = 0 if self._checkpoint is None else self._checkpoint.rows_of("csv")
         with core_errors():
-            self._file = _core.CsvFile(self._path, delimiter, max(1, max_waiting), self._done)
-        self._converters = self._converters_of(schema or {})
+            self._file = _core.CsvFile(self._path, delimiter, max_waiting, self._done)
+        self._converters = self._converters_of(schema)
         self._waiter = Waiter(self._file)
         self._run: Iterator[Row] = iter(())  # rows in hand ...
         self._bad: tuple[int, str, list[str]] | None = None  # ... and the one behind them
@@ -78,6 +86,8 @@ class CsvRows(Closing):
         self, schema: Mapping[str, Callable[[str], Any]]
     ) -> tuple[Callable[[str], Any] | None, ...]:
         names = self._file.columns
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise FormatError(f"{self._path}: two columns are called {twice[0]!r}; rename one")
         for name, given in schema.items():
             if not callable(given):
                 raise UsageError(f"schema: {given!r} of {name!r} turns no text into a value")

@@ -27,6 +27,7 @@ Callback = TypeVar("Callback", bound=Callable[..., Any])
 _OVERFLOWS = ("block", "drop_oldest", "conflate")
 #: Schemas whose newest record says all there is to know; others cannot be conflated.
 _STATES = frozenset({"mbp-1", "mbp-10", "status", "definition", "imbalance"})
+_ALWAYS, _NEVER = -(2**63), 2**63  # times that bound nothing
 _SLAB_BYTES = 256 * 1024
 _MIXED_SLAB_BYTES = 512 * 1024
 
@@ -76,6 +77,8 @@ class Feed(Closing):
             common["start"] = time_of("start", start)
         if end is not None:
             common["end"] = time_of("end", end)
+        if common.get("start", _ALWAYS) >= common.get("end", _NEVER):
+            raise UsageError(f"start={start!r} is not before end={end!r}: no row lies between")
         with core_errors():
             self._source: Source = source_of(source, common, options)
             self._checkpoint = self._open_checkpoint(checkpoint)
@@ -96,6 +99,7 @@ class Feed(Closing):
             raise UsageError(
                 "the server keeps the place of a group or queue; leave checkpoint= out"
             )
+        self._check_position()
         checkpoint = Checkpoint(path_of("checkpoint", path), self._source.identity())
         self._source.at = checkpoint.at
         return checkpoint
@@ -128,12 +132,7 @@ class Feed(Closing):
 
     def messages(self, *types: type[Any], max_wait: float = 0.0) -> MessageStream:
         """One object a record, of these types, in the feed's order."""
-        if not types:
-            raise UsageError("name the types of messages, as feed.messages(millrace.Trade)")
-        unknown = [one for one in types if one not in SCHEMA_OF and one not in EVENTS.values()]
-        if unknown:
-            names = ", ".join(one.__name__ for one in SCHEMA_OF)
-            raise UsageError(f"{unknown[0]!r} is no message that a feed makes; there are {names}")
+        _check_types(types, "feed.messages")
         schemas = [SCHEMA_OF[one] for one in types if one in SCHEMA_OF]
         at_least("max_wait", max_wait, 0)
         rtypes = [one.RTYPE for one in types]
@@ -186,15 +185,10 @@ class Feed(Closing):
         Callbacks run one at a time, in the feed's order, while :meth:`run` or :meth:`run_sync`
         runs; an ``async`` one is awaited before the next message is looked at.
         """
-        if not types:
-            raise UsageError("name the types of messages, as @feed.on(millrace.Trade)")
-        for one in types:
-            if one not in SCHEMA_OF and one not in EVENTS.values():
-                raise UsageError(f"{one!r} is no message that a feed makes, as millrace.Trade is")
+        _check_types(types, "@feed.on")
 
         def register(callback: Callback) -> Callback:
-            if not callable(callback):
-                raise UsageError(f"{callback!r} cannot be called")
+            _check_callback(callback)
             for one in types:
                 self._handlers.setdefault(one, []).append(callback)
             return callback
@@ -218,6 +212,7 @@ class Feed(Closing):
 
     def on_error(self, callback: Callback) -> Callback:
         """Calls ``callback(error, message)`` when a callback raised; without, the run ends."""
+        _check_callback(callback)
         self._error_handlers.append(callback)
         return callback
 
@@ -438,6 +433,21 @@ class Feed(Closing):
 def _check_overflow(overflow: str | None) -> None:
     if overflow is not None and overflow not in _OVERFLOWS:
         raise UsageError(f"overflow={overflow!r}: one of {', '.join(_OVERFLOWS)}")
+
+
+def _check_types(types: tuple[Any, ...], call: str) -> None:
+    if not types:
+        raise UsageError(f"name the types of messages, as {call}(millrace.Trade)")
+    made = (*SCHEMA_OF, *EVENTS.values())
+    for one in types:
+        if not isinstance(one, type) or one not in made:
+            names = ", ".join(kind.__name__ for kind in made)
+            raise UsageError(f"{one!r} is no message that a feed makes; there are {names}")
+
+
+def _check_callback(callback: Any) -> None:
+    if not callable(callback):
+        raise UsageError(f"{callback!r} cannot be called")
 
 
 def replay(

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ._arguments import at_least
 from ._errors import FileError, FormatError, UsageError
+
+_MOST = 2**63 - 1
 
 
 @dataclass
@@ -38,14 +41,17 @@ class Checkpoint:
             return
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            of, rows, at = kept["of"], kept["rows"], str(kept.get("at", ""))
+            of, at = kept["of"], str(kept.get("at", ""))
+            rows = {
+                name: at_least(name, n, 0, _MOST, whole=True) for name, n in kept["rows"].items()
+            }
         except OSError as error:
             raise FileError(f"{path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise FormatError(f"{path}: no checkpoint of ours; remove it to start over") from None
         if of != json.loads(json.dumps(source)):
             raise UsageError(f"{path}: belongs to another source; remove it to start over")
-        self._rows = {str(name): int(count) for name, count in rows.items()}
+        self._rows = rows
         self.at = at
 
     def rows_of(self, stream: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._arguments import When, nanoseconds, path_of, symbols_of, text_of
+from ._arguments import When, list_of, path_of, symbols_of, text_of, time_of
 from ._batch import Batch
 from ._book import Book, book_of
 from ._errors import FileError, UsageError, core_errors
@@ -197,10 +197,8 @@ def books_at(
     A book at a time shows every packet received before it, and is its last state where the
     capture ends earlier. The options are those of :func:`replay`.
     """
-    if isinstance(times, str):
-        raise UsageError(f"times={times!r}: a list, as [{times!r}]")
     names = symbols_of(symbols)
-    wanted = sorted(nanoseconds(time) for time in times if time is not None)
+    wanted = sorted(time_of("times", time) for time in list_of("times", times, ["2024-01-02"]))
     feed = Feed(source, symbols=names, **options)
     with feed, core_errors():
         feed._core.snap_at(wanted, names)

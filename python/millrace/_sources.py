@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _core
-from ._arguments import at_least
+from ._arguments import at_least, list_of, shown, text_of
 from ._errors import ConfigError, FileError, UsageError
 
 _KINDS = (
@@ -66,7 +66,9 @@ def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> S
         given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
         names = [os.fspath(name) for name in given]
     except TypeError:
-        raise UsageError(f"{source!r} is no source; there is {_KINDS}") from None
+        names = [b""]
+    if any(isinstance(name, bytes) for name in names):
+        raise UsageError(f"{shown(source)} is no source; there is {_KINDS}")
     if not all(names) or not names:
         raise UsageError(f"name a source: {_KINDS}")
     schemes = {name.split("://")[0] if "://" in name else "" for name in names}
@@ -133,9 +135,8 @@ def _taken(options: dict[str, Any], known: dict[str, Any], what: str) -> dict[st
     """Options with their defaults; an unknown one is an error."""
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise UsageError(
-            f"{what} has no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
-        )
+        others = f"there are {', '.join(sorted(known))}" if known else "it takes none"
+        raise UsageError(f"{what} has no option {unknown[0]!r}; {others}")
     return known | options
 
 
@@ -153,10 +154,8 @@ def _capture(names: list[str], common: dict[str, Any], options: dict[str, Any]) 
     settings |= _taken(options, known, "a capture")
     settings["date"] = day_of(settings["date"])
     settings["pace"] = float(at_least("pace", settings["pace"], 0))
-    groups = settings["groups"]
-    if isinstance(groups, str) or not all(isinstance(one, str) for one in groups):
-        raise UsageError(f"groups={groups!r}: a list, as ['239.1.1.1:5000']")
-    settings["groups"] = list(groups)
+    groups = list_of("groups", settings["groups"], ["239.1.1.1:5000"])
+    settings["groups"] = [text_of("groups", group) for group in groups]
     if not isinstance(settings["sequential"], bool):
         raise UsageError(f"sequential={settings['sequential']!r}: True or False")
     return Source(
@@ -209,7 +208,9 @@ def _lines(names: list[str], common: dict[str, Any], options: dict[str, Any]) ->
     if common["venue"] not in _core.venues():
         raise UsageError(f"no venue is called {common['venue']}; there are {venues}")
     receive = {key: settings.pop(key) for key in _RECEIVE}
-    login = {key: str(settings.pop(key)) for key in login}
+    login = {key: text_of(key, settings.pop(key)) for key in login}
+    if any(login.values()) and "soup" not in {name.split("://")[0] for name in names}:
+        raise UsageError(f"{names[0]}: username= and password= are for soup://; leave them out")
     text = _table("[[feed]]", {"name": "feed", "venue": common["venue"]})
     for number, name in enumerate(names):
         line = _soup(name, login) if name.startswith("soup:") else _group(name, receive)
@@ -255,7 +256,7 @@ def _group(name: str, receive: dict[str, Any]) -> dict[str, Any]:
 def _soup(name: str, login: dict[str, str]) -> dict[str, Any]:
     url = _split(name)
     if not url.hostname or url.port is None or url.query or url.path:
-        raise UsageError(f"{url.scheme}://{_address(url)}: write soup://192.0.2.1:5000")
+        raise UsageError(f"soup://{url.hostname or ''}: write soup://192.0.2.1:5000")
     if url.username or url.password:
         raise UsageError("soup://: give username= and password= beside the URL, not in it")
     return {"soup": _address(url)} | {key: value for key, value in login.items() if value}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ._arguments import at_least, function_of, shown, text_of
 from ._closing import AsyncClosing
-from ._errors import UsageError
+from ._errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,12 +86,13 @@ class TcpServer(AsyncClosing):
     ) -> None:
         if framing not in ("fixed", "length"):
             raise UsageError(f"framing={framing!r}: 'fixed' or 'length'")
+        at_least("max_waiting", max_waiting, 1, whole=True)
         if dtype.itemsize == 0 or dtype.hasobject:
             raise UsageError("record is a NumPy dtype of a fixed size, as np.dtype('<u8,<f8')")
         self.counts = TcpCounts()
         self._dtype = dtype
         self._framing = framing
-        self._check = check
+        self._check = function_of("check", check)
         self._queue: asyncio.Queue[Any] = asyncio.Queue(max_waiting)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -102,7 +105,13 @@ class TcpServer(AsyncClosing):
         return int(self._server.sockets[0].getsockname()[1])
 
     async def _start(self, host: str, port: int) -> None:
-        self._server = await asyncio.start_server(self._serve, host, port, limit=1 << 18)
+        try:
+            self._server = await asyncio.start_server(self._serve, host, port, limit=1 << 18)
+        except OSError as error:
+            raise ResourceError(
+                f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; is the address "
+                "one of this host's, and the port free? (port=0 takes one that is)"
+            ) from None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -117,14 +126,14 @@ class TcpServer(AsyncClosing):
                 before = len(framer.pending) + len(data)
                 records = framer.feed(data)
                 self.counts.bytes += before - len(framer.pending)
-                if records:
-                    await self._hand_out(records)
+                if records and not await self._hand_out(records):
+                    return
                 if framer.bad:
                     self.counts.bad_frames += 1
                     self.counts.bytes_bad += len(framer.pending)
                     framer.pending.clear()
                     return
-        except (ConnectionError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             pass  # the peer is gone, or the server is closing: nothing more to read either way
         finally:
             self.counts.bytes_cut += len(framer.pending)
@@ -132,37 +141,69 @@ class TcpServer(AsyncClosing):
             self._connections.discard(task)
             writer.close()
 
-    async def _hand_out(self, records: bytes) -> None:
+    async def _hand_out(self, records: bytes) -> bool:
+        """False when ``check`` failed, which whoever takes the records is to know."""
         import numpy as np
 
         rows = np.frombuffer(records, self._dtype)
-        if self._check is not None:
-            good = np.asarray(self._check(rows), dtype=bool)
-            self.counts.refused += int(len(rows) - good.sum())
-            rows = rows[good]
-        self.counts.records += len(rows)
-        if len(rows):
-            await self._queue.put(rows)
+        try:
+            good = rows if self._check is None else rows[_as_mask(self._check(rows), len(rows))]
+        except Exception as error:
+            self.counts.refused += len(rows)
+            await self._queue.put(error)
+            return False
+        self.counts.refused += len(rows) - len(good)
+        self.counts.records += len(good)
+        if len(good):
+            await self._queue.put(good)
+        return True
 
-    async def batches(self) -> AsyncIterator[Any]:
-        """Arrays of whole records, from all connections as they come, until it is closed."""
+    def batches(self) -> AsyncIterator[Any]:
+        """Arrays of whole records, from all connections as they come, until it is closed.
+
+        Raises what ``check`` raised; its connection ends.
+        """
+        if self._consumer is not None:
+            raise UsageError("on_batch takes the records of this server; leave it out to iterate")
+        return self._arrays()
+
+    async def _arrays(self) -> AsyncIterator[Any]:
         while (rows := await self._queue.get()) is not None:
+            if isinstance(rows, Exception):
+                raise rows
             yield rows
 
-    async def aclose(self) -> None:
-        """Stops listening, ends the connections, and then the iteration."""
+    def _stop(self) -> None:
+        """Takes nothing more in."""
         if self._server is not None:
             self._server.close()
         for task in list(self._connections):
             task.cancel()
+
+    async def aclose(self) -> None:
+        """Stops listening, ends the connections, and then the iteration."""
+        self._stop()
         await asyncio.gather(*self._connections, return_exceptions=True)
         if self._consumer is None:
             while self._queue.full():  # nobody may be iterating
                 self._queue.get_nowait()
             self._queue.put_nowait(None)
         else:
-            await self._queue.put(None)
+            last = asyncio.ensure_future(self._queue.put(None))
+            # A consumer that has failed makes no room.
+            await asyncio.wait({last, self._consumer}, return_when=asyncio.FIRST_COMPLETED)
+            last.cancel()
             await self._consumer
+
+
+def _as_mask(given: Any, rows: int) -> np.ndarray[Any, Any]:
+    """What the user's check said of so many rows."""
+    import numpy as np
+
+    mask = np.asarray(given)
+    if mask.dtype != bool or mask.shape != (rows,):
+        raise UsageError(f"check gave {shown(given)} for {rows} rows; return a bool for each")
+    return mask
 
 
 async def serve_tcp(
@@ -181,22 +222,36 @@ async def serve_tcp(
     bytes: one read may bring half a record or ten. ``framing="fixed"`` cuts it by the record's
     size; ``framing="length"`` expects frames of a length, a CRC-32 (both ``<u4``) and records, and
     closes a connection that sends another. ``check(rows)`` says which rows are good; the others are
-    counted and left out. Consume :meth:`TcpServer.batches`, or give ``on_batch``.
+    counted and left out. Consume :meth:`TcpServer.batches`, or give ``on_batch``: when that raises,
+    the server stops and the event loop's exception handler tells of it; closing raises it again.
     """
     import numpy as np
 
     from ._schemas import RTYPES, dtype
 
-    layout = dtype(record) if isinstance(record, str) and record in RTYPES else np.dtype(record)
-    server = TcpServer(layout, framing, check, max_waiting)
-    await server._start(host, port)
+    try:
+        layout = dtype(record) if isinstance(record, str) and record in RTYPES else np.dtype(record)
+    except (TypeError, ValueError):
+        layout = np.dtype([])
+    server = TcpServer(np.dtype([]) if record is None else layout, framing, check, max_waiting)
+    function_of("on_batch", on_batch)
+    await server._start(text_of("host", host), at_least("port", port, 0, 65_535, whole=True))
     if on_batch is not None:
         server._consumer = asyncio.create_task(_consume(server, on_batch))
     return server
 
 
 async def _consume(server: TcpServer, on_batch: Callable[[Any], Awaitable[None] | None]) -> None:
-    async for rows in server.batches():
-        result = on_batch(rows)
-        if inspect.isawaitable(result):
-            await result
+    try:
+        async for rows in server._arrays():
+            result = on_batch(rows)
+            if inspect.isawaitable(result):
+                await result
+    except Exception as error:
+        server._stop()
+        told = {
+            "message": "millrace.serve_tcp: stopped, since a function failed",
+            "exception": error,
+        }
+        asyncio.get_running_loop().call_exception_handler(told)
+        raise

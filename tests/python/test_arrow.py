@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -122,3 +123,9 @@ def test_arrow_columns_need_no_pyarrow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_decode_dbn_takes_a_complete_stream(tmp_path: Path) -> None:
+    path = tmp_path / "day.dbn"
+    rows = millrace.to_dbn(millrace.Feed("sim://?messages=2000&symbols_count=3"), path)
+    assert len(millrace.decode_dbn(path.read_bytes(), "mbo")) == rows > 0

@@ -272,3 +272,10 @@ def test_a_reader_that_is_let_go_does_not_hang(table: Path) -> None:
     began = time.perf_counter()
     del rows
     assert time.perf_counter() - began < 1
+
+
+def test_two_columns_of_one_name_are_an_error_and_not_one_column(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("bid,ask,bid\n1,2,3\n")
+    with pytest.raises(millrace.FormatError, match="two columns are called 'bid'"):
+        millrace.read_csv(path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 import servers
@@ -16,6 +18,14 @@ import millrace
 
 SIM = "sim://?messages=2000&symbols_count=3"
 LO = "udp://239.1.1.1:5000?iface=lo"
+
+
+def serve(record: object, **options: object) -> None:
+    async def main() -> None:
+        async with await millrace.serve_tcp(record, **options):
+            pass
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
@@ -106,6 +116,61 @@ LO = "udp://239.1.1.1:5000?iface=lo"
             "/nowhere/x.dbn: ",
         ),
         (lambda: millrace.to_csv(millrace.Feed(SIM), 7), millrace.UsageError, "path=7"),
+        (
+            lambda: millrace.Feed([b"day.pcap"]),
+            millrace.UsageError,
+            r"\[b'day.pcap'\] is no source",
+        ),
+        (lambda: millrace.replay("x", groups=5), millrace.UsageError, "groups=5: a list, as"),
+        (lambda: millrace.replay("x", groups=[5]), millrace.UsageError, "groups=5: a text"),
+        (lambda: millrace.Feed("x.dbn", pace=1), millrace.UsageError, "'pace'; it takes none"),
+        (lambda: millrace.Feed(SIM, start=True), millrace.UsageError, "start: True is no time"),
+        (lambda: millrace.Feed(SIM, start=7, end=7), millrace.UsageError, "start=7 is not before"),
+        (
+            lambda: millrace.Feed(LO, venue="iex-deep", checkpoint="x.json"),
+            millrace.NoPosition,
+            "no position to resume",
+        ),
+        (
+            lambda: millrace.Feed(LO, venue="iex-deep", password="x"),
+            millrace.UsageError,
+            "are for soup://",
+        ),
+        (
+            lambda: millrace.Feed("soup://127.0.0.1:9", venue="iex-deep", username=5),
+            millrace.UsageError,
+            "username=5: a text",
+        ),
+        (
+            lambda: millrace.Feed("soup://127.0.0.1", venue="iex-deep"),
+            millrace.UsageError,
+            "soup://127.0.0.1: write",
+        ),
+        (
+            lambda: millrace.Feed(SIM).messages([millrace.Trade]),
+            millrace.UsageError,
+            "no message .* Trade, .* Gap, Quality, Reconnect",
+        ),
+        (lambda: millrace.Feed(SIM).on_error(5), millrace.UsageError, "5 cannot be called"),
+        (lambda: millrace.books_at("x", 5, ["AA"]), millrace.UsageError, "times=5: a list"),
+        (lambda: millrace.books_at("x", [None], ["AA"]), millrace.UsageError, "None is no time"),
+        (lambda: millrace.check(5), millrace.UsageError, "rows=5: a list"),
+        (lambda: millrace.plot_book(None), millrace.UsageError, "None is no book"),
+        (lambda: millrace.plot_latency(np.zeros((9, 9))), millrace.UsageError, "rows=ndarray"),
+        (lambda: millrace.decode_dbn(b"", "mbo", symbols={"x": 1}), ValueError, "by instrument"),
+        (lambda: millrace.decode_dbn(b"DBN\x01", "mbo"), millrace.FormatError, "another version"),
+        (lambda: millrace.read_csv("x", [float]), millrace.UsageError, "schema=.*: functions by"),
+        (lambda: millrace.read_csv("x", on_error=None), millrace.UsageError, "on_error=None"),
+        (lambda: millrace.read_csv("x", delimiter=5), millrace.UsageError, "delimiter=5: a text"),
+        (lambda: millrace.read_csv("x", max_waiting=0), millrace.UsageError, "max_waiting=0"),
+        (lambda: serve("no dtype"), millrace.UsageError, "record is a NumPy dtype"),
+        (lambda: serve(None), millrace.UsageError, "record is a NumPy dtype"),
+        (lambda: serve("<u8", check=5), millrace.UsageError, "check=5: a function"),
+        (lambda: serve("<u8", on_batch=5), millrace.UsageError, "on_batch=5: a function"),
+        (lambda: serve("<u8", port=70_000), millrace.UsageError, "port=70000"),
+        (lambda: serve("<u8", host=5), millrace.UsageError, "host=5: a text"),
+        (lambda: serve("<u8", max_waiting=0), millrace.UsageError, "max_waiting=0"),
+        (lambda: serve("<u8", host="192.0.2.1"), millrace.ResourceError, "192.0.2.1:0: Cannot"),
     ],
 )
 def test_mistakes_are_told_in_one_line(make, error, text) -> None:

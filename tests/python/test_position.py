@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -159,3 +160,14 @@ def test_raw_udp_has_no_position_and_says_so() -> None:
     feed = millrace.Feed("udp://239.255.9.9:5999?iface=lo", venue="nasdaq-itch50")
     with pytest.raises(millrace.NoPosition, match="no position"):
         _ = feed.position
+
+
+@pytest.mark.parametrize("rows", [{"mbo": -5}, {"mbo": "x"}, {"mbo": None}, {"mbo": 1.5}, [7]])
+def test_a_checkpoint_that_says_no_rows_is_none_of_ours(capture, tmp_path: Path, rows) -> None:
+    path = tmp_path / "kept.json"
+    feed = millrace.replay(capture, checkpoint=path)
+    next(feed.batches("mbo"))
+    feed.commit_sync()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"rows": rows}))
+    with pytest.raises(millrace.FormatError, match="no checkpoint of ours"):
+        millrace.replay(capture, checkpoint=path)

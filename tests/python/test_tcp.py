@@ -136,3 +136,56 @@ def test_mistakes() -> None:
     for arguments in ((object,), (TICK, None), ("V0", None)):
         with pytest.raises((millrace.UsageError, TypeError)):
             asyncio.run(millrace.serve_tcp(*arguments, framing="lines"))
+
+
+@pytest.mark.parametrize(
+    ("check", "error"),
+    [(lambda rows: 1 / 0, ZeroDivisionError), (lambda rows: [True], millrace.UsageError)],
+)
+def test_a_check_that_fails_is_raised_to_who_iterates_and_its_records_count(check, error) -> None:
+    async def main() -> millrace.TcpCounts:
+        async with await millrace.serve_tcp(TICK, check=check) as server:
+            await send(server.port, [ticks(3).tobytes()])
+            with pytest.raises(error):
+                await asyncio.wait_for(anext(server.batches()), 10)
+            return server.counts
+
+    counts = asyncio.run(main())
+    assert (counts.records, counts.refused, counts.bytes) == (0, 3, 3 * TICK.itemsize)
+
+
+def test_a_callback_that_fails_is_told_of_at_once_and_again_at_the_end() -> None:
+    told: list[BaseException] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        failed = asyncio.Event()
+        loop.set_exception_handler(lambda _, what: (told.append(what["exception"]), failed.set()))
+        async with await millrace.serve_tcp(TICK, lambda rows: 1 / 0) as server:
+            port = server.port
+            await send(port, [ticks(3).tobytes()])
+            await asyncio.wait_for(failed.wait(), 10)
+            with pytest.raises(ConnectionRefusedError):  # it has stopped
+                await asyncio.open_connection("127.0.0.1", port)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(main())
+    assert [type(error) for error in told] == [ZeroDivisionError]
+
+
+def test_the_records_of_a_server_go_one_way() -> None:
+    async def main() -> None:
+        async with await millrace.serve_tcp(TICK, lambda rows: None) as server:
+            with pytest.raises(millrace.UsageError, match="on_batch takes the records"):
+                server.batches()
+
+    asyncio.run(main())
+
+
+def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    async def main() -> None:
+        async with await millrace.serve_tcp(TICK) as server:
+            with pytest.raises(millrace.ResourceError, match=r"in use; .*port=0"):
+                await millrace.serve_tcp(TICK, port=server.port)
+
+    asyncio.run(main())

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .. import _core
-from .._batch import decode_dbn
+from .. import _batch, _core
 from .._errors import FormatError
 from .._schemas import RTYPES
 from ._columns import arrow_schema, need, record_batch, record_columns, schema_of
@@ -31,7 +30,6 @@ _CATALOGUE = (
     "shard string, run string, symbol string, stream decimal(20,0), epoch bigint, "
     "last_record bigint, last_sequence bigint, quality string"
 )
-_PREFIX = 8  # "DBN", the version, the length of the metadata
 
 
 def records(messages: DataFrame, schema: str = "mbo") -> DataFrame:
@@ -102,7 +100,7 @@ class _Decoder:
             places = np.flatnonzero(_rtypes(fragments[-1]) == RTYPES[self._schema])
             numbers.append(places + envelope["first_record"][row])
             origin.append(np.full(len(places), row))
-        rows = decode_dbn(b"".join(fragments), self._schema)
+        rows = _batch.decode_dbn(b"".join(fragments), self._schema)
         of = np.concatenate(origin) if origin else np.zeros(0, dtype=np.int64)
         before: dict[str, Any] = {n: envelope[n][of] for n in ("stream", "epoch", "quality")}
         before["record"] = np.concatenate(numbers) if numbers else of
@@ -167,7 +165,7 @@ def records_in(value: pa.Scalar) -> memoryview:
     stream = memoryview(value.as_buffer())
     if bytes(stream[:4]) != b"DBN\x03":
         raise FormatError("a payload that is no DBN of version 3; was the sink's payload dbn?")
-    return stream[_PREFIX + int.from_bytes(stream[4:_PREFIX], "little") :]
+    return _batch.records_in(stream)
 
 
 def _rtypes(records: memoryview) -> np.ndarray[Any, Any]:

@@ -39,9 +39,9 @@ class CounterBlock {
 // ---- by line, on the decoding side ----
 
 enum class LineCounter : std::uint8_t {
-    arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, only, stray
+    arbitrated, malformed, bytes, messages, heartbeats, lost, duplicate, first, only, stray, excess, excess_bytes
 };
-inline constexpr std::array<CounterInfo, 10> kLineCounters{{
+inline constexpr std::array<CounterInfo, 12> kLineCounters{{
     {"arbitrated", "packets", "well-formed packets handed to the arbiter"},
     {"malformed", "packets", "packets whose framing does not hold together"},
     {"bytes", "bytes", "payload of all packets of this line"},
@@ -52,6 +52,8 @@ inline constexpr std::array<CounterInfo, 10> kLineCounters{{
     {"first", "messages", "messages that this line brought first"},
     {"only", "messages", "messages that this line brought and every other one skipped"},
     {"stray", "messages", "messages of packets of another session, far ahead, or misplaced, that nothing bore out"},
+    {"excess", "packets", "well-formed packets with bytes behind their last message"},
+    {"excess_bytes", "bytes", "of packets, behind their last message: no protocol says what they are"},
 }};
 using LineCounters = CounterBlock<LineCounter, kLineCounters.size()>;
 

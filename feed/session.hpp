@@ -82,7 +82,7 @@ class Session {
         requires WalksRecords<typename Venue::Framing>
     {
         arbiter_.line(0)[LineCounter::bytes] += blocks.size();
-        on_frame(0, received_at, Frame{FrameKind::data, SessionKey{}, first, count, blocks});
+        on_frame(0, received_at, Frame{FrameKind::data, SessionKey{}, first, count, 0, blocks});
     }
 
     // ---- recovery: pulled by whoever has clock and sockets ----
@@ -310,6 +310,10 @@ class Session {
             return;
         }
         line[LineCounter::arbitrated] += planted(Bug::packet_counted_twice) ? 2U : 1U;
+        if (frame.excess != 0) [[unlikely]] {
+            ++line[LineCounter::excess];
+            line[LineCounter::excess_bytes] += frame.excess;
+        }
         on_frame(packet.line, packet.received_at, frame);
     }
 

@@ -10,7 +10,7 @@ template <class Venue>
 void look_at_records(CaptureReader& reader, VenueEvidence& evidence) {
     Records records;
     while (evidence.messages < kPacketsLookedAt && reader.next_records(records)) {
-        weigh<Venue>({FrameKind::data, {}, records.first, records.count, records.blocks}, evidence);
+        weigh<Venue>({FrameKind::data, {}, records.first, records.count, 0, records.blocks}, evidence);
     }
 }
 

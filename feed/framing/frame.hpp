@@ -32,6 +32,7 @@ struct Frame {
     SessionKey session;
     SequenceNumber first_sequence = 0;  // of the first message; without messages, of the next to come
     std::uint32_t count = 0;
+    std::uint32_t excess = 0;              // bytes of the packet behind its last message, which no protocol knows
     std::span<const std::uint8_t> blocks;  // each message behind a 16-bit length that excludes itself
 
     // Where the framing has them: when the venue sent the packet, on the venue's clock, and where its
@@ -70,26 +71,21 @@ class BlockWalker {
 
     [[nodiscard]] std::span<const std::uint8_t> rest() const { return rest_; }
 
-    // True when `blocks` holds at least `count` messages; the first of them go to `messages`, as many as it takes.
-    [[nodiscard]] static bool holds(std::span<const std::uint8_t> blocks, std::uint32_t count,
-                                    std::span<MessageBytes> messages = {}) {
-        BlockWalker walker(blocks);
+    // Steps over `count` messages; the first of them go to `messages`, as many as it takes. False when there are fewer.
+    [[nodiscard]] bool pass(std::uint32_t count, std::span<MessageBytes> messages = {}) {
         const std::size_t listed = std::min<std::size_t>(count, messages.size());
         for (std::size_t i = 0; i < listed; ++i) {
-            if (!walker.has_next()) return false;
-            messages[i] = walker.next();
+            if (!has_next()) return false;
+            messages[i] = next();
         }
-        return walker.skips(count - static_cast<std::uint32_t>(listed));
-    }
-
-  private:
-    [[nodiscard]] bool skips(std::uint32_t count) {
-        for (; count > 0; --count) {
+        for (std::size_t i = listed; i < count; ++i) {
             if (!has_next()) return false;
             next();
         }
         return true;
     }
+
+  private:
     [[nodiscard]] std::size_t length() const {
         return wire::Number<kPrefix, Order>{{rest_[0], rest_[1]}}.value();
     }

@@ -51,7 +51,7 @@ struct IexTp {
     using Walker = BlockWalker<wire::ByteOrder::little>;
     static constexpr bool kNamesProtocol = true;  // so that a message may be longer than this version knows
 
-    // Reads a segment. Bytes behind its payload are ignored; within it every byte belongs to a message.
+    // Reads a segment. Within its payload every byte belongs to a message; what is behind that is `excess`.
     [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet) {
         if (packet.size() < sizeof(IexTpHeader)) return {};
         const auto& header = wire::view<IexTpHeader>(packet);
@@ -70,6 +70,7 @@ struct IexTp {
         frame.first_sequence = static_cast<SequenceNumber>(first);
         frame.count = header.message_count.value();
         frame.blocks = packet.subspan(sizeof(IexTpHeader), payload);
+        frame.excess = static_cast<std::uint32_t>(packet.size() - sizeof(IexTpHeader) - payload);
         frame.sent_at = header.send_time.value();
         frame.stream_offset = static_cast<std::uint64_t>(offset);
         if (!fills(frame.blocks, frame.count)) return {};
@@ -87,11 +88,7 @@ struct IexTp {
 
     [[nodiscard]] static bool fills(std::span<const std::uint8_t> blocks, std::uint32_t count) {
         Walker walker(blocks);
-        for (std::uint32_t i = 0; i < count; ++i) {
-            if (!walker.has_next()) return false;
-            walker.next();
-        }
-        return walker.rest().empty();
+        return walker.pass(count) && walker.rest().empty();
     }
 };
 

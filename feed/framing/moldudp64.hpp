@@ -37,8 +37,7 @@ struct MoldUdp64 {
     using Walker = BlockWalker<wire::ByteOrder::big>;
     static constexpr std::size_t kHeaderBytes = sizeof(MoldUdp64Header);
 
-    // Reads a datagram; bytes behind the last message are ignored. Of a frame of data the first messages go to
-    // `messages`, as many as it takes.
+    // Reads a datagram. Of a frame of data the first messages go to `messages`, as many as it takes.
     [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet, std::span<MessageBytes> messages = {}) {
         if (packet.size() < sizeof(MoldUdp64Header)) return {};
         const auto& header = wire::view<MoldUdp64Header>(packet);
@@ -46,14 +45,14 @@ struct MoldUdp64 {
         std::memcpy(frame.session.text.data(), header.session.raw.data(), header.session.raw.size());
         frame.first_sequence = header.sequence_number.value();
         const std::uint16_t count = header.message_count.value();
-        if (count == MoldUdp64Header::kEndOfSession) {
-            frame.kind = FrameKind::end_of_session;
-            return frame;
-        }
-        frame.count = count;
-        frame.blocks = packet.subspan(sizeof(MoldUdp64Header));
-        if (count == 0) frame.kind = FrameKind::heartbeat;
-        else if (Walker::holds(frame.blocks, count, messages)) frame.kind = FrameKind::data;
+        const bool ends = count == MoldUdp64Header::kEndOfSession;
+        frame.count = ends ? 0 : count;
+        const auto payload = packet.subspan(sizeof(MoldUdp64Header));
+        Walker walker(payload);
+        if (!walker.pass(frame.count, messages)) return frame;
+        frame.kind = ends ? FrameKind::end_of_session : count == 0 ? FrameKind::heartbeat : FrameKind::data;
+        frame.excess = static_cast<std::uint32_t>(walker.rest().size());
+        frame.blocks = payload.first(payload.size() - frame.excess);
         return frame;
     }
 };

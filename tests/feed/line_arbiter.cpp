@@ -54,7 +54,7 @@ class Feed {
         SessionKey key{};
         key.text[0] = session;
         decoded += count;
-        arbiter.on_frame(line, at, Frame{kind, key, first, count, blocks}, sink);
+        arbiter.on_frame(line, at, Frame{kind, key, first, count, 0, blocks}, sink);
         check_balance();
     }
     void heartbeat(LineId line, SequenceNumber next, Timestamp at = 0) {

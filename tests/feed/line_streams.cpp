@@ -39,7 +39,7 @@ class Feed {
         std::vector<std::uint8_t> blocks;
         for (std::uint32_t i = 0; i < count; ++i) blocks.insert(blocks.end(), {8, 0, 0, 0, 0, 0, 0, 0, 0, 0});
         const FrameKind kind = count == 0 ? FrameKind::heartbeat : FrameKind::data;
-        arbiter_.on_frame(line, ++now_, Frame{kind, {}, first, count, blocks, sent_at, offset}, sink);
+        arbiter_.on_frame(line, ++now_, Frame{kind, {}, first, count, 0, blocks, sent_at, offset}, sink);
     }
 
     [[nodiscard]] const LineArbiter& arbiter() const { return arbiter_; }

@@ -150,6 +150,21 @@ TEST_CASE("Session: unknown and short messages are counted apart and take their 
     CHECK(f.session.book("A")->order_count() == 1);
 }
 
+TEST_CASE("Session: bytes behind a packet's last message are counted on its line, with every copy of it") {
+    Fixture f;
+    auto longer = packet(1, {directory(1, "A")});
+    longer.insert(longer.end(), {0, 0, 0});
+    f.send(longer, 1);
+    f.send(longer, 1);
+    f.send(packet(2, {}), 1);
+    f.send(packet(2, {directory(2, "B")}), 0);
+    CHECK(f.session.arbiter().line(1)[LineCounter::excess] == 2);
+    CHECK(f.session.arbiter().line(1)[LineCounter::excess_bytes] == 6);
+    CHECK(f.session.arbiter().line(1)[LineCounter::arbitrated] == 3);
+    CHECK(f.session.arbiter().line(0)[LineCounter::excess] == 0);
+    CHECK(f.session.messages()[MessageCounter::delivered] == 2);
+}
+
 TEST_CASE("Session: a packet whose framing does not hold is counted on its line and changes nothing") {
     Fixture f;
     auto broken = packet(1, {directory(1, "A")});

@@ -77,10 +77,20 @@ TEST_CASE("IEX-TP: a segment whose number cannot lie at its byte offset is malfo
     CHECK(with(kHeartbeat, 16, 1) == FrameKind::malformed);  // no message in one byte
 }
 
-TEST_CASE("IEX-TP: bytes behind the payload are ignored, messages may be empty") {
-    Bytes padded = from_hex(kUpdate);
-    padded.resize(padded.size() + 6);
-    CHECK(Deep::parse(padded).kind == FrameKind::data);
+TEST_CASE("IEX-TP: bytes behind the payload are told, and of no message") {
+    for (const std::string_view segment : {kUpdate, kHeartbeat}) {
+        Bytes padded = from_hex(segment);
+        const Frame whole = Deep::parse(padded);
+        CHECK(whole.excess == 0);
+        padded.resize(padded.size() + 6);
+        const Frame frame = Deep::parse(padded);
+        CHECK(frame.kind == whole.kind);
+        CHECK(frame.excess == 6);
+        CHECK(frame.blocks.size() == whole.blocks.size());
+    }
+}
+
+TEST_CASE("IEX-TP: messages may be empty") {
     const Bytes empty = from_hex(
         "01 00 0480 01000000 0000dd48 0400 0200 0000000000000000 0100000000000000 0000000000000000 0000 0000");
     const Frame frame = Deep::parse(empty);

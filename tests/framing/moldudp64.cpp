@@ -74,8 +74,21 @@ TEST_CASE("MoldUDP64: messages are listed while there is room, and all of them c
     CHECK(MoldUdp64::parse(cut, one).kind == FrameKind::malformed);
 }
 
-TEST_CASE("MoldUDP64: bytes behind the last message are ignored") {
-    CHECK(MoldUdp64::parse(packet(1, {0, 1, 'x', 9, 9})).kind == FrameKind::data);
+TEST_CASE("MoldUDP64: bytes behind the last message are told, and of no message") {
+    const Bytes bytes = packet(1, {0, 1, 'x', 9, 9});
+    const Frame frame = MoldUdp64::parse(bytes);
+    CHECK(frame.kind == FrameKind::data);
+    CHECK(frame.excess == 2);
+    CHECK(frame.blocks.size() == 3);
+    CHECK(MoldUdp64::parse(packet(1, {0, 1, 'x'})).excess == 0);
+    // Neither a heartbeat nor the end of a session has messages.
+    for (const std::uint16_t count : {std::uint16_t{0}, MoldUdp64Header::kEndOfSession}) {
+        const Bytes longer = packet(count, {0, 1, 'x', 9});
+        CHECK(MoldUdp64::parse(longer).count == 0);
+        CHECK(MoldUdp64::parse(longer).excess == 4);
+        CHECK(MoldUdp64::parse(longer).blocks.empty());
+        CHECK(MoldUdp64::parse(packet(count, {})).excess == 0);
+    }
 }
 
 TEST_CASE("MoldUDP64: the builder writes what the reader reads, and refuses what does not fit") {

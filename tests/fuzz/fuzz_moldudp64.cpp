@@ -1,4 +1,5 @@
-// Any bytes as a MoldUDP64 packet: a frame that is not malformed can be walked without a further check.
+// Any bytes as a MoldUDP64 packet: a frame that is not malformed can be walked without a further check, and each of
+// its bytes is in the header, in a message or told to be in none.
 #include <cstdint>
 #include <cstdlib>
 
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (!message.empty() && (message.data() < data || message.data() + message.size() > data + size)) std::abort();
         for (const std::uint8_t byte : message) sum += byte;
     }
+    if (!walker.rest().empty() || MoldUdp64::kHeaderBytes + frame.blocks.size() + frame.excess != size) std::abort();
     const volatile std::uint64_t kept = sum;
     static_cast<void>(kept);
     return 0;

@@ -54,9 +54,14 @@ struct DumpCounts {
     std::uint64_t unknown = 0;
     std::uint64_t malformed = 0;
     std::uint64_t packets = 0;
+    std::uint64_t heartbeats = 0;
     std::uint64_t bad_packets = 0;  // whose framing does not hold together
+    std::uint64_t excess = 0;       // with bytes behind their last message
 
-    [[nodiscard]] std::uint64_t readable() const { return messages - unknown - malformed; }
+    [[nodiscard]] Readable readable() const {
+        const std::uint64_t bad_messages = unknown + malformed;
+        return {messages - bad_messages, bad_messages, heartbeats, bad_packets + excess};
+    }
 };
 
 template <class Venue>
@@ -90,6 +95,8 @@ void dump_datagrams(replay::CaptureReader& reader, Writer& writer, DumpCounts& c
             ++counts.bad_packets;
             continue;
         }
+        if (frame.excess != 0) ++counts.excess;
+        else if (frame.count == 0) ++counts.heartbeats;
         MessagePlace place{datagram.frame, datagram.captured_at, frame.first_sequence};
         if constexpr (requires { Venue::Framing::header(datagram.payload).channel_id; }) {
             const auto& header = Venue::Framing::header(datagram.payload);
@@ -132,15 +139,16 @@ ExitCode dump_venue(const DumpOptions& options) {
     }
     writer.flush();
     progress.clear();
-    tell("{} messages, {} of unknown type, {} malformed; {} packets, {} malformed",
-               counts.messages, counts.unknown, counts.malformed, counts.packets, counts.bad_packets);
+    tell("{} messages, {} of unknown type, {} malformed; {} packets, {} malformed, {} with bytes behind their last "
+         "message", counts.messages, counts.unknown, counts.malformed, counts.packets, counts.bad_packets,
+         counts.excess);
     if (!reader.damage().empty()) tell_damage(options.file, reader.damage(), "printed");
     if (signals.stopped()) tell("interrupted: {} goes on from there", options.file);
     else if (counts.packets + counts.messages == 0) {
         tell_empty(options.file);
         return ExitCode::failure;
     }
-    if (counts.bad_packets + counts.malformed + counts.unknown == 0 || counts.readable() != 0) return ExitCode::ok;
+    if (!reads_as_nothing(counts.readable())) return ExitCode::ok;
     tell("{}: nothing in it reads as {}; leave --venue out, or name another one", options.file, Venue::kId);
     return ExitCode::failure;
 }

@@ -37,6 +37,8 @@ Json json_of(const LineSummary& line) {
              {"first", line.counters[LineCounter::first]},
              {"only", line.counters[LineCounter::only]},
              {"stray", line.counters[LineCounter::stray]},
+             {"excess", line.counters[LineCounter::excess]},
+             {"excess_bytes", line.counters[LineCounter::excess_bytes]},
              {"ahead_ns_mean", samples == 0 ? 0 : lead.sum_ns / samples},
              {"ahead_ns_max", lead.max_ns},
              {"silences", line.silences}};
@@ -263,19 +265,22 @@ std::int64_t FeedSummary::balance() const {
 std::vector<Named> FeedSummary::drops() const {
     LineSummary sum;
     std::uint64_t malformed = 0;
+    std::uint64_t excess_bytes = 0;
     for (const LineSummary& line : lines) {
         sum.kernel += line.kernel;
         sum.truncated += line.truncated;
         sum.queue_full += line.queue_full;
         sum.no_buffers += line.no_buffers;
         malformed += line.counters[LineCounter::malformed];
+        excess_bytes += line.counters[LineCounter::excess_bytes];
     }
     return {{"kernel", sum.kernel},
             {"truncated", sum.truncated},
             {"queue_full", sum.queue_full},
             {"no_buffers", sum.no_buffers},
             {"malformed_packets", malformed},
-            {"malformed_messages", message_counters[MessageCounter::malformed]}};
+            {"malformed_messages", message_counters[MessageCounter::malformed]},
+            {"excess_bytes", excess_bytes}};
 }
 
 double RunSummary::messages_per_second() const {

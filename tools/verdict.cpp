@@ -31,9 +31,14 @@ std::string losses_of(const FeedSummary& feed) {
         messages += gap.missing.size();
     }
     std::uint64_t malformed = 0;
-    for (const LineSummary& line : feed.lines) malformed += line.counters[LineCounter::malformed];
+    std::uint64_t excess_bytes = 0;
+    for (const LineSummary& line : feed.lines) {
+        malformed += line.counters[LineCounter::malformed];
+        excess_bytes += line.counters[LineCounter::excess_bytes];
+    }
     std::string text = listed({{"messages never came to the books", messages},
                                {"malformed packets", malformed},
+                               {"bytes behind the last message of a packet", excess_bytes},
                                {"malformed messages", feed.message_counters[MessageCounter::malformed]}});
     if (gaps == 1) text += fmt::format("; a gap of {} to {}", first.first, first.last);
     if (gaps > 1) text += fmt::format("; {} gaps, the first of {} to {}", gaps, first.first, first.last);
@@ -120,11 +125,22 @@ void tell_damage(const std::string& file, const std::string& damage, std::string
     tell("{}: {}; what stands before that was {}; copy the file again if more should be in it", file, damage, done);
 }
 
+bool reads_as_nothing(const Readable& what) {
+    if (what.messages != 0) return false;
+    return what.bad_messages != 0 || (what.bad_packets != 0 && what.heartbeats == 0);
+}
+
 bool reads_as_nothing(const FeedSummary& feed) {
     const MessageCounters& messages = feed.message_counters;
-    std::uint64_t unreadable = messages[MessageCounter::malformed] + messages[MessageCounter::unknown];
-    for (const LineSummary& line : feed.lines) unreadable += line.counters[LineCounter::malformed];
-    return unreadable != 0 && messages[MessageCounter::delivered] + messages[MessageCounter::filtered] == 0;
+    Readable what{messages[MessageCounter::delivered] + messages[MessageCounter::filtered],
+                  messages[MessageCounter::malformed] + messages[MessageCounter::unknown]};
+    for (const LineSummary& line : feed.lines) {
+        const LineCounters& c = line.counters;
+        // Of a feed without messages all packets with such bytes are heartbeats as well.
+        what.heartbeats += c[LineCounter::heartbeats] - std::min(c[LineCounter::heartbeats], c[LineCounter::excess]);
+        what.bad_packets += c[LineCounter::malformed] + c[LineCounter::excess];
+    }
+    return reads_as_nothing(what);
 }
 
 void tell_empty(const std::string& file) {

@@ -1,6 +1,7 @@
 // What the reader of a report must not overlook, in lines on stderr, and whether the run is a good one.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,16 @@ void tell_remarks(const FeedSummary& feed, const std::string& where);
 // Of a file that is cut off or damaged; what stands before that was `done`.
 void tell_damage(const std::string& file, const std::string& damage, std::string_view done);
 
-// Something came, and none of it reads as the feed's venue.
+// What came, by whether it reads as a venue.
+struct Readable {
+    std::uint64_t messages = 0;
+    std::uint64_t bad_messages = 0;  // malformed, or of unknown types
+    std::uint64_t heartbeats = 0;    // packets without messages, and nothing else in them
+    std::uint64_t bad_packets = 0;   // malformed, or with bytes that belong to no message
+};
+// Something came, and none of it reads as the venue. Heartbeats alone excuse a packet of something else, but no
+// message: several protocols share a framing.
+[[nodiscard]] bool reads_as_nothing(const Readable& what);
 [[nodiscard]] bool reads_as_nothing(const FeedSummary& feed);
 // Of captures: tells where nothing came, or none of it reads as the feed's venue. Failure then.
 [[nodiscard]] ExitCode judge_contents(const FeedSummary& feed, const std::string& file);

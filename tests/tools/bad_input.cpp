@@ -419,6 +419,16 @@ TEST_CASE("bad input: a run that finds nothing of what was asked for says so") {
     check_failed(run_command({"convert", capture.path(), "-o", out.path(), "--venue", "iex-deep"}), ExitCode::failure,
                  {capture.path().string(), "nothing in it reads as iex-deep"});
     CHECK_FALSE(std::filesystem::exists(out.path()));
+    // As MoldUDP64 the first 64 KiB of IEX's stream are heartbeats: the count lies in the stream's offset.
+    const TempFile iex("nothing-iex.pcapng");
+    REQUIRE(run_command({"sim", "--venue", "iex-deep", "--messages", "200", "--capture", iex.path()}).code == 0);
+    check_failed(run_command({"replay", iex.path(), "--venue", "nasdaq-itch50"}), ExitCode::failure,
+                 {iex.path().string(), "nothing in it reads as nasdaq-itch50"});
+    check_failed(run_command({"dump", iex.path(), "--venue", "nasdaq-itch50"}), ExitCode::failure,
+                 {iex.path().string(), "nothing in it reads as nasdaq-itch50"});
+    check_failed(run_command({"convert", iex.path(), "-o", out.path(), "--venue", "nasdaq-itch50"}), ExitCode::failure,
+                 {iex.path().string(), "nothing in it reads as nasdaq-itch50"});
+    CHECK_FALSE(std::filesystem::exists(out.path()));
     for (const std::string command : {"replay", "convert"}) {
         std::vector<std::string> arguments{command, capture.path(), "--symbols", "AAAA,TYPO"};
         if (command == "convert") arguments.insert(arguments.end(), {"-o", out.path()});

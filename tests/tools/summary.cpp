@@ -24,6 +24,8 @@ FeedSummary some_feed() {
     line.kernel = 50;
     line.counters[LineCounter::arbitrated] = 5;
     line.counters[LineCounter::malformed] = 1;
+    line.counters[LineCounter::excess] = 3;
+    line.counters[LineCounter::excess_bytes] = 70;
     feed.message_counters[MessageCounter::decoded] = 20;
     feed.message_counters[MessageCounter::delivered] = 20;
     feed.messages = 20;
@@ -55,6 +57,9 @@ TEST_CASE("RunSummary: keys of a feed stand at the top level when it is the only
     const auto json = nlohmann::json::parse(one.json());
     CHECK(json["venue"] == "v");
     CHECK(json["drops"]["kernel"] == 50);
+    CHECK(json["drops"]["excess_bytes"] == 70);
+    CHECK(json["lines"][0]["excess"] == 3);
+    CHECK(json["lines"][0]["excess_bytes"] == 70);
     CHECK(json["messages_per_second"] == 10.0);
     CHECK_FALSE(json.contains("latency_ns"));
 

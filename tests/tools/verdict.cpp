@@ -37,6 +37,34 @@ TEST_CASE("verdict: a feed that reads as nothing is one of which something came 
     CHECK_FALSE(reads_as_nothing(feed));
 }
 
+TEST_CASE("verdict: heartbeats are something to read, but not those that hold more, and no excuse for messages") {
+    FeedSummary feed;
+    LineCounters& line = feed.lines.emplace_back().counters;
+    line[LineCounter::heartbeats] = 60;
+    CHECK_FALSE(reads_as_nothing(feed));
+    line[LineCounter::malformed] = 1;  // something else that came there
+    CHECK_FALSE(reads_as_nothing(feed));
+    line[LineCounter::excess] = 59;
+    CHECK_FALSE(reads_as_nothing(feed));
+    line[LineCounter::excess] = 60;
+    CHECK(reads_as_nothing(feed));
+    line[LineCounter::malformed] = 0;
+    CHECK(reads_as_nothing(feed));
+    line[LineCounter::excess] = 0;
+    feed.message_counters[MessageCounter::unknown] = 1;
+    CHECK(reads_as_nothing(feed));
+}
+
+TEST_CASE("remarks: bytes that belong to no message are said") {
+    FeedSummary feed;
+    feed.lines.resize(2);
+    feed.lines[0].counters[LineCounter::excess_bytes] = 5;
+    feed.lines[1].counters[LineCounter::excess_bytes] = 2;
+    const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].find("day.pcap: 7 bytes behind the last message of a packet (docs/json.md") == 0);
+}
+
 TEST_CASE("remarks: what was lost in an earlier session is said though all books are live") {
     FeedSummary feed;
     feed.sessions = 2;

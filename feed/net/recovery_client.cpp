@@ -25,9 +25,8 @@ constexpr std::size_t kAtOnce = 65'536;
 RecoveryClient::RecoveryClient(std::unique_ptr<RecoveryProtocol> protocol, const RecoveryServers& servers,
                                const RecoveryConfig& config, LineId line, std::uint32_t buffer_bytes)
     : protocol_(std::move(protocol)), servers_(servers), line_(line), timeout_ns_(config.snapshot_timeout_ns),
-      answer_timeout_ns_(config.answer_timeout_ns),
       arena_(kBuffers, (std::max(buffer_bytes, 2'048U) + kBufferHead + 63) / 64 * 64, HugePages::off),
-      unanswered_(servers.retransmit_count(), 1), requests_(64),
+      watch_(servers.retransmit_count(), config.answer_timeout_ns), requests_(64),
       answers_(std::size_t{kBuffers} + 64), back_(kBuffers),
       problems_(servers.retransmit_count() + servers.snapshot.size()) {
     for (std::uint32_t i = kBuffers; i > 0; --i) free_.push_back(i - 1);
@@ -72,7 +71,7 @@ void RecoveryClient::step() {
     take_requests(now);
     receive_packets();
     go_on_with_gap_fill();
-    look_for_silence(now - answer_timeout_ns_);
+    look_for_silence(now);
     go_on_with_snapshot(now);
 }
 
@@ -84,22 +83,13 @@ void RecoveryClient::take_requests(Timestamp now) {
     }
 }
 
-void RecoveryClient::look_for_silence(Timestamp overdue) {
-    if (!asked_ || asked_at_ > overdue) return;
-    if (++unanswered_[*asked_] > 1) problems_.note(*asked_, ServerProblem::silent);
-    asked_.reset();
-}
-
-void RecoveryClient::note_answer(std::size_t server) {
-    unanswered_[server] = 0;
-    if (asked_ == server) asked_.reset();
+void RecoveryClient::look_for_silence(Timestamp now, bool given_up) {
+    if (const auto server = watch_.silent(now, given_up)) problems_.note(*server, ServerProblem::silent);
 }
 
 void RecoveryClient::send_request(const RecoveryRequest& request, Timestamp now) {
-    // Who asks has waited long enough for the last answer, some of it before this thread had sent the request.
-    look_for_silence(now - answer_timeout_ns_ / (request.after_silence ? 2 : 1));
-    if (request.server < unanswered_.size()) asked_ = request.server;
-    asked_at_ = now;
+    look_for_silence(now, request.after_silence);
+    watch_.on_request(request.server, now);
     gap_fill_.reset();  // the request before it was answered, or never will be
     request_.clear();
     protocol_->write_request(request, request_);
@@ -119,10 +109,10 @@ void RecoveryClient::receive_packets() {
             if (size < 0) {
                 if (errno != ECONNREFUSED) break;  // nothing there
                 problems_.note(server, ServerProblem::unreachable);
-                note_answer(server);
+                watch_.on_answer(server);
                 break;
             }
-            note_answer(server);
+            watch_.on_answer(server);
             if (hand_over_packet(buffer, static_cast<std::size_t>(size))) free_.pop_back();
         }
     }
@@ -166,7 +156,7 @@ void RecoveryClient::go_on_with_gap_fill() {
         if (!good) problems_.note(gap_fill_server_, ServerProblem::nonsense);
     } else if (gap_fill_->state() == TcpStream::State::closed) {
         problems_.note(gap_fill_server_, ServerProblem::unreachable);
-        note_answer(gap_fill_server_);
+        watch_.on_answer(gap_fill_server_);
     }
     // Its end is no failure: whether all has come shows in what is missing.
     if (!good || gap_fill_->state() == TcpStream::State::closed) gap_fill_.reset();
@@ -178,7 +168,7 @@ bool RecoveryClient::take_gap_fill() {
     while (free_.size() > kBuffersForPackets) {
         const auto bytes = gap_fill_->receive();
         if (bytes.empty()) break;
-        note_answer(gap_fill_server_);
+        watch_.on_answer(gap_fill_server_);
         const bool good = cutter_->on_bytes(bytes, arena_.buffer_bytes() - kBufferHead,
                                             [this](std::span<const std::uint8_t> packet) { hand_over_copy(packet); });
         if (!good) return false;

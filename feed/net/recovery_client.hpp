@@ -17,6 +17,7 @@
 #include "millrace/core/published.hpp"
 #include "millrace/core/spsc_ring.hpp"
 #include "millrace/feed/framing/frame.hpp"
+#include "millrace/feed/answer_watch.hpp"
 #include "millrace/feed/gap_recovery.hpp"
 #include "millrace/feed/net/received.hpp"
 #include "millrace/feed/net/receive_config.hpp"
@@ -67,11 +68,7 @@ class RecoveryClient {
     void step();
     void take_requests(Timestamp now);
     void send_request(const RecoveryRequest& request, Timestamp now);
-    // Of a server that has left two requests in a row unanswered it is said, since one may get lost; of one that has
-    // never answered, at once.
-    // A request that was sent by `overdue` and has no answer yet will not get one.
-    void look_for_silence(Timestamp overdue);
-    void note_answer(std::size_t server);
+    void look_for_silence(Timestamp now, bool given_up = false);
     void receive_packets();
     void begin_gap_fill(const RecoveryRequest& request);
     void go_on_with_gap_fill();
@@ -96,15 +93,12 @@ class RecoveryClient {
     std::unique_ptr<RecoveryProtocol> protocol_;     // the thread's
     RecoveryServers servers_;
     LineId line_;
-    Nanoseconds timeout_ns_;         // of a snapshot, without progress
-    Nanoseconds answer_timeout_ns_;  // of a retransmission
+    Nanoseconds timeout_ns_;                         // of a snapshot, without progress
     PacketArena arena_;
     std::vector<Socket> udp_;                        // by server; the thread's
     std::vector<std::uint8_t> request_;              // the thread's, as is what follows
     std::size_t request_sent_ = 0;                   // by gap_fill_
-    std::optional<std::size_t> asked_;               // this server's answer is waited for, ...
-    Timestamp asked_at_ = 0;                         // ... since then
-    std::vector<std::uint32_t> unanswered_;          // by server, in a row; from 1 on before its first answer
+    AnswerWatch watch_;                              // over the retransmission servers
     std::unique_ptr<TcpStream> gap_fill_;
     std::unique_ptr<PacketCutter> cutter_;           // of gap_fill_
     std::unique_ptr<TcpStream> tcp_;

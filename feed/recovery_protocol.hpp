@@ -46,6 +46,8 @@ class SnapshotClient {
     // Before the end of the snapshot that is a failure.
     virtual void on_closed() { fail(ServerProblem::cut); }
     virtual void on_bytes(std::span<const std::uint8_t> bytes, Timestamp now, SnapshotSink& sink) = 0;
+    // What it handed over is no message of any venue.
+    void on_nonsense() { fail(ServerProblem::nonsense); }
     virtual void on_time(Timestamp now) = 0;
     // To be called again and again: hands over at most `bytes` of messages, each behind two more, that could not
     // be handed over as they came.

@@ -32,7 +32,7 @@ inline constexpr std::array<ServerProblemInfo, 9> kServerProblems{{
     return kServerProblems[static_cast<std::size_t>(problem)];
 }
 
-// How often which server had which problem. One thread notes, any reads.
+// How often which server had which problem. Any thread notes, any reads.
 class ServerProblems {
   public:
     explicit ServerProblems(std::size_t servers) : times_(servers) {}

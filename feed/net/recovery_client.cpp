@@ -113,12 +113,12 @@ void RecoveryClient::receive_packets() {
                 break;
             }
             watch_.on_answer(server);
-            if (hand_over_packet(buffer, static_cast<std::size_t>(size))) free_.pop_back();
+            if (hand_over_packet(server, buffer, static_cast<std::size_t>(size))) free_.pop_back();
         }
     }
 }
 
-bool RecoveryClient::hand_over_packet(std::uint32_t buffer, std::size_t bytes) {
+bool RecoveryClient::hand_over_packet(std::size_t server, std::uint32_t buffer, std::size_t bytes) {
     ++counters_[ReceiveCounter::received];
     counters_[ReceiveCounter::bytes] += bytes;
     if (bytes > arena_.buffer_bytes() - kBufferHead) {
@@ -126,6 +126,7 @@ bool RecoveryClient::hand_over_packet(std::uint32_t buffer, std::size_t bytes) {
         return false;
     }
     Answer answer;
+    answer.server = static_cast<std::uint8_t>(server);
     answer.received = {SystemClock::now(), buffer, static_cast<std::uint16_t>(bytes), line_, 0};
     if (!answers_.has_room()) {
         ++counters_[ReceiveCounter::queue_full];
@@ -184,7 +185,7 @@ void RecoveryClient::hand_over_copy(std::span<const std::uint8_t> packet) {
     }
     const std::uint32_t buffer = free_.back();
     std::memcpy(arena_[buffer] + kBufferHead, packet.data(), packet.size());
-    if (hand_over_packet(buffer, packet.size())) free_.pop_back();
+    if (hand_over_packet(gap_fill_server_, buffer, packet.size())) free_.pop_back();
 }
 
 void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp now) {
@@ -194,9 +195,10 @@ void RecoveryClient::begin_snapshot(const RecoveryRequest& request, Timestamp no
     const bool in_vain = snapshot_ != nullptr && now - snapshot_heard_at_ >= timeout_ns_ / 2;
     if (in_vain) note_snapshot_problem(connected_ ? ServerProblem::silent : ServerProblem::unreachable);
     snapshot_id_ = request.id;
-    snapshot_server_ = request.server % servers_.snapshot.size();
+    const std::size_t server = request.server % servers_.snapshot.size();
+    snapshot_server_ = servers_.retransmit_count() + server;
     snapshot_ = protocol_->snapshot_client(request, {servers_.username, servers_.password, servers_.token, timeout_ns_});
-    tcp_ = std::make_unique<TcpStream>(servers_.snapshot[snapshot_server_], servers_.backend);
+    tcp_ = std::make_unique<TcpStream>(servers_.snapshot[server], servers_.backend);
     snapshot_->on_connecting(now);
     snapshot_heard_at_ = now;
     connected_ = false;
@@ -210,10 +212,16 @@ void RecoveryClient::tell_begin() {
     tell(Answer::Kind::begin);
 }
 
-void RecoveryClient::tell(Answer::Kind kind, SequenceNumber next, ServerProblem problem) {
+RecoveryClient::Answer RecoveryClient::answer_of(Answer::Kind kind) const {
     Answer answer;
     answer.kind = kind;
+    answer.server = static_cast<std::uint8_t>(snapshot_server_);
     answer.id = snapshot_id_;
+    return answer;
+}
+
+void RecoveryClient::tell(Answer::Kind kind, SequenceNumber next, ServerProblem problem) {
+    Answer answer = answer_of(kind);
     answer.next = next;
     answer.problem = problem;
     static_cast<void>(answers_.push(answer));
@@ -271,7 +279,7 @@ void RecoveryClient::add_message(std::span<const std::uint8_t> message) {
     const std::size_t need = message.size() + 2;
     const std::size_t room = arena_.buffer_bytes() - kBufferHead;
     if (need > room) {
-        snapshot_->on_closed();  // no message of a venue is as long: this is no snapshot
+        snapshot_->on_nonsense();  // none is as long
         return;
     }
     if (filling_ != kNoBuffer && filled_ + need > room) flush_messages();
@@ -290,9 +298,7 @@ void RecoveryClient::add_message(std::span<const std::uint8_t> message) {
 
 void RecoveryClient::flush_messages() {
     if (filling_ == kNoBuffer) return;
-    Answer answer;
-    answer.kind = Answer::Kind::messages;
-    answer.id = snapshot_id_;
+    Answer answer = answer_of(Answer::Kind::messages);
     answer.received = {0, filling_, static_cast<std::uint16_t>(filled_), line_, 0};
     if (!answers_.push(answer)) free_.push_back(filling_);
     filling_ = kNoBuffer;

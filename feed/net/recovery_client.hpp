@@ -11,13 +11,14 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "millrace/core/packet_arena.hpp"
 #include "millrace/core/published.hpp"
 #include "millrace/core/spsc_ring.hpp"
-#include "millrace/feed/framing/frame.hpp"
 #include "millrace/feed/answer_watch.hpp"
+#include "millrace/feed/framing/frame.hpp"
 #include "millrace/feed/gap_recovery.hpp"
 #include "millrace/feed/net/received.hpp"
 #include "millrace/feed/net/receive_config.hpp"
@@ -56,6 +57,7 @@ class RecoveryClient {
     struct Answer {
         enum class Kind : std::uint8_t { packet, begin, messages, end, failed };
         Kind kind = Kind::packet;
+        std::uint8_t server = 0;   // of all servers
         std::uint32_t id = 0;      // of the snapshot
         SequenceNumber next = 0;   // end
         ServerProblem problem = ServerProblem::none;  // failed
@@ -63,6 +65,15 @@ class RecoveryClient {
     };
     static constexpr std::uint32_t kBuffers = 1024;
     static constexpr std::uint32_t kNoBuffer = ~std::uint32_t{0};
+
+    // ---- the driver's ----
+
+    template <class Session, class Handle>
+    void deliver_packet(const Answer& answer, Session& session, Handle& handle);
+    template <class Session>
+    void deliver_messages(const Answer& answer, Session& session);
+
+    // ---- the recovery thread's ----
 
     void run();
     void step();
@@ -74,15 +85,16 @@ class RecoveryClient {
     void go_on_with_gap_fill();
     [[nodiscard]] bool take_gap_fill();
     // Hands over a packet that lies in a buffer, or is copied into one.
-    [[nodiscard]] bool hand_over_packet(std::uint32_t buffer, std::size_t bytes);
+    [[nodiscard]] bool hand_over_packet(std::size_t server, std::uint32_t buffer, std::size_t bytes);
     void hand_over_copy(std::span<const std::uint8_t> packet);
     void begin_snapshot(const RecoveryRequest& request, Timestamp now);
     void go_on_with_snapshot(Timestamp now);
     void tell_begin();
+    [[nodiscard]] Answer answer_of(Answer::Kind kind) const;
     void tell(Answer::Kind kind, SequenceNumber next = 0, ServerProblem problem = ServerProblem::none);
     void end_snapshot(Answer::Kind kind, SequenceNumber next, ServerProblem problem = ServerProblem::none);
     void note_snapshot_problem(ServerProblem problem) {
-        problems_.note(servers_.retransmit_count() + snapshot_server_, problem);
+        problems_.note(snapshot_server_, problem);
     }
     [[nodiscard]] bool enough_buffers();
     // The snapshot's messages, from the client below.
@@ -106,8 +118,8 @@ class RecoveryClient {
     bool connected_ = false;
     Timestamp snapshot_heard_at_ = 0;                // or since when it is waited for
     std::uint32_t snapshot_id_ = 0;
-    std::size_t snapshot_server_ = 0;
-    std::size_t gap_fill_server_ = 0;                // of all servers
+    std::size_t snapshot_server_ = 0;                // of all servers, as is what follows
+    std::size_t gap_fill_server_ = 0;
     bool begun_ = false;
     std::uint32_t filling_ = kNoBuffer;              // the buffer that takes messages
     std::uint32_t filled_ = 0;
@@ -117,7 +129,8 @@ class RecoveryClient {
     SpscRing<RecoveryRequest> requests_;             // driver -> thread
     SpscRing<Answer> answers_;                       // thread -> driver
     SpscRing<std::uint32_t> back_;                   // driver -> thread: buffers to use again
-    ServerProblems problems_;                        // thread notes, any reads
+    std::uint32_t nonsense_id_ = 0;                  // driver's: the snapshot of which it was noted last
+    ServerProblems problems_;                        // thread and driver note, any reads
     Published<ReceiveCounters> published_;           // thread writes, any reads
     std::atomic<std::uint32_t> heard_{0};            // thread sets: of this snapshot bytes came; driver clears
     std::atomic<bool> stop_{false};                  // any thread sets, the thread reads
@@ -132,13 +145,9 @@ std::size_t RecoveryClient::deliver(Session& session, Handle&& handle) {
     while (answers_.pop(answer)) {
         ++taken;
         switch (answer.kind) {
-            case Answer::Kind::packet: handle(answer.received, payload(arena_, answer.received)); break;
+            case Answer::Kind::packet: deliver_packet(answer, session, handle); break;
             case Answer::Kind::begin: session.on_snapshot_begin(answer.id); break;
-            case Answer::Kind::messages: {
-                BlockWalker<wire::ByteOrder::big> walker(payload(arena_, answer.received));
-                while (walker.has_next()) session.on_snapshot_message(answer.id, walker.next());
-                break;
-            }
+            case Answer::Kind::messages: deliver_messages(answer, session); break;
             case Answer::Kind::end: session.on_snapshot_end(answer.id, answer.next); break;
             case Answer::Kind::failed: session.on_snapshot_failed(answer.id, answer.problem); break;
         }
@@ -146,6 +155,25 @@ std::size_t RecoveryClient::deliver(Session& session, Handle&& handle) {
         if (has_buffer) static_cast<void>(back_.push(answer.received.buffer));
     }
     return taken;
+}
+
+// Whether packets and messages make sense only the session knows.
+template <class Session, class Handle>
+void RecoveryClient::deliver_packet(const Answer& answer, Session& session, Handle& handle) {
+    const auto malformed = [&] { return session.arbiter().line(line_)[LineCounter::malformed]; };
+    const std::uint64_t before = malformed();
+    handle(answer.received, payload(arena_, answer.received));
+    if (malformed() != before) problems_.note(answer.server, ServerProblem::nonsense);
+}
+
+template <class Session>
+void RecoveryClient::deliver_messages(const Answer& answer, Session& session) {
+    const auto malformed = [&] { return session.recovery()[RecoveryCounter::snapshot_malformed]; };
+    const std::uint64_t before = malformed();
+    BlockWalker<wire::ByteOrder::big> walker(payload(arena_, answer.received));
+    while (walker.has_next()) session.on_snapshot_message(answer.id, walker.next());
+    if (malformed() == before || std::exchange(nonsense_id_, answer.id) == answer.id) return;
+    problems_.note(answer.server, ServerProblem::nonsense);
 }
 
 }  // namespace millrace::net

@@ -24,15 +24,20 @@ inline sockaddr_in loopback_at(std::uint16_t port) {
     return at;
 }
 
+// The port that a socket of IPv4 is bound to.
+inline std::uint16_t port_of(const net::Socket& socket) {
+    sockaddr_in at{};
+    socklen_t size = sizeof(at);
+    MILLRACE_VERIFY(getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&at), &size) == 0);
+    return ntohs(at.sin_port);
+}
+
 // A port that nobody had a moment ago.
 inline std::uint16_t free_port() {
     const net::Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in at = loopback_at(0);
-    socklen_t size = sizeof(at);
-    auto* address = reinterpret_cast<sockaddr*>(&at);
-    MILLRACE_VERIFY(bind(socket.fd(), address, size) == 0);
-    MILLRACE_VERIFY(getsockname(socket.fd(), address, &size) == 0);
-    return ntohs(at.sin_port);
+    const sockaddr_in at = loopback_at(0);
+    MILLRACE_VERIFY(bind(socket.fd(), reinterpret_cast<const sockaddr*>(&at), sizeof(at)) == 0);
+    return port_of(socket);
 }
 
 // A client that blocks, with a receive buffer as small as the kernel lets it be if so asked.

@@ -2,6 +2,7 @@
 // no longer used, by both backends.
 #include "millrace/feed/net/elastic_buffers.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "millrace/feed/net/receiver.hpp"
@@ -111,6 +112,13 @@ class ElasticLine {
         }
         kept.clear();
     }
+    // The one that was received into last is the first to be used again.
+    void give_back_reversed() {
+        std::reverse(kept.begin(), kept.end());
+        give_back();
+    }
+    // Until a datagram comes, for a millisecond at most.
+    void sleep() { receiver_.wait(); }
     void look(Nanoseconds later = kLook) {
         now_ += later;
         receiver_.look_after_buffers(now_, count(ReceiveCounter::received));
@@ -216,5 +224,38 @@ TEST_CASE("ElasticBuffers: buffers are taken back once all of them are home, are
     line.look();
     line.settle();
     CHECK(line.count(ReceiveCounter::buffers) > few);
+    CHECK_FALSE(line.twice);
+}
+
+// Between two receives of single datagrams io_uring's receiver keeps a buffer of its own, and needs none of these while
+// its receives stay armed.
+TEST_CASE("ElasticBuffers: they are taken back from a line that sleeps whenever nothing comes") {
+    if (!host_has(Backend::io_uring)) return;
+    ElasticLine line(Backend::io_uring);
+    line.look();
+    REQUIRE(line.receive(ElasticLine::kStart));
+    line.look();
+    line.settle();
+    // One by one they are used, until one of those is out that are to be taken back. As the first to come back it takes
+    // the place of the one that was kept, which has received: after polls that found nothing a single datagram is asked for.
+    do {
+        line.give_back();
+        line.settle();
+        REQUIRE(line.receive(64));
+    } while (line.kept.back() < ElasticLine::kOneChunk);
+    line.give_back_reversed();
+    for (int i = 0; i < 3; ++i) line.look(kShrinkAfter);
+    line.settle();
+    REQUIRE(line.count(ReceiveCounter::buffers) == ElasticLine::kOneChunk);
+    line.sleep();
+    for (std::uint32_t i = 0; i < ElasticLine::kTwoChunks + 64; i += 64) {
+        REQUIRE(line.receive(64));
+        line.give_back();
+    }
+    // Had one of them not come home, there would be no others.
+    REQUIRE(line.receive(ElasticLine::kOneChunk));
+    line.look();
+    line.settle();
+    CHECK(line.count(ReceiveCounter::buffers) > ElasticLine::kOneChunk);
     CHECK_FALSE(line.twice);
 }

@@ -113,8 +113,7 @@ void bare_gro(benchmark::State& state) {
                 msghdr header{nullptr, 0, &part, 1, control, sizeof(control), 0};
                 const ssize_t n = recvmsg(line.sockets[0].fd(), &header, MSG_DONTWAIT);
                 if (n <= 0) break;
-                net::ControlMessages read;
-                for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at)) read.read(*at);
+                const auto read = net::ControlMessages::of(header);
                 taken += net::datagrams_in(static_cast<std::size_t>(n), read.segment);
             }
             return taken;

@@ -108,11 +108,8 @@ class IoUringReceiver {
     template <class Sink>
     std::size_t take_single(std::size_t index, int size, Sink& sink) {
         Asked& asked = asked_[index];
-        ControlMessages control;
-        for (cmsghdr* at = CMSG_FIRSTHDR(&asked.message); at != nullptr; at = CMSG_NXTHDR(&asked.message, at)) {
-            control.read(*at);
-        }
-        return take(index, control, asked.message.msg_flags, static_cast<std::size_t>(size), asked.buffer, sink);
+        return take(index, ControlMessages::of(asked.message), asked.message.msg_flags, static_cast<std::size_t>(size),
+                    asked.buffer, sink);
     }
 
     template <class Sink>
@@ -136,18 +133,10 @@ class IoUringReceiver {
     std::size_t take(std::size_t index, const ControlMessages& control, int flags, std::size_t length,
                      std::uint32_t buffer, Sink& sink) {
         ReceivingSocket& socket = sockets_[index];
-        ReceiveCounters& counters = counters_[socket.line];
-        note_drops(socket, control, counters);
-        const std::size_t datagrams = datagrams_in(length, control.segment);
-        counters[ReceiveCounter::received] += datagrams;
-        counters[ReceiveCounter::bytes] += length;
-        if ((flags & MSG_TRUNC) != 0) {
-            counters[ReceiveCounter::truncated] += datagrams;
-            release(buffer);
-            return datagrams;
-        }
-        if (datagrams > 1) note_segment(arena_[buffer], control.segment);
-        sink(Received{control.received_at, buffer, static_cast<std::uint16_t>(length), socket.line, datagrams > 1});
+        const bool cut = (flags & MSG_TRUNC) != 0;
+        const std::size_t datagrams = note_received(socket, control, length, cut, counters_[socket.line]);
+        if (cut) release(buffer);
+        else sink(describe(arena_, buffer, socket.line, control, length, datagrams));
         return datagrams;
     }
 

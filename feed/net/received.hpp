@@ -87,6 +87,11 @@ struct ControlMessages {
     bool has_drops = false;
     std::uint16_t segment = 0;  // 0: there is one
 
+    [[nodiscard]] static ControlMessages of(msghdr& message) {
+        ControlMessages control;
+        for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) control.read(*at);
+        return control;
+    }
     void read(const cmsghdr& message) {
         if (message.cmsg_level == IPPROTO_UDP && message.cmsg_type == kUdpGro) {
             int bytes = 0;
@@ -117,6 +122,23 @@ inline void note_drops(ReceivingSocket& socket, const ControlMessages& control, 
     if (!control.has_drops) return;
     counters[ReceiveCounter::kernel_drops] += control.drops - socket.drops_seen;
     socket.drops_seen = control.drops;
+}
+
+// What one receive of a socket brought: counted, ...
+[[nodiscard]] inline std::size_t note_received(ReceivingSocket& socket, const ControlMessages& control,
+                                               std::size_t length, bool cut, ReceiveCounters& counters) {
+    note_drops(socket, control, counters);
+    const std::size_t datagrams = datagrams_in(length, control.segment);
+    counters[ReceiveCounter::received] += datagrams;
+    counters[ReceiveCounter::bytes] += length;
+    if (cut) counters[ReceiveCounter::truncated] += datagrams;
+    return datagrams;
+}
+// ... and as it is handed over.
+[[nodiscard]] inline Received describe(const PacketArena& arena, std::uint32_t buffer, LineId line,
+                                       const ControlMessages& control, std::size_t length, std::size_t datagrams) {
+    if (datagrams > 1) note_segment(arena[buffer], control.segment);
+    return {control.received_at, buffer, static_cast<std::uint16_t>(length), line, datagrams > 1};
 }
 
 }  // namespace millrace::net

@@ -115,23 +115,12 @@ class RecvmmsgReceiver {
 
     template <class Sink>
     std::size_t take(ReceivingSocket& socket, ReceiveCounters& counters, mmsghdr& message, std::uint32_t buffer,
-              Sink& sink) {
-        ControlMessages control;
-        for (cmsghdr* at = CMSG_FIRSTHDR(&message.msg_hdr); at != nullptr; at = CMSG_NXTHDR(&message.msg_hdr, at)) {
-            control.read(*at);
-        }
-        note_drops(socket, control, counters);
-        const std::size_t datagrams = datagrams_in(message.msg_len, control.segment);
-        counters[ReceiveCounter::received] += datagrams;
-        counters[ReceiveCounter::bytes] += message.msg_len;
-        if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-            counters[ReceiveCounter::truncated] += datagrams;
-            release(buffer);
-            return datagrams;
-        }
-        if (datagrams > 1) note_segment(arena_[buffer], control.segment);
-        const auto length = static_cast<std::uint16_t>(message.msg_len);
-        sink(Received{control.received_at, buffer, length, socket.line, datagrams > 1});
+                     Sink& sink) {
+        const auto control = ControlMessages::of(message.msg_hdr);
+        const bool cut = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
+        const std::size_t datagrams = note_received(socket, control, message.msg_len, cut, counters);
+        if (cut) release(buffer);
+        else sink(describe(arena_, buffer, socket.line, control, message.msg_len, datagrams));
         return datagrams;
     }
 

@@ -58,6 +58,8 @@ class Command {
     Command& operator=(const Command&) = delete;
 
     void signal(int number) const { kill(pid_, number); }
+    // To all processes of its group, where `before` made it one: setpgid(0, 0).
+    void signal_group(int number) const { kill(-pid_, number); }
 
     [[nodiscard]] Outcome wait() {
         int status = 0;

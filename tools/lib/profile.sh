@@ -8,24 +8,31 @@ ensure_profile() {
   if [ "$profile/complete" -nt "$millrace" ]; then return 0; fi
   say "running what the profile is made of"
   rm -rf "$profile"
-  train "$millrace" || die 1 "no profile could be made (see the message above)"
+  local code=0
+  train "$millrace" || code=$?
+  [ "$code" != 130 ] || die 130 "interrupted"
+  [ "$code" = 0 ] || die 1 "no profile could be made (see the message above)"
   # Whatever differs from one profile to the next; cmake/profile.cmake makes a name of it.
   date +%s.%N >"$profile/complete"
 }
 
 # train MILLRACE: simulated days replayed, converted to records and, where this host has multicast on lo, received live.
-train() {
-  local millrace=$1 dir venue code=0
+# Ends with 130 when it is interrupted.
+train() (
   dir=$(mktemp -d)
+  trap 'rm -rf "$dir"' EXIT
+  # An interrupted millrace ends with its report, and the shell would go on.
+  trap 'exit 130' INT TERM
   for venue in nasdaq-itch50 iex-deep; do
-    [ "$code" != 0 ] || train_with "$millrace" "$venue" "$dir/day.pcapng" >"$dir/log" 2>&1 || code=$?
+    train_with "$1" "$venue" "$dir/day.pcapng" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
   done
-  if [ "$code" != 0 ]; then cat "$dir/log" >&2; fi
-  rm -rf "$dir"
-  [ "$code" = 0 ] || return 1
-  "$root/tools/demo" --yes --preset pgo-generate >/dev/null ||
-    say "the demo did not run here (see above); the profile leaves live receiving out"
-}
+  "$root/tools/demo" --yes --preset pgo-generate >/dev/null || code=$?
+  case ${code:-0} in
+    0) ;;
+    130) exit 130 ;;
+    *) say "the demo did not run here (see above); the profile leaves live receiving out" ;;
+  esac
+)
 
 # train_with MILLRACE VENUE CAPTURE
 train_with() {

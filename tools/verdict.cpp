@@ -57,9 +57,12 @@ std::string left_out_by(const SinkSummary& sink) {
 void remark_on_host(const FeedSummary& feed, const std::string& where, std::vector<std::string>& lines) {
     std::uint64_t kernel = 0;
     std::uint64_t queue_full = 0;
+    std::uint64_t cut = 0;         // by a buffer
+    std::uint64_t cut_before = 0;  // when they were captured
     for (const LineSummary& line : feed.lines) {
         kernel += line.kernel;
         queue_full += line.queue_full;
+        (line.receiver.empty() ? cut_before : cut) += line.truncated;
     }
     if (kernel != 0) {
         lines.push_back(fmt::format("{}: the kernel dropped {} packets at a full socket buffer; raise "
@@ -68,6 +71,14 @@ void remark_on_host(const FeedSummary& feed, const std::string& where, std::vect
     if (queue_full != 0) {
         lines.push_back(fmt::format("{}: {} packets found the queue to the decoder full; raise receive.queue, or give "
                                     "the decoder a CPU of its own", where, queue_full));
+    }
+    if (cut != 0) {
+        lines.push_back(fmt::format("{}: {} packets were longer than a receive buffer, and dropped; raise "
+                                    "receive.buffer_bytes", where, cut));
+    }
+    if (cut_before != 0) {
+        lines.push_back(fmt::format("{}: {} packets were cut when they were captured, and left out; capture whole ones "
+                                    "(tcpdump --snapshot-length=0)", where, cut_before));
     }
 }
 

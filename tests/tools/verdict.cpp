@@ -95,6 +95,20 @@ TEST_CASE("remarks: what this host dropped is said though nothing was lost by it
     CHECK(lines[1].find("f: 2 packets found the queue to the decoder full; raise receive.queue") == 0);
 }
 
+TEST_CASE("remarks: packets that were cut are said, with who cut them") {
+    FeedSummary feed;
+    feed.lines.resize(2);
+    feed.lines[0].truncated = 3;
+    std::vector<std::string> lines = remarks_on(feed, "day.pcap");
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].find("day.pcap: 3 packets were cut when they were captured, and left out; capture whole") == 0);
+    for (LineSummary& line : feed.lines) line.receiver = {{"received", 9}};
+    feed.lines[1].truncated = 4;
+    lines = remarks_on(feed, "f");
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].find("f: 7 packets were longer than a receive buffer, and dropped; raise receive.buffer_bytes") == 0);
+}
+
 TEST_CASE("remarks: a sink that did not hand all over is named, with why") {
     FeedSummary feed;
     feed.sessions = 1;

@@ -33,13 +33,13 @@ def free_port() -> int:
 class Server:
     """The simulator as a SoupBinTCP server, always of the same day."""
 
-    def __init__(self, messages: int, *more: str) -> None:
+    def __init__(self, messages: int, *more: str, at_once: bool = True) -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._words = [
             "--serve",
             f"soup={self.address}",
-            "--flat-out",
+            *(["--flat-out"] if at_once else []),
             "--linger",
             "100",
             *day(messages),
@@ -57,34 +57,37 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(messages: int, *more: str) -> Iterator[Server]:
-    server = Server(messages, *more)
+def serving(messages: int, *more: str, at_once: bool = True) -> Iterator[Server]:
+    server = Server(messages, *more, at_once=at_once)
     try:
         yield server
     finally:
         server.kill()
 
 
-def captured(messages: int, folder: Path) -> tuple[int, str]:
+def captured(messages: int, folder: Path, *more: str) -> tuple[int, str]:
     """Rows and digest of that day, from a capture of it."""
     capture = folder / "day.pcapng"
-    command("sim", "--capture", capture, *day(messages))
+    command("sim", "--capture", capture, *day(messages), *more)
     rows = sum(map(len, millrace.replay(capture).batches("mbo")))
     return rows, command_json("replay", capture)["digest"]
 
 
 def test_a_server_killed_and_started_again_misses_and_repeats_nothing(tmp_path: Path) -> None:
-    messages, kills = 400_000, [10_000, 150_000]
-    rows, digest = captured(messages, tmp_path)
-    with serving(messages) as server:
+    # At a pace: what was sent all at once before the second kill would not miss the server.
+    messages, pace = 200_000, ["--rate", "100000"]
+    kills = [10_000, 40_000]
+    rows, digest = captured(messages, tmp_path, *pace)
+    with serving(messages, *pace, at_once=False) as server:
         feed = millrace.Feed(f"soup://{server.address}", venue=VENUE, overflow="block", **ROOM)
-        seen, back = 0, []
+        seen, killed, back = 0, [], []
 
         @feed.on(millrace.Mbo)
         def on_order(order: millrace.Mbo) -> None:
             nonlocal seen
             seen += 1
-            if seen in kills:
+            if len(killed) == len(back) < len(kills) and seen >= kills[len(killed)]:
+                killed.append(seen)
                 server.kill()
                 server.start()
 
@@ -95,7 +98,7 @@ def test_a_server_killed_and_started_again_misses_and_repeats_nothing(tmp_path: 
         asyncio.run(asyncio.wait_for(feed.run(), 120))
     assert (seen, feed.digest) == (rows, digest)
     assert [one[:2] for one in back] == [(0, 1), (0, 2)]
-    assert all(at >= kill for (*_, at), kill in zip(back, kills, strict=True))
+    assert all(at >= kill for (*_, at), kill in zip(back, killed, strict=True))
     stats = feed.stats()
     assert stats["balance"] == 0 and stats["gaps"] == []
     with pytest.raises(millrace.NoPosition):

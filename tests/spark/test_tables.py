@@ -85,6 +85,26 @@ def test_bars_equal_those_of_one_process_every_symbol_and_minute(
     assert found == wanted
 
 
+def test_folders_called_key_value_make_columns(
+    spark: SparkSession, days: Path, tmp_path: Path
+) -> None:
+    expected = {}
+    for day in (0, 1):
+        capture = days / f"day{day}.pcapng{'.zst' * day}"
+        folder = tmp_path / f"date=2024-01-0{day + 2}" / "site=New%20York"
+        folder.mkdir(parents=True)
+        (folder / capture.name).symlink_to(capture)
+        name = f"{folder.relative_to(tmp_path)}/{capture.name}"
+        trades = len(rows_of_one_process(capture, "trades"))
+        expected[name, f"2024-01-0{day + 2}", "New York"] = trades
+    table = read(spark, tmp_path, venue="nasdaq-itch50", schema="trades")
+    assert table.columns[-2:] == ["date", "site"]
+    found = table.groupBy("file", "date", "site").count().collect()
+    assert {tuple(row)[:3]: row["count"] for row in found} == expected
+    one = table.where("date = '2024-01-03'")
+    assert one.rdd.getNumPartitions() == 1  # the other file is not read
+
+
 @pytest.mark.parametrize("schema", ["mbo", "trades", "bbo"])
 def test_records_are_those_of_the_feed(schema: str, spark: SparkSession, days: Path) -> None:
     name = "mbp-1" if schema == "bbo" else schema

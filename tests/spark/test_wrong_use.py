@@ -16,13 +16,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from conftest import ROOT, command
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StringType, StructField, StructType
 from test_tables import bars_by_file, bars_of_one_process, read
 
 import millrace
 from millrace.spark import (
     MillraceSource,
+    catalogue,
     checked,
     envelopes,
     reason,
@@ -40,17 +43,23 @@ pytestmark = pytest.mark.server
 VENUE = "nasdaq-itch50"
 
 
+def shape_of(source: MillraceSource) -> StructType:
+    """The columns of a source as Spark hands them to its readers, but for their types."""
+    names = [column.split()[0] for column in source.schema().split(", ")]
+    return StructType([StructField(name, StringType()) for name in names])
+
+
 def rows_of(path: Path | str, **options: str) -> list[dict[str, Any]]:
     """What the source gives, by the calls that Spark makes of it."""
     source = MillraceSource({"path": str(path), **options})
-    reader = source.reader(source.schema())
+    reader = source.reader(shape_of(source))
     batches = [batch for part in reader.partitions() for batch in reader.read(part)]
     return [row for batch in batches for row in batch.to_pylist()]
 
 
 def rows_of_stream(path: Path, **options: str) -> list[dict[str, Any]]:
     source = MillraceSource({"path": str(path), **options})
-    reader = source.streamReader(source.schema())
+    reader = source.streamReader(shape_of(source))
     parts = reader.partitions(reader.initialOffset(), reader.latestOffset())
     return [row for part in parts for batch in reader.read(part) for row in batch.to_pylist()]
 
@@ -100,7 +109,7 @@ def test_what_is_not_read_is_told_of_once(folder: Path) -> None:
     problems = [row for row in rows_of_stream(folder, bad_files="report") if row["problem"]]
     assert len(problems) == 5
     source = MillraceSource({"path": str(folder), "bad_files": "report"})
-    reader = source.streamReader(source.schema())
+    reader = source.streamReader(shape_of(source))
     done = reader.latestOffset()
     assert reader.partitions(done, reader.latestOffset()) == []
     with warnings.catch_warnings():
@@ -117,7 +126,7 @@ def test_a_file_that_became_shorter_fails_a_stream_and_one_that_is_done_may_go(
     command("convert", days / "day0.pcapng", "-o", tmp_path / "day.dbn", "--schema", "trades")
     shutil.copy(tmp_path / "day.dbn", tmp_path / "gone.dbn")
     source = MillraceSource({"path": str(tmp_path), "schema": "trades"})
-    reader = source.streamReader(source.schema())
+    reader = source.streamReader(shape_of(source))
     done = reader.latestOffset()
     reader.partitions(reader.initialOffset(), done)
     (tmp_path / "gone.dbn").unlink()
@@ -297,7 +306,7 @@ def test_the_same_name_in_two_folders_is_told_apart(folder: Path, tmp_path: Path
     for given in ([tmp_path / "a", tmp_path / "b"], [tmp_path / "*"]):
         paths = json.dumps([str(one) for one in given])
         source = MillraceSource({"paths": paths, "schema": "ledger"})
-        reader = source.reader(source.schema())
+        reader = source.reader(shape_of(source))
         rows = [row for part in reader.partitions() for row in reader.read(part)]
         assert sorted(row["file"][0].as_py() for row in rows) == ["a/day.7", "b/day.7"]
 
@@ -365,3 +374,49 @@ def test_wrong_options_of_the_job_end_it_with_2(
     with pytest.raises(SystemExit) as end:
         bars_job.main()
     assert end.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_folders_of_other_keys_or_of_a_columns_name_are_told_of(days: Path, tmp_path: Path) -> None:
+    for folder in ("date=2024-01-02", "date=2024-01-03/site=a"):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(days / "day0.pcapng", tmp_path / folder)
+    with pytest.raises(millrace.UsageError, match="their folders have different keys"):
+        rows_of(tmp_path, schema="trades")
+    with pytest.raises(millrace.UsageError, match="make a column symbol, and rows have one"):
+        (tmp_path / "date=2024-01-02").rename(tmp_path / "symbol=AAAA")
+        shutil.rmtree(tmp_path / "date=2024-01-03")
+        rows_of(tmp_path, schema="trades")
+    found = rows_of(tmp_path, schema="trades", recursiveFileLookup="true")
+    assert found and {row["file"] for row in found} == {"symbol=AAAA/day0.pcapng"}
+
+
+@pytest.mark.parametrize("schema", ["trades", "bars", "books"])
+def test_whatever_is_read_of_a_folder_bears_its_key(days: Path, tmp_path: Path, schema) -> None:
+    (tmp_path / "date=2024-01-02").mkdir()
+    shutil.copy(days / "day0.pcapng", tmp_path / "date=2024-01-02")
+    (tmp_path / "date=2024-01-02" / "notes.txt").write_text("hello\n")
+    found = rows_of(tmp_path, schema=schema, bad_files="report")
+    assert {row["date"] for row in found} == {"2024-01-02"}
+    assert {row["file"] for row in found if row["problem"]} == {"date=2024-01-02/notes.txt"}
+    if schema == "trades":
+        assert rows_of_stream(tmp_path, schema=schema, bad_files="report") == found
+
+
+def test_a_topic_that_is_no_catalogue_fails_and_says_so(spark: SparkSession) -> None:
+    entry = {"shard": "s", "run": "", "symbol": "AAAA", "stream": 2**64 - 1, "epoch": 1}
+    entry |= {"last_sequence": 8, "quality": "live"}
+    newest, older = (json.dumps(entry | {"last_record": n}) for n in (9, 7))
+    [row] = catalogue(
+        spark.sql(
+            "SELECT CAST(key AS BINARY), CAST(value AS BINARY), offset FROM VALUES "
+            f"('s//AAAA', '{older}', 0), ('s//AAAA', '{newest}', 1), ('s//GONE', NULL, 2) "
+            "AS messages(key, value, offset)"
+        )
+    ).collect()
+    assert (row.stream, row.symbol, row.last_record, row.quality) == (-1, "AAAA", 9, "live")
+    wrong = spark.sql("SELECT X'41' AS key, CAST('{\"price\": 7}' AS BINARY) AS value, 0 AS offset")
+    with pytest.raises((PySparkException, Py4JJavaError)) as error:
+        catalogue(wrong).collect()
+    assert reason(error.value).startswith("a message that is no entry of a catalogue; is the")
+    with pytest.raises(millrace.UsageError, match="rows without value, offset"):
+        catalogue(spark.sql("SELECT 'x' AS key"))

@@ -42,7 +42,7 @@ def _feed_of(path: str, reading: Reading) -> Feed:
         end=reading.end,
         **options,
     )
-    feed._running.told_missing = True  # of a folder's files each may have some of the symbols
+    feed._running.told = True  # rows say it; of a folder's files each may have some of the symbols
     return feed
 
 

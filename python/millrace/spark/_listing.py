@@ -8,6 +8,7 @@ import glob
 import os
 import re
 import stat
+import urllib.parse
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .._errors import (
     UsageError,
     core_errors,
 )
+from ._columns import need
 from ._options import Choice
 
 #: Endings of files that are meant to be read: what is wrong with one is an error.
@@ -36,6 +38,8 @@ _OTHERS = (".csv", ".csv.gz", ".csv.zst", ".toml")
 #: Names of files that somebody has not finished, as elsewhere in Spark.
 _UNFINISHED = ("_", ".")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*):/", re.IGNORECASE)
+#: The value of a folder ``key=...`` that stands for null, as Hive and Spark write it.
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 _MAGIC = re.compile(r"[*?[]")
 _TOLD_MOST = 4
 
@@ -63,6 +67,42 @@ def files_of(patterns: Sequence[str], choice: Choice, *, may_come: bool = False)
     if not may_come and all(one.why for one in found.values()):
         raise FileError(f"nothing to read: {_told(list(found.values()))}")
     return [found[path] for path in sorted(found)]
+
+
+def keys_of(name: str, choice: Choice) -> dict[str, str | None]:
+    """What the folders of a file say of it: of ``date=2024-01-02/venue=XNAS/day.pcap`` two keys.
+
+    As with Spark's own sources, none when folders are read whatever they are called.
+    """
+    if choice.recursive:
+        return {}
+    parts = [part.partition("=") for part in Path(name).parent.parts if _is_key(part)]
+    return {key: None if v == _NULL else urllib.parse.unquote(v) for key, _, v in parts}
+
+
+def keys_in(patterns: Sequence[str], choice: Choice, columns: str) -> tuple[str, ...]:
+    """The keys that the folders of all files have; they make columns beside the others."""
+    read = [one for one in files_of(patterns, choice, may_come=True) if not one.why]
+    keys = tuple(keys_of(read[0].name, choice)) if read else ()
+    for one in read:
+        need(
+            tuple(keys_of(one.name, choice)) == keys,
+            f"{one.path} and {read[0].path}: their folders have different keys (key=value); "
+            "load them apart, or with recursiveFileLookup=true, which makes no columns of them",
+        )
+    own = {column.split()[0].lower() for column in columns.split(", ")}
+    for key in keys:
+        need(
+            key.lower() not in own,
+            f"folders called {key}=... make a column {key}, and rows have one of that name; "
+            "recursiveFileLookup=true makes no columns of them",
+        )
+    return keys
+
+
+def _is_key(folder: str) -> bool:
+    key, equals, _ = folder.partition("=")
+    return key.isidentifier() and equals == "="
 
 
 def local_path(name: str) -> str:
@@ -125,7 +165,10 @@ def _of_pattern(pattern: str, patterns: Sequence[str], choice: Choice) -> Iterat
 def _in_folder(
     folder: Path, patterns: Sequence[str], choice: Choice, above: frozenset[str]
 ) -> Iterator[Found]:
-    """Its files, and with ``recursive`` those of its folders; no folder is entered in itself."""
+    """Its files, those of its folders ``key=value``, and with ``recursive`` those of all folders.
+
+    No folder is entered in itself.
+    """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -136,7 +179,7 @@ def _in_folder(
             continue
         name = name_below(entry.path, patterns)
         if entry.is_dir():
-            if not choice.recursive:
+            if not choice.recursive and not _is_key(entry.name):
                 yield Found(entry.path, name, "a folder; recursiveFileLookup=true reads it")
             elif os.path.realpath(entry.path) not in above:
                 yield from _in_folder(Path(entry.path), patterns, choice, above)

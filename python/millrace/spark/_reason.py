@@ -11,6 +11,8 @@ _ABSENT = re.compile(r"^ *(?:ModuleNotFound|Import)Error: (No module named .+)$"
 _ABSENT_HINT = "; PYSPARK_PYTHON names the Python of the workers, which must have it"
 #: Other errors of Python's, which Java's have a package before their names and these have not.
 _PYTHON = re.compile(r"^ *((?!org\.|java\.|py4j\.)[\w.]*(?:Error|Exception): .+)$", re.MULTILINE)
+#: What a table of ours raises in SQL.
+_RAISED = re.compile(r"\[USER_RAISED_EXCEPTION\] millrace: (.+?)(?: SQLSTATE: \w+)?$", re.MULTILINE)
 #: Spark's own word for what is wrong, with its error class.
 _SPARK = re.compile(r"\[(?:DATA_SOURCE_NOT_FOUND|UNRESOLVED_COLUMN)\S*\] .+")
 #: The deepest cause that Java names, or else its error.
@@ -38,6 +40,8 @@ def reason(error: BaseException) -> str:
     text = str(error)
     text += "\n" + (getattr(error, "_stackTrace", None) or "")  # PySpark shows it to nobody
     if found := _OURS.findall(text):
+        return str(found[-1])
+    if found := _RAISED.findall(text):
         return str(found[-1])
     if found := _ABSENT.findall(text):
         return str(found[-1]) + _ABSENT_HINT

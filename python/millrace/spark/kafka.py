@@ -30,6 +30,10 @@ _CATALOGUE = (
     "shard string, run string, symbol string, stream decimal(20,0), epoch bigint, "
     "last_record bigint, last_sequence bigint, quality string"
 )
+_NO_ENTRY = (
+    "millrace: a message that is no entry of a catalogue; is the topic TOPIC.catalogue, "
+    "which a sink with shard=NAME fills?"
+)
 
 
 def records(messages: DataFrame, schema: str = "mbo") -> DataFrame:
@@ -58,8 +62,11 @@ def catalogue(messages: DataFrame) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    newest = messages.groupBy("key").agg(F.max_by("value", "offset").alias("value"))
-    entries = newest.select(F.from_json(F.col("value").cast("string"), _CATALOGUE).alias("entry"))
+    kept = _columns_of(messages, "key", "value", "offset").where("value IS NOT NULL")
+    newest = kept.groupBy("key").agg(F.max_by("value", "offset").alias("value"))
+    entry = F.from_json(F.col("value").cast("string"), _CATALOGUE)
+    ours = F.when(entry["stream"].isNotNull() & entry["last_record"].isNotNull(), entry)
+    entries = newest.select(ours.otherwise(F.raise_error(F.lit(_NO_ENTRY))).alias("entry"))
     keeps_its_bits = f"CAST(IF(stream < {2**63}BD, stream, stream - {2**64}BD) AS BIGINT)"
     return entries.select("entry.*").withColumn("stream", F.expr(keeps_its_bits))
 

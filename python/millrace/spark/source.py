@@ -30,7 +30,7 @@ from pyspark.sql.datasource import (
 from .._errors import FileError, FormatError
 from ._columns import need, one_row
 from ._files import count_rows, problem_row, read_file, read_range
-from ._listing import Found, files_of, local_path, name_below, warn_of, watched
+from ._listing import Found, files_of, keys_in, keys_of, local_path, name_below, warn_of, watched
 from ._options import WHOLE, Admission, Choice, Reading, check_names
 
 if TYPE_CHECKING:
@@ -53,15 +53,20 @@ class MillraceSource(DataSource):
         return own
 
     def schema(self) -> str:
-        """Columns by the option ``schema``."""
-        return Reading.of(self._own()).columns
+        """Columns by the option ``schema``, and one of text for each key of the files' folders."""
+        own = self._own()
+        columns = Reading.of(own).columns
+        keys = keys_in(_patterns(self.options), Choice.of(own), columns)
+        return ", ".join([columns, *(f"{key} string" for key in keys)])
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """All files at once, a task each."""
         own = self._own()
         for name in Admission.NAMES:
             need(name not in own, f"{name} is for streams; leave it out")
-        return _FilesReader(_patterns(self.options), Reading.of(own), Choice.of(own))
+        reading = Reading.of(own)
+        shape = _Shape(reading, Choice.of(own), _keys_of(schema, reading))
+        return _FilesReader(_patterns(self.options), shape)
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
         """Files as they appear and grow."""
@@ -74,7 +79,37 @@ class MillraceSource(DataSource):
         for one in patterns:
             there = os.access(watched(one), os.F_OK)
             need(there, f"{one}: no such folder; make it before the stream waits")
-        return _FolderReader(patterns, reading, Choice.of(own), Admission.of(own))
+        shape = _Shape(reading, Choice.of(own), _keys_of(schema, reading))
+        return _FolderReader(patterns, shape, Admission.of(own))
+
+
+def _keys_of(schema: StructType, reading: Reading) -> tuple[str, ...]:
+    """Columns behind those that the rows have of themselves."""
+    return tuple(schema.names[len(reading.columns.split(", ")) :])
+
+
+@dataclass
+class _Shape:
+    """What rows are made of: what is read, of which files, and the keys of their folders."""
+
+    reading: Reading
+    choice: Choice
+    keys: tuple[str, ...]
+
+    def values_of(self, name: str) -> dict[str, str | None]:
+        """Of a file, by key; null where its folders have none."""
+        found = keys_of(name, self.choice)
+        return {key: found.get(key) for key in self.keys}
+
+    def add_keys(self, name: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows of a file with the columns that its folders make."""
+        import pyarrow as pa
+
+        for rows in batches:
+            for key, value in self.values_of(name).items():
+                column = pa.repeat(pa.scalar(value, pa.string()), rows.num_rows)
+                rows = rows.append_column(key, column)
+            yield rows
 
 
 def _patterns(options: Any) -> list[str]:
@@ -106,10 +141,10 @@ _COMPARED = {
 
 
 class _FilesReader(DataSourceReader):
-    def __init__(self, patterns: list[str], reading: Reading, choice: Choice) -> None:
+    def __init__(self, patterns: list[str], shape: _Shape) -> None:
         self._patterns = patterns
-        self._reading = reading
-        self._choice = choice
+        self._shape = shape
+        self._reading = shape.reading
         self._filters: list[tuple[str, str, Any]] = []  # column, function of Arrow, value
 
     def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:
@@ -127,7 +162,8 @@ class _FilesReader(DataSourceReader):
 
     def partitions(self) -> Sequence[InputPartition]:
         """One a file or segment, large ones first: no worker is left with one at the end."""
-        found = [one for one in files_of(self._patterns, self._choice) if self._may_hold(one.name)]
+        files = files_of(self._patterns, self._shape.choice)
+        found = [one for one in files if self._may_hold(one.name)]
         read = sorted((one for one in found if not one.why), key=_size_of, reverse=True)
         parts = [_File(one, n) for one in read for n in range(self._reading.segments)]
         passed_over = [one for one in found if one.why]
@@ -138,25 +174,28 @@ class _FilesReader(DataSourceReader):
 
     def _may_hold(self, file: str) -> bool:
         """Whether rows of that file can pass; what is asked of other columns is not known yet."""
-        row = one_row({"file": file}, "file string")
-        return all(_passes(row, *f)[0].as_py() for f in self._filters if f[0] == "file")
+        known = {"file": file, **self._shape.values_of(file)}
+        row = one_row(known, ", ".join(f"{name} string" for name in known))
+        return all(_passes(row, *f)[0].as_py() for f in self._filters if f[0] in known)
 
     def read(self, partition: InputPartition | None) -> Iterator[pa.RecordBatch]:
         """The rows of a file or segment."""
         if not isinstance(partition, _File):  # no file was left
             return
-        for batch in _rows_of(partition, self._reading):
+        for batch in _rows_of(partition, self._shape):
             for one in self._filters:
                 batch = batch.filter(_passes(batch, *one))
             if batch.num_rows > 0:
                 yield batch
 
 
-def _rows_of(part: _File, reading: Reading) -> Iterator[pa.RecordBatch]:
+def _rows_of(part: _File, shape: _Shape) -> Iterator[pa.RecordBatch]:
     found = part.found
     if found.why:
-        return iter([_not_read(found, reading)])
-    return read_file(found.path, found.name, reading, part.segment)
+        rows = iter([_not_read(found, shape.reading)])
+    else:
+        rows = read_file(found.path, found.name, shape.reading, part.segment)
+    return shape.add_keys(found.name, rows)
 
 
 def _not_read(found: Found, reading: Reading) -> pa.RecordBatch:
@@ -201,12 +240,10 @@ class _FolderReader(DataSourceStreamReader):
     With ``bad_files=report`` it also says why others are not read, each of which gives a row then.
     """
 
-    def __init__(
-        self, patterns: list[str], reading: Reading, choice: Choice, admission: Admission
-    ) -> None:
+    def __init__(self, patterns: list[str], shape: _Shape, admission: Admission) -> None:
         self._patterns = patterns
-        self._reading = reading
-        self._choice = choice
+        self._shape = shape
+        self._reading = shape.reading
         self._admission = admission
         self._planned: dict[str, int] = {}
         self._counted: dict[str, tuple[tuple[int, int], int]] = {}  # by path: what it was, records
@@ -220,7 +257,7 @@ class _FolderReader(DataSourceStreamReader):
         """As far as the next trigger goes: at most ``max_rows`` records more."""
         files = dict(self._planned)
         room = self._admission.max_rows
-        found = files_of(self._patterns, self._choice, may_come=True)
+        found = files_of(self._patterns, self._shape.choice, may_come=True)
         for path in (one.path for one in found if not one.why):
             if room == 0:
                 break
@@ -271,7 +308,8 @@ class _FolderReader(DataSourceStreamReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The records of a range."""
         if isinstance(partition, _File):
-            return _rows_of(partition, self._reading)
+            return _rows_of(partition, self._shape)
         assert isinstance(partition, _Range)
         first, end = partition.first, partition.end
-        return read_range(partition.path, partition.name, first, end, self._reading)
+        rows = read_range(partition.path, partition.name, first, end, self._reading)
+        return self._shape.add_keys(partition.name, rows)

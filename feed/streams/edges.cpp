@@ -160,7 +160,7 @@ std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config) {
     return edge;
 }
 
-std::unique_ptr<Source> make_source(Url url) {
+std::unique_ptr<Source> make_source(Url url, std::function<bool()> given_up) {
     std::unique_ptr<Source> source;
     if (url.scheme == "raw" || url.scheme == "file") source = std::make_unique<FramedSource>(url);
 #ifdef MILLRACE_HAS_KAFKA
@@ -174,6 +174,7 @@ std::unique_ptr<Source> make_source(Url url) {
 #endif
     if (source == nullptr) refuse(url);
     refuse_rest(url);
+    source->give_up_when(std::move(given_up));
     source->open();
     return source;
 }

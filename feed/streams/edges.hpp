@@ -26,6 +26,7 @@ struct EdgeComponent {
 // backlog_mb. Throws Error(usage), before anything is connected or made; then what open() throws.
 [[nodiscard]] std::unique_ptr<Edge> make_edge(Url url, SinkConfig& config);
 // Likewise a source.
-[[nodiscard]] std::unique_ptr<Source> make_source(Url url);
+// `given_up` is asked while a server is waited for, which ends when it says true.
+[[nodiscard]] std::unique_ptr<Source> make_source(Url url, std::function<bool()> given_up = {});
 
 }  // namespace millrace::streams

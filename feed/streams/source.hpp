@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,8 @@ class Source {
     };
 
     virtual ~Source() = default;
+    // Before open(): asked while that waits for a server, which ends when it says true. Borrows what it refers to.
+    void give_up_when(std::function<bool()> asked) { given_up_ = std::move(asked); }
     // Reaches the server, if there is one: once, before all else. Throws Error(resource).
     virtual void open() {}
     // The next batch, waiting for it at most so long. The one before counts as processed.
@@ -69,6 +72,12 @@ class Source {
     // Where to go on behind what is processed, as the URL's option `from` takes it; empty: at the
     // beginning.
     [[nodiscard]] virtual std::string position() const { return {}; }
+
+  protected:
+    [[nodiscard]] bool given_up() const { return given_up_ && given_up_(); }
+
+  private:
+    std::function<bool()> given_up_;
 };
 
 // What a source handed out and is not processed, oldest first; a mark is whatever names a batch

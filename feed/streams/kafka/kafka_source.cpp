@@ -13,6 +13,7 @@ namespace millrace::streams {
 namespace {
 
 constexpr int kAnswerMs = 10'000;  // for the questions at the start
+constexpr int kSliceMs = 250;      // after which it is asked whether anybody still waits
 constexpr std::uint64_t kLatest = std::uint64_t{1} << 50;  // ms
 
 void add(std::vector<std::int32_t>& set, std::int32_t partition) {
@@ -65,7 +66,6 @@ void KafkaSource::open() {
 // What librdkafka says of its connections tells more than a code.
 void KafkaSource::fail(rd_kafka_resp_err_t code) {
     std::string why = rd_kafka_err2str(code);
-    if (code == RD_KAFKA_RESP_ERR__TRANSPORT) why += "; is the server running, and reachable?";
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) why += "; is it the topic that is written to?";
     for (;;) {
         const std::unique_ptr<rd_kafka_message_t, MessageDeleter> event(rd_kafka_consumer_poll(client_.get(), 0));
@@ -73,13 +73,19 @@ void KafkaSource::fail(rd_kafka_resp_err_t code) {
         const bool vague = event->err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
         if (event->err != RD_KAFKA_RESP_ERR_NO_ERROR && !vague) why = rd_kafka_message_errstr(event.get());
     }
+    const bool unreached = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (unreached) why += "; " + settings_.advice();
     throw Error(ExitCode::resource, fmt::format("{}: {}", where_, why));
 }
 
 KafkaSource::Metadata KafkaSource::ask_of_topic() {
     rd_kafka_topic_t* topic = rd_kafka_topic_new(client_.get(), topic_.c_str(), nullptr);
     const rd_kafka_metadata_t* answer = nullptr;
-    const auto code = rd_kafka_metadata(client_.get(), 0, topic, &answer, kAnswerMs);
+    auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (int waited = 0; waited < kAnswerMs && !given_up(); waited += kSliceMs) {
+        code = rd_kafka_metadata(client_.get(), 0, topic, &answer, kSliceMs);
+        if (code != RD_KAFKA_RESP_ERR__TRANSPORT && code != RD_KAFKA_RESP_ERR__TIMED_OUT) break;
+    }
     rd_kafka_topic_destroy(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) fail(code);
     Metadata metadata(answer);

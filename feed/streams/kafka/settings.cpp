@@ -80,6 +80,14 @@ void KafkaSettings::set_if_known(const std::string& key, const std::string& valu
     rd_kafka_conf_set(get(), key.c_str(), value.c_str(), problem.data(), problem.size());
 }
 
+std::string KafkaSettings::advice() const {
+    std::array<char, 32> protocol{};
+    std::size_t size = protocol.size();
+    rd_kafka_conf_get(get(), "security.protocol", protocol.data(), &size);
+    return fmt::format("is the server running, reachable, and is what it speaks there {} (security.protocol)?",
+                       protocol.data());
+}
+
 void KafkaSettings::take_options(Url& url) {
     for (auto option = url.options.begin(); option != url.options.end();) {
         const auto& [key, value] = *option;

@@ -24,6 +24,10 @@ class KafkaSettings {
     // environment alone. Throws Error(usage).
     void take_options(Url& url);
 
+    // What to try when the servers of these settings are not reached: librdkafka calls a server that
+    // speaks another protocol, too, one that hung up.
+    [[nodiscard]] std::string advice() const;
+
     [[nodiscard]] rd_kafka_conf_t* get() const { return conf_.get(); }
     // For a producer or consumer to own.
     [[nodiscard]] rd_kafka_conf_t* copy() const { return rd_kafka_conf_dup(conf_.get()); }

@@ -34,14 +34,23 @@ std::string environment(const char* name, const char* otherwise) {
 std::string why_not(int code) {
     switch (code) {
         case AMQP_STATUS_SOCKET_ERROR: return "nobody answers there; is the server running?";
+        case AMQP_STATUS_SSL_ERROR:
         case AMQP_STATUS_SSL_CONNECTION_FAILED:
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
         case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
-            return fmt::format("{}; is the server's certificate good for that name, by the authorities in "
-                               "$MILLRACE_AMQP_CA?",
+            return fmt::format("{}; does the server speak TLS there, and is its certificate good for that name, "
+                               "by the authorities in $MILLRACE_AMQP_CA?",
                                amqp_error_string2(code));
+        case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED:
+            return fmt::format("{}; is the name right?", amqp_error_string2(code));
         default: return amqp_error_string2(code);
     }
+}
+
+// Why one that was there is no more.
+std::string why_broken(int code) {
+    return fmt::format("{}; does the server run? What was not acknowledged comes again",
+                       amqp_error_string2(code));
 }
 
 timeval milliseconds(int ms) { return {ms / 1'000, ms % 1'000 * 1'000}; }
@@ -185,10 +194,12 @@ bool RabbitConnection::lost(std::string_view why, std::string& problem) {
     return false;
 }
 
+bool RabbitConnection::broken(int code, std::string& problem) { return lost(why_broken(code), problem); }
+
 bool RabbitConnection::judge(const amqp_rpc_reply_t& reply, std::string& problem) {
     if (reply.reply_type == AMQP_RESPONSE_NORMAL) return true;
     if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
-        return lost(amqp_error_string2(reply.library_error), problem);
+        return lost(why_broken(reply.library_error), problem);
     amqp_frame_t frame{};
     frame.frame_type = AMQP_FRAME_METHOD;
     frame.payload.method = reply.reply;
@@ -245,7 +256,7 @@ RabbitConnection::Step RabbitConnection::next(int wait_ms, amqp_frame_t& frame,
     const int code = amqp_simple_wait_frame_noblock(get(), &frame, &wait);
     if (code == AMQP_STATUS_OK) return Step::frame;
     if (code == AMQP_STATUS_TIMEOUT) return Step::none;
-    static_cast<void>(lost(amqp_error_string2(code), problem));
+    static_cast<void>(broken(code, problem));
     return Step::lost;
 }
 

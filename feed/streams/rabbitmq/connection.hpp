@@ -81,6 +81,8 @@ class RabbitConnection {
     [[nodiscard]] bool has_room(std::size_t bytes) const;
     // Closes and says why.
     bool lost(std::string_view why, std::string& problem);
+    // The same of a connection that was there, by the library's code.
+    bool broken(int code, std::string& problem);
 
   private:
     struct StateDeleter {

@@ -147,7 +147,7 @@ bool RabbitSource::acknowledge() {
     if (!connection_.is_open()) return false;
     const int code = amqp_basic_ack(connection_.get(), kChannel, processed_tag_, 1);
     processed_ = 0;
-    return code == AMQP_STATUS_OK || connection_.lost(amqp_error_string2(code), problem_);
+    return code == AMQP_STATUS_OK || connection_.broken(code, problem_);
 }
 
 // Nothing came within the time, and everything that came was acknowledged. A stream looks for more

@@ -21,6 +21,7 @@ namespace {
 constexpr int kDefaultPort = 6379;
 constexpr int kConnectMs = 200;
 constexpr int kTlsMs = 1'000;
+constexpr std::string_view kStillThere = "; does it still run?";
 constexpr std::size_t kReadMost = std::size_t{64} << 10;
 
 std::string environment(const char* name) {
@@ -55,7 +56,7 @@ bool RedisConnection::open(std::string& problem) {
     if (encrypted_) {
         std::string why;
         tls_ = Tls::connect(context_->fd, at_.host, environment("MILLRACE_REDIS_CA"), kTlsMs, why);
-        if (tls_ == nullptr) return lost(why, problem);
+        if (tls_ == nullptr) return lost(why + "; does the server speak TLS there?", problem);
     }
     return log_in(problem);
 }
@@ -129,7 +130,7 @@ bool RedisConnection::write_some(std::string& problem) {
                                           : ::send(context_->fd, rest.data(), rest.size(), MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) return true;
-        if (n <= 0) return lost(std::strerror(n < 0 ? errno : ECONNRESET), problem);
+        if (n <= 0) return lost(fmt::format("{}{}", std::strerror(n < 0 ? errno : ECONNRESET), kStillThere), problem);
         out_at_ += static_cast<std::size_t>(n);
     }
     out_.clear();
@@ -140,8 +141,8 @@ bool RedisConnection::write_some(std::string& problem) {
 bool RedisConnection::read_some(std::string& problem) {
     const ssize_t n = tls_ != nullptr ? tls_->read(in_) : ::recv(context_->fd, in_.data(), in_.size(), 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-    if (n == 0) return lost("the server closed the connection", problem);
-    if (n < 0) return lost(std::strerror(errno), problem);
+    if (n == 0) return lost(fmt::format("the server closed the connection{}", kStillThere), problem);
+    if (n < 0) return lost(fmt::format("{}{}", std::strerror(errno), kStillThere), problem);
     redisReaderFeed(context_->reader, in_.data(), static_cast<std::size_t>(n));
     return true;
 }

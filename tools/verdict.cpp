@@ -82,6 +82,15 @@ void remark_on_host(const FeedSummary& feed, const std::string& where, std::vect
     }
 }
 
+void remark_on_source(const FeedSummary& feed, const std::string& where, std::vector<std::string>& lines) {
+    if (!feed.source || feed.source->bad == 0) return;
+    std::vector<Named> bad;
+    for (const Named& one : feed.source->counters)
+        if (one.first == "missing" || one.first == "damaged" || one.first == "unreadable") bad.push_back(one);
+    lines.push_back(fmt::format("{}: not all of it came whole: {} (docs/streams.md, millrace check)", where,
+                                listed(bad)));
+}
+
 void remark_on_sinks(const FeedSummary& feed, std::vector<std::string>& lines) {
     for (const SinkSummary& sink : feed.sinks) {
         std::string text = left_out_by(sink);
@@ -124,6 +133,7 @@ std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& 
     if (const std::string text = listed(doubtful); !text.empty()) {
         lines.push_back(fmt::format("{}: not all of {} books are live: {}", where, books, text));
     }
+    remark_on_source(feed, where, lines);
     remark_on_sinks(feed, lines);
     return lines;
 }

@@ -82,7 +82,12 @@ class Feed(Closing):
         with core_errors():
             self._source: Source = source_of(source, common, options)
             self._checkpoint = self._open_checkpoint(checkpoint)
-        self._running = Running(self._source, common["symbols"], in_step=books == "batch")
+        self._running = Running(
+            self._source,
+            common["symbols"],
+            in_step=books == "batch",
+            in_part=start is not None or end is not None,
+        )
         self._core = self._running.core
         self._overflow = overflow or ("drop_oldest" if self._source.live else "block")
         self._buffer_bytes = buffer_bytes
@@ -380,7 +385,8 @@ class Feed(Closing):
     def _check_position(self) -> None:
         if not self._source.resumable:
             raise NoPosition(
-                f"{self._source.title}: what a raw line sent is gone; it has no position to resume"
+                f"{self._source.title}: has no position to resume; nobody keeps what was sent, or "
+                "how far it was read"
             )
 
     def _place_of(self, done: list[int | None], *, commit: bool) -> Position:

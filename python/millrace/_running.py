@@ -16,10 +16,11 @@ from ._sources import Source
 class Running:
     """A source at work. It begins with the first iterator that is used, and ends once."""
 
-    def __init__(self, source: Source, symbols: list[str], *, in_step: bool) -> None:
+    def __init__(self, source: Source, symbols: list[str], *, in_step: bool, in_part: bool) -> None:
         self.source = source
         self._symbols = symbols  # that were asked for
-        self.told_missing = False  #: whether a warning was given, or is not wanted
+        self._in_part = in_part  # from a start or to an end that was asked for
+        self.told = False  #: whether warnings were given, or are not wanted
         self.in_step = in_step  # with its one iterator
         self.closed = False
         # Of all iterators there ever were, by number: what they come by, the name of what they
@@ -49,29 +50,37 @@ class Running:
 
     def start(self) -> None:
         """Begins, where that has not been done."""
-        if self.core.started():
-            refuse_foreign(self.core)
-            return
-        if not self.closed:
+        refuse_foreign(self.core)
+        if not self.closed and not self.core.started():
             with core_errors():
                 self.core.start()
 
     def check_end(self) -> None:
         """Of a source from which nothing more will come: raises when that is for a reason.
 
-        Symbols that were asked for and never came are told of, once.
+        What a reader of the rows would overlook is told of, once.
         """
         problem = self.core.problem()
         if problem is not None:
             raise error_of(*problem)
-        if self.source.live or self.told_missing:
-            return
-        self.told_missing = True
-        if missing := self.symbols_missing():
-            names = ", ".join(missing)
-            warnings.warn(
-                f"{self.source.title}: no such symbol in it: {names}", MillraceWarning, stacklevel=2
-            )
+        if not self.told:
+            self.told = True
+            for line in self._remarks():
+                warnings.warn(line, MillraceWarning, stacklevel=2)
+
+    def _remarks(self) -> list[str]:
+        title = self.source.title
+        lines = self.core.remarks(title)
+        if not self.source.live and (missing := self.symbols_missing()):
+            lines.append(f"{title}: no such symbol in it: {', '.join(missing)}")
+        if self._in_part and not any(self._rows(channel) for channel in self.channels):
+            lines.append(f"{title}: no row from start= to end=; times without a zone are UTC")
+        return lines
+
+    @staticmethod
+    def _rows(channel: _core.Channel) -> int:
+        counters = channel.counters()
+        return counters["produced"] + counters["skipped"]
 
     def symbols_missing(self) -> list[str]:
         """Of the symbols that were asked for, those that have not appeared."""
@@ -94,7 +103,7 @@ class Running:
 
     def fold(self) -> None:
         """Lets a broker's source know what was handed out, while that can still be told."""
-        if self.source.url and self.core.started() and not self.core.foreign():
+        if any(self.done) and self.source.url and not self.core.foreign():
             self.core.processed(self.done_rows(), False)
 
     def stop(self) -> None:
@@ -108,5 +117,5 @@ def refuse_foreign(source: _core.Core | _core.CsvFile) -> None:
     """What has a thread lives in the process that started it."""
     if source.foreign():
         raise MillraceError(
-            "this feed was started before a fork and lives in the parent; make one here"
+            "this feed was made before a fork and lives in the parent; make one here"
         )

@@ -17,12 +17,14 @@ from ._errors import ConfigError, FileError, UsageError
 
 _KINDS = (
     "a capture, DBN or CSV file, udp://GROUP:PORT?iface=NAME, soup://ADDRESS:PORT, "
-    "kafka://HOST:PORT/TOPIC, redis://HOST:PORT/KEY, amqp://HOST:PORT/QUEUE, "
-    "a config file (*.toml), or sim://"
+    "kafka://HOST:PORT/TOPIC, redis://HOST:PORT/KEY, amqp://HOST:PORT/QUEUE, raw://HOST:PORT, "
+    "file:///PATH, a config file (*.toml), or sim://"
 )
 _LINES = frozenset({"udp", "soup"})
 _RABBIT = frozenset({"amqp", "amqps"})
-_BROKERS = frozenset({"kafka", "redis", "rediss"}) | _RABBIT
+#: Streams of which nobody keeps how far they were read.
+_PLACELESS = frozenset({"raw", "file"})
+_STREAMS = frozenset({"kafka", "redis", "rediss"}) | _RABBIT | _PLACELESS
 #: Limits of a session, and the most that they may be, as config files have it.
 LIMITS = {"instruments": 65_535, "orders": 2**30, "levels": 2**28}
 _RECEIVE = ("backend", "mode", "idle", "buffers", "buffer_bytes", "socket_buffer_bytes", "queue")
@@ -79,8 +81,8 @@ def source_of(source: Any, common: dict[str, Any], options: dict[str, Any]) -> S
     scheme = schemes.pop()
     if scheme == "sim":
         return _simulated(names, common, options)
-    if scheme in _BROKERS:
-        return _broker(names, common, options)
+    if scheme in _STREAMS:
+        return _stream(names, common, options)
     if scheme:
         raise UsageError(f"{names[0]}: no source is called {scheme}://; there is {_KINDS}")
     if names[0].endswith(".toml"):
@@ -262,14 +264,14 @@ def _soup(name: str, login: dict[str, str]) -> dict[str, Any]:
     return {"soup": _address(url)} | {key: value for key, value in login.items() if value}
 
 
-def _broker(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
+def _stream(names: list[str], common: dict[str, Any], options: dict[str, Any]) -> Source:
     if len(names) != 1:
-        raise UsageError("one stream of a broker a feed")
+        raise UsageError("one stream a feed")
     base, _, query = names[0].partition("?")
     scheme, _, rest = base.partition("://")
     for host in rest.split("/")[0].split(","):
         _split(f"{scheme}://{host}")
-    settings = common | _limits(options) | _taken(options, {}, "a stream of a broker")
+    settings = common | _limits(options) | _taken(options, {}, "a stream")
     keys = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
     is_rabbit = scheme in _RABBIT
     is_queue = is_rabbit and keys.get("type") != "stream"
@@ -286,7 +288,7 @@ def _broker(names: list[str], common: dict[str, Any], options: dict[str, Any]) -
         title=base,
         make=make,
         live=False,
-        resumable=True,
+        resumable=scheme not in _PLACELESS,
         settings=settings | {"url": base},
         url=base,
         has_group="group" in keys or is_queue,

@@ -334,6 +334,10 @@ void bind_feed(nb::module_& module) {
             "digest", [](Core& self) { return self.producer().digest(); }, WithoutGil())
         .def(
             "stats_json", [](Core& self) { return self.producer().stats_json(); }, WithoutGil())
+        .def(
+            "remarks",
+            [](Core& self, const std::string& where) { return self.producer().remarks(where); },
+            WithoutGil())
         .def("book", book)
         .def("snap_at",
              [](Core& self, const std::vector<Timestamp>& times,

@@ -42,6 +42,8 @@ class CaptureProducer final : public VenueProducer<Venue> {
   public:
     explicit CaptureProducer(const CaptureOptions& options)
         : Base(options), config_(session_config(options)), replayer_(open_replayer(options)) {
+        for (const std::string& group : options.groups)
+            groups_ += (groups_.empty() ? "" : " or ") + group;
         constexpr bool kDayNeeded = dbn::traits_of<Venue>().time_origin != dbn::TimeOrigin::utc;
         if (replayer_.of_records() && kDayNeeded && options.date == 0) {
             throw Error(ExitCode::usage, options.files.front() +
@@ -80,11 +82,7 @@ class CaptureProducer final : public VenueProducer<Venue> {
         }
         this->set_bytes(replayer_.bytes_read(), replayer_.bytes_total());
         report_damage();
-        if (tools::reads_as_nothing(tools::summarise(std::string(Venue::kId), *session_, lines()))) {
-            throw Error(ExitCode::format,
-                        replayer_.readers().front()->title() + ": nothing in it reads as " +
-                            std::string(Venue::kId) + "; leave venue= out, or name another one");
-        }
+        judge(this->feed_now());
     }
     [[nodiscard]] const typename Base::VenueSession* session() const override {
         return session_.get();
@@ -93,6 +91,13 @@ class CaptureProducer final : public VenueProducer<Venue> {
         std::vector<tools::LineSummary> lines = tools::lines_of(replayer_);
         for (tools::LineSummary& line : lines)
             if (line.line) line.in_flight = in_flight_[*line.line];
+        return lines;
+    }
+    [[nodiscard]] std::vector<std::string> remarks_now(const std::string& where) const override {
+        std::vector<std::string> lines = Base::remarks_now(where);
+        const bool ended = session_ != nullptr && !this->stopping();
+        if (ended && this->feed_now().packets() + session_->messages()[MessageCounter::decoded] == 0)
+            lines.push_back(where + ": there is no packet or record of a feed in it; is it whole?");
         return lines;
     }
     [[nodiscard]] double seconds() const override { return replayer_.seconds(); }
@@ -147,6 +152,20 @@ class CaptureProducer final : public VenueProducer<Venue> {
         session_->finish();
         this->publish();
     }
+    // What brought nothing of what was asked for is not what was meant.
+    void judge(const tools::FeedSummary& feed) const {
+        const std::string& first = replayer_.readers().front()->title();
+        if (tools::reads_as_nothing(feed)) {
+            throw Error(ExitCode::format, first + ": nothing in it reads as " +
+                                              std::string(Venue::kId) +
+                                              "; leave venue= out, or name another one");
+        }
+        if (!groups_.empty() && !this->stopping() && feed.packets() == 0) {
+            throw Error(ExitCode::usage, first + ": no packet goes to " + groups_ +
+                                             "; stats() of a feed without groups= names where "
+                                             "they go");
+        }
+    }
     void report_damage() const {
         for (const auto& reader : replayer_.readers()) {
             if (!reader->damage().empty()) {
@@ -157,6 +176,7 @@ class CaptureProducer final : public VenueProducer<Venue> {
     }
 
     SessionConfig config_;
+    std::string groups_;  // that were asked for, in words
     replay::Replayer replayer_;
     std::unique_ptr<typename Base::VenueSession> session_;
     // Packets that were read and are not with the session, by its lines.

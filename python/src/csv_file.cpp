@@ -70,11 +70,10 @@ void CsvFile::start(std::vector<CsvKind> kinds) {
     const std::lock_guard lock(mutex_);
     if (thread_ != nullptr || closed_) return;
     kinds_ = std::move(kinds);
-    process_ = getpid();
     thread_ = new std::thread(start_thread("millrace-csv", kNotPinned, [this] { read(); }));
 }
 
-bool CsvFile::foreign() const { return process_ != 0 && process_ != getpid(); }
+bool CsvFile::foreign() const { return process_ != getpid(); }
 
 void CsvFile::close() {
     std::thread* thread = nullptr;

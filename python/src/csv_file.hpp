@@ -1,6 +1,8 @@
 // A CSV file, split and converted by a thread of its own ahead of whoever takes its rows.
 #pragma once
 
+#include <unistd.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -99,7 +101,7 @@ class CsvFile {
     std::vector<std::string> columns_;
     std::vector<CsvKind> kinds_;
     int event_ = -1;
-    int process_ = 0;  // the thread's
+    const int process_ = getpid();
 
     // The thread's once it runs.
     replay::CsvRows rows_;

@@ -1,7 +1,5 @@
 #include "producer.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <ctime>
 
@@ -56,13 +54,12 @@ std::shared_ptr<RecordChannel> Producer::open(const ChannelConfig& config) {
 void Producer::start() {
     const std::lock_guard lock(mutex_);
     if (started()) return;
-    process_ = getpid();
     thread_ = new std::thread(start_thread("millrace-feed", kNotPinned, [this] { body(); }));
     control_ = new std::thread(start_thread("millrace-memory", kNotPinned, [this] { control(); }));
     started_.store(true, std::memory_order_release);
 }
 
-bool Producer::foreign() const { return started() && process_ != getpid(); }
+bool Producer::foreign() const { return process_ != getpid(); }
 
 void Producer::stop() {
     stopping_.store(true, std::memory_order_seq_cst);
@@ -209,6 +206,12 @@ std::string Producer::digest() {
 std::string Producer::stats_json() {
     std::string out;
     between_packets([&] { out = stats_now(); });
+    return out;
+}
+
+std::vector<std::string> Producer::remarks(const std::string& where) {
+    std::vector<std::string> out;
+    between_packets([&] { out = remarks_now(where); });
     return out;
 }
 

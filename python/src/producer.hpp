@@ -2,6 +2,8 @@
 // channels that Python reads. Python is never touched here.
 #pragma once
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <functional>
@@ -50,7 +52,8 @@ class Producer {
     void stop();
     [[nodiscard]] bool started() const { return started_.load(std::memory_order_acquire); }
     [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
-    // True in a process that this feed was not started in.
+    // True in a process that this feed was not made in: its thread is not there, and where its files
+    // are read is the parent's as well.
     [[nodiscard]] bool foreign() const;
     // After finished(): how it went wrong; empty when it did not.
     [[nodiscard]] const std::optional<Error>& problem() const { return problem_; }
@@ -78,6 +81,8 @@ class Producer {
     // Between two packets, on the producer's thread or, when that has ended, here.
     [[nodiscard]] std::string digest();
     [[nodiscard]] std::string stats_json();
+    // What whoever reads the rows alone would overlook, a line each that begins with `where`.
+    [[nodiscard]] std::vector<std::string> remarks(const std::string& where);
     [[nodiscard]] std::optional<BookImage> book(const Symbol& symbol, bool with_orders);
     [[nodiscard]] std::vector<BookImage> books();
     // Those of them that have not appeared.
@@ -90,6 +95,9 @@ class Producer {
     [[nodiscard]] virtual bool makes(const std::string& schema) const;
     [[nodiscard]] virtual std::string digest_now() const = 0;
     [[nodiscard]] virtual std::string stats_now() const = 0;
+    [[nodiscard]] virtual std::vector<std::string> remarks_now(const std::string&) const {
+        return {};
+    }
     [[nodiscard]] virtual std::optional<BookImage> book_now(const Symbol& symbol,
                                                             bool with_orders) const = 0;
     [[nodiscard]] virtual std::vector<BookImage> books_now() const = 0;
@@ -195,7 +203,7 @@ class Producer {
     std::atomic<Timestamp> last_received_at_{0};                 // producer writes
     std::atomic<std::uint64_t> bytes_read_{0}, bytes_total_{0};  // producer writes
     std::optional<Error> problem_;  // producer writes before finished_
-    int process_ = 0;
+    const int process_ = getpid();
     std::thread* control_ = nullptr;  // likewise: gives channels memory
     std::thread* thread_ = nullptr;   // not joined, and leaked, in the child of a fork
 };

@@ -9,6 +9,7 @@
 #include "producer.hpp"
 #include "sources.hpp"
 #include "summary.hpp"
+#include "verdict.hpp"
 
 namespace millrace::python {
 
@@ -39,15 +40,20 @@ class SessionProducer : public Producer {
     }
     [[nodiscard]] std::string stats_now() const override {
         tools::RunSummary summary;
-        if (session() == nullptr) {
-            summary.feeds.emplace_back().venue = Venue::kId;  // nothing has come yet
-        } else {
-            summary.feeds.push_back(
-                tools::summarise(std::string(Venue::kId), *session(), lines()));
-            add_to_summary(summary.feeds.back());
-        }
+        summary.feeds.push_back(feed_now());
         summary.seconds = seconds();
         return summary.json();
+    }
+    [[nodiscard]] std::vector<std::string> remarks_now(const std::string& where) const override {
+        return tools::remarks_on(feed_now(), where);
+    }
+    [[nodiscard]] tools::FeedSummary feed_now() const {
+        tools::FeedSummary feed;
+        feed.venue = Venue::kId;
+        if (session() == nullptr) return feed;  // nothing has come yet
+        feed = tools::summarise(feed.venue, *session(), lines());
+        add_to_summary(feed);
+        return feed;
     }
     [[nodiscard]] std::optional<BookImage> book_now(const Symbol& symbol,
                                                     bool with_orders) const override {

@@ -76,6 +76,15 @@ class StreamProducer final : public SessionProducer<venues::DbnMbo, Teller> {
         summary.source = intake_->summary(url_.text());
         summary.source->counters.emplace_back("behind", source_->lag());
     }
+    // That books which were not made from the beginning lack orders is nothing to be told of.
+    [[nodiscard]] std::vector<std::string> remarks_now(const std::string& where) const override {
+        tools::FeedSummary feed = feed_now();
+        feed.gaps.clear();
+        feed.quality.clear();
+        const bool from_start = source_ != nullptr && source_->from_start();
+        if (!from_start) feed.faults[FaultCounter::unknown_order] = 0;
+        return tools::remarks_on(feed, where);
+    }
     [[nodiscard]] double seconds() const override { return 0; }
     [[nodiscard]] std::string processed_now(const std::vector<std::optional<std::uint64_t>>& rows,
                                             bool commit) override;
@@ -130,6 +139,7 @@ class StreamProducer final : public SessionProducer<venues::DbnMbo, Teller> {
     std::uint16_t publisher_ = 0;
     dbn::UpgradeBuffer plain_{};
     std::uint64_t batches_ = 0;
+    bool keeps_place_ = false;  // what was processed is told to the source
     std::deque<Mark> marks_;  // of batches that are not known to be processed
     std::string dataset_;     // producer writes, once, before dataset_known_ (release)
     std::atomic<bool> dataset_known_{false};
@@ -137,10 +147,8 @@ class StreamProducer final : public SessionProducer<venues::DbnMbo, Teller> {
 
 void StreamProducer::run() {
     constexpr int kWaitMs = 20;  // for that long a question may have to wait
-    auto source = streams::make_source(url_);
-    if (!source->commit_by_hand()) {
-        throw Error(ExitCode::usage, url_.text() + ": cannot be read ahead of what is processed");
-    }
+    auto source = streams::make_source(url_, [this] { return stopping(); });
+    keeps_place_ = source->commit_by_hand();
     intake_ = std::make_unique<tools::StreamIntake>(source->from_start());
     session_ = std::make_unique<Session<Venue, Teller>>(config_, teller_);
     // Books that are not made from their beginning are not exact: a message is missing before all.
@@ -247,6 +255,7 @@ void StreamProducer::mark_batch() {
     constexpr std::size_t kMarksMax = 1 << 14;
     Mark& mark = marks_.emplace_back(Mark{batches_, {}});
     for (std::size_t i = 0; i < channel_count(); ++i) mark.rows.push_back(channel(i).rows());
+    if (!keeps_place_) marks_.clear();
     if (marks_.size() <= kMarksMax) return;
     // Of a consumer that never asks: what it was given before is a part of whatever it commits.
     std::vector<std::optional<std::uint64_t>> handed_out(channel_count());
@@ -271,7 +280,7 @@ void StreamProducer::settle(const std::vector<std::optional<std::uint64_t>>& row
 
 std::string StreamProducer::processed_now(const std::vector<std::optional<std::uint64_t>>& rows,
                                           bool commit) {
-    if (source_ == nullptr) return {};
+    if (source_ == nullptr || !keeps_place_) return {};
     settle(rows);
     if (commit && !source_->commit()) throw Error(ExitCode::resource, source_->problem());
     return source_->position();

@@ -229,6 +229,25 @@ def _use_in_child(feed: millrace.Feed, stream: millrace.BatchStream) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_was_made_before_a_fork_and_not_begun_stays_with_the_parent(capture: Path) -> None:
+    """Where files are read is one place for both: each would get a part of them."""
+    expected = sum(map(len, millrace.replay(capture).batches("mbo")))
+    table = capture.with_name("rows.csv")
+    table.write_text("a\n" + "1\n" * 100_000)
+    feed, rows = millrace.replay(capture), millrace.read_csv(table)
+    stream = feed.batches("mbo")
+
+    def in_child() -> None:
+        _use_in_child(feed, stream)
+
+    child = multiprocessing.get_context("fork").Process(target=in_child)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert sum(map(len, stream)) == expected and len(list(rows)) == 100_000
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_after_a_fork_the_child_is_told_and_can_make_its_own() -> None:
     feed = millrace.Feed(PACED)
     stream = feed.batches("mbo")

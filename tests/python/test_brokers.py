@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -323,3 +326,80 @@ def test_a_connection_outlives_a_consumer_that_takes_long(
         assert rows + sum(map(len, stream)) == expected
         feed.commit_sync()
     assert feed.stats()["source"]["missing"] == 0
+
+
+@contextlib.contextmanager
+def through(where: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a relay to a server, and what cuts all of its connections."""
+    host, port = where.split(":")
+    ends: list[socket.socket] = []
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection((host, int(port)))
+                ends.extend((near, far))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
+
+    def cut() -> None:
+        for end in ends:
+            end.shutdown(socket.SHUT_RDWR)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}", cut
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("kind", ["redis", "amqp"])
+def test_a_connection_that_is_cut_ends_a_feed_with_what_to_try(
+    kind: str, capture: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue({"redis": "redis_server", "amqp": "rabbitmq_server"}[kind])
+    stream = Stream(kind, server)
+    command_json("replay", capture, "--sink", stream.sinks(1000)[0])
+    with through(server) as (where, cut):
+        stream.where = where
+        with millrace.Feed(stream.url(follow=1)) as feed:
+            batches = feed.batches("mbo")
+            next(batches)
+            cut()
+            with pytest.raises(millrace.ResourceError, match=r"; does (it still|the server) run"):
+                for _ in batches:
+                    pass
+
+
+def test_a_server_without_tls_is_told_of(redis_server: str) -> None:
+    with pytest.raises(millrace.ResourceError, match="does the server speak TLS there"):
+        next(millrace.Feed(f"rediss://{redis_server}/x").batches("mbo"))
+
+
+def test_a_stream_of_raw_tcp_and_a_file_of_batches(capture: Path, tmp_path: Path) -> None:
+    rows = b"".join(batch.raw() for batch in millrace.replay(capture).batches("mbo"))
+    size = millrace.dtype("mbo").itemsize
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as connection:
+                connection.sendall(rows)
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        feed = millrace.Feed(f"raw://127.0.0.1:{port}?framing=fixed&size={size}")
+        assert sum(map(len, feed.batches("mbo"))) == len(rows) // size
+    with pytest.raises(millrace.NoPosition):
+        feed.position  # noqa: B018
+    path = tmp_path / "day.batches"
+    command_json("replay", capture, "--sink", f"file://{path}")
+    feed = millrace.Feed(f"file://{path}")
+    assert sum(map(len, feed.batches("mbo"))) == len(rows) // size
+    assert feed.stats()["source"]["missing"] == 0
+    with pytest.raises(millrace.NoPosition):
+        feed.position  # noqa: B018

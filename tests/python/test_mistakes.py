@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +62,7 @@ def serve(record: object, **options: object) -> None:
             *(
                 lambda: millrace.Feed("kafka://127.0.0.1:9/t"),
                 millrace.ResourceError,
-                "127.0.0.1:9",
+                r"127.0.0.1:9/t: .*is what it speaks there plaintext \(security.protocol\)",
             ),
             marks=pytest.mark.long,
         ),
@@ -197,6 +199,50 @@ def test_a_capture_of_another_venue_is_an_error_and_not_an_empty_feed(capture: P
     feed = millrace.replay(capture, venue="iex-deep")
     with pytest.raises(millrace.FormatError, match="nothing in it reads as iex-deep"):
         next(feed.batches("mbo"))
+
+
+def remarks_of(feed: millrace.Feed) -> str:
+    """What is told at the end of a feed."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", millrace.MillraceWarning)
+        for _ in feed.batches("mbo"):
+            pass
+    return "\n".join(str(one.message) for one in told)
+
+
+def test_what_a_reader_of_the_rows_would_overlook_is_told_at_the_end(
+    capture: Path, gappy_capture: Path, tmp_path: Path
+) -> None:
+    assert remarks_of(millrace.replay(capture)) == ""
+    gappy = remarks_of(millrace.replay(gappy_capture))
+    assert "messages never came to the books" in gappy and "are live: 5 recovering" in gappy
+    assert " orders_full" in remarks_of(millrace.replay(capture, orders=10))
+    assert "11 books_full" in remarks_of(millrace.replay(capture, instruments=1))
+    for part in ({"start": "2030-01-01"}, {"end": "1999-01-01"}):
+        assert remarks_of(millrace.replay(capture, **part)).endswith(
+            "no row from start= to end=; times without a zone are UTC"
+        )
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(8) + b"\xff\xff\0\0\1\0\0\0")
+    empty = remarks_of(millrace.replay(path, venue="iex-deep"))
+    assert "no packet or record of a feed in it" in empty
+
+
+def test_groups_to_which_nothing_goes_are_an_error_and_not_an_empty_feed(capture: Path) -> None:
+    feed = millrace.replay(capture, groups=["239.9.9.9:1"])
+    with pytest.raises(millrace.UsageError, match=r"no packet goes to 239\.9\.9\.9:1; "):
+        next(feed.batches("mbo"))
+
+
+def test_a_feed_that_waits_for_a_broker_is_closed_at_once() -> None:
+    feed = millrace.Feed("kafka://127.0.0.1:9/t")
+    batches = feed.batches("mbo")
+    feed.start()
+    time.sleep(0.3)
+    began = time.perf_counter()
+    feed.close()
+    assert list(batches) == []
+    assert time.perf_counter() - began < 2  # of the ten seconds that it waits for an answer
 
 
 def test_of_a_capture_that_is_cut_short_all_that_is_there_comes_first(tmp_path: Path) -> None:

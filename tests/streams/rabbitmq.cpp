@@ -383,6 +383,7 @@ TEST_CASE("rabbitmq: a connection that is lost ends a reader with one line",
     INFO(cut.err);
     CHECK(cut.code == 11);
     CHECK(std::count(cut.err.begin(), cut.err.end(), '\n') == 1);
+    CHECK(cut.err.find("does the server run? What was not acknowledged comes again") != std::string::npos);
     check_complete(sink, read_all(server.url("lost?type=stream")));
 }
 

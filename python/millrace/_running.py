@@ -5,12 +5,16 @@ Neither needs to know the other: a feed makes iterators of it, and they take the
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import Any
 
 from . import _core
 from ._errors import MillraceError, MillraceWarning, core_errors, error_of
 from ._sources import Source
+
+#: A live feed of which nothing has come for so long is told of, as by `millrace live`.
+PATIENCE_S = 5.0
 
 
 class Running:
@@ -21,6 +25,8 @@ class Running:
         self._symbols = symbols  # that were asked for
         self._in_part = in_part  # from a start or to an end that was asked for
         self.told = False  #: whether warnings were given, or are not wanted
+        self._may_be_silent = source.live  # nothing has come so far, and nobody was told
+        self._began = 0.0
         self.in_step = in_step  # with its one iterator
         self.closed = False
         # Of all iterators there ever were, by number: what they come by, the name of what they
@@ -52,6 +58,7 @@ class Running:
         """Begins, where that has not been done."""
         refuse_foreign(self.core)
         if not self.closed and not self.core.started():
+            self._began = time.monotonic()
             with core_errors():
                 self.core.start()
 
@@ -85,6 +92,25 @@ class Running:
     def symbols_missing(self) -> list[str]:
         """Of the symbols that were asked for, those that have not appeared."""
         return self.core.symbols_missing(self._symbols) if self._symbols else []
+
+    def patience(self) -> float | None:
+        """For how many seconds to wait before :meth:`look_for_silence`; None: whatever it takes."""
+        return PATIENCE_S if self._may_be_silent else None
+
+    def look_for_silence(self) -> None:
+        """Tells, once, of lines that have brought no packet so far."""
+        if not self._may_be_silent:
+            return
+        if self.core.progress()[0] > 0 or self.closed:
+            self._may_be_silent = False
+        elif time.monotonic() - self._began >= PATIENCE_S:
+            self._may_be_silent = False
+            warnings.warn(
+                f"{self.source.title}: no packet has come so far; does the exchange send, are "
+                "address and port right, is the interface up, does a firewall let them through?",
+                MillraceWarning,
+                stacklevel=2,
+            )
 
     # ---- what was handed out ----
 

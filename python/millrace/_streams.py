@@ -146,13 +146,18 @@ class _Stream(Closing):
         async with self._turns:
             return await self._next_alone()
 
+    async def _wait(self) -> bool:
+        waited = await self._waiter.wait(self._wanted(), self._running.patience())
+        self._running.look_for_silence()
+        return waited
+
     async def _next_alone(self) -> _core.RawBatch | None:
         self._running.start()
         self._ask()
         channel = self._channel
         waited = False
         if channel.ready() < self._max_rows:
-            waited = await self._waiter.wait(self._wanted(), None)
+            waited = await self._wait()
             if self._max_wait > 0 and channel.ready() < self._max_rows and not channel.ended():
                 waited |= await self._waiter.wait(self._max_rows, self._max_wait)
         if waited:  # others had their turn meanwhile
@@ -165,7 +170,7 @@ class _Stream(Closing):
         while (raw := self._take()) is None:
             if self._at_end():
                 return None
-            await self._waiter.wait(self._wanted(), None)
+            await self._wait()
         return raw
 
     def _next_blocking(self) -> _core.RawBatch | None:
@@ -174,7 +179,9 @@ class _Stream(Closing):
         channel = self._channel
         while True:
             if channel.ready() < self._max_rows:
-                channel.wait(self._wanted(), -1.0)
+                seconds = self._running.patience()
+                channel.wait(self._wanted(), -1.0 if seconds is None else seconds)
+                self._running.look_for_silence()
                 if self._max_wait > 0 and channel.ready() < self._max_rows:
                     channel.wait(self._max_rows, self._max_wait)
             raw = self._take()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,22 @@ def test_what_a_live_feed_refuses(tmp_path: Path) -> None:
     feed = millrace.Feed("udp://239.1.1.1:5000?iface=nosuch0", venue="nasdaq-itch50")
     with pytest.raises(millrace.InterfaceError, match="nosuch0"):
         next(feed.batches("mbo"))
+
+
+@pytest.mark.parametrize("source", ["udp://239.1.1.9:5009?iface=lo", "soup://127.0.0.1:9"])
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_lines_that_bring_nothing_are_told_of_once(
+    source: str, in_loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace._running.PATIENCE_S", 0.1)
+    feed = millrace.Feed(source, venue="nasdaq-itch50")
+    closing = threading.Timer(0.5, feed.close)
+    closing.start()
+
+    async def wait() -> int:
+        return sum([len(batch) async for batch in feed.batches("mbo")])
+
+    with pytest.warns(millrace.MillraceWarning, match="no packet has come so far; does") as told:
+        rows = asyncio.run(wait()) if in_loop else sum(map(len, feed.batches("mbo")))
+    assert rows == 0 and len(told) == 1
+    closing.join()

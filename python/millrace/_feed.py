@@ -18,7 +18,7 @@ from ._closing import Closing
 from ._errors import MillraceError, NoPosition, UsageError, core_errors
 from ._position import Checkpoint, Position
 from ._running import Running, refuse_foreign
-from ._schemas import EVENTS, SCHEMA_OF, dtype_of, rtype_of
+from ._schemas import EVENTS, MADE, SCHEMA_OF, dtype_of, rtype_of
 from ._sources import Source, source_of
 from ._streams import BatchStream, MessageStream
 
@@ -125,12 +125,13 @@ class Feed(Closing):
         """
         at_least("max_rows", max_rows, 1, whole=True)
         at_least("max_wait", max_wait, 0)
-        size = dtype_of(rtype_of(schema)).itemsize
+        rtype = rtype_of(schema, MADE)
+        size = dtype_of(rtype).itemsize
         rows = max(1, _SLAB_BYTES // size // max_rows) * max_rows
         slab_bytes = rows * size
         if self._running.in_step:
             slab_bytes += 1 << 20  # the rest of the packet that filled the batch
-        number = self._open([schema], [rtype_of(schema)], overflow, slab_bytes, schema)
+        number = self._open([schema], [rtype], overflow, slab_bytes, schema)
         stream = BatchStream(self._running, number, schema, max_rows, max_wait)
         self._streams.add(stream)
         return stream

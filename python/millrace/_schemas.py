@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -35,12 +36,16 @@ SCHEMA_OF: dict[type[Any], str] = {
 PRICE, TIMESTAMP, TEXT = "price", "timestamp", "text"
 
 
-def rtype_of(schema: str) -> int:
-    """The record type of a schema by name."""
+#: Schemas that feeds make of what they receive; files may hold others.
+MADE = (*SCHEMA_OF.values(), "tbbo")
+
+
+def rtype_of(schema: str, meant: Iterable[str] = RTYPES) -> int:
+    """The record type of a schema by name; an error says which may have been ``meant``."""
     try:
         return RTYPES[schema]
     except (KeyError, TypeError):
-        raise UsageError(f"no schema is called {schema!r}; there are {', '.join(RTYPES)}") from None
+        raise UsageError(f"no schema is called {schema!r}; there are {', '.join(meant)}") from None
 
 
 @functools.cache

@@ -81,7 +81,11 @@ def serve(record: object, **options: object) -> None:
         (lambda: millrace.Feed("sim://?messages=many"), millrace.UsageError, "no number"),
         (lambda: millrace.Feed("sim://?messages=-1"), millrace.UsageError, "messages=-1"),
         (lambda: millrace.Feed("sim://?loss=5"), millrace.UsageError, "0 to 1"),
-        (lambda: millrace.Feed(SIM).batches("ticks"), millrace.UsageError, "no schema"),
+        (
+            lambda: millrace.Feed(SIM).batches("bbo"),
+            ValueError,
+            "no schema is .*mbp-10, .*s, tbbo$",
+        ),
         (lambda: millrace.Feed(SIM).batches("mbo", max_rows=0), ValueError, "max_rows=0"),
         (lambda: millrace.Feed(SIM).batches("mbo", max_rows="9"), ValueError, "max_rows='9'"),
         (lambda: millrace.Feed(SIM).batches("mbo", max_wait=-1), ValueError, "max_wait=-1"),

@@ -25,7 +25,8 @@ class BadRow(FormatError):
     """A row that does not fit the schema: where it begins, why, and its cells."""
 
     def __init__(self, path: str, line: int, why: str, row: list[str]) -> None:
-        super().__init__(f"{path}: line {line}: {why}")
+        one_line = "".join(char if char.isprintable() else "?" for char in why)
+        super().__init__(f"{path}: line {line}: {one_line}")
         self.line = line
         self.row = row
 

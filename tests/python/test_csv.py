@@ -279,3 +279,14 @@ def test_two_columns_of_one_name_are_an_error_and_not_one_column(tmp_path: Path)
     path.write_text("bid,ask,bid\n1,2,3\n")
     with pytest.raises(millrace.FormatError, match="two columns are called 'bid'"):
         millrace.read_csv(path)
+
+
+def test_what_is_wrong_with_a_cell_of_several_lines_is_told_in_one(tmp_path: Path) -> None:
+    path = tmp_path / "lines.csv"
+    path.write_bytes(b'price\n"1\n\x00\x1b2"\n')
+    with pytest.raises(millrace.BadRow, match=r'line 2: column price: "1\?\?\?2" does not fit'):
+        list(millrace.read_csv(path, {"price": float}))
+    with pytest.raises(
+        millrace.FormatError, match=r'row 2: column price: "1\?\?\?2" does not fit; '
+    ):
+        next(millrace.Feed(path).batches("mbo"))

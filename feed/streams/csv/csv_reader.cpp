@@ -24,6 +24,14 @@ template <class T>
     return problem == std::errc{} && end == text.data() + text.size() && !text.empty();
 }
 
+// The beginning of a cell, for a message of one line.
+[[nodiscard]] std::string shown(const std::string& cell) {
+    std::string text = cell.substr(0, 40);
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7F'; };
+    std::replace_if(text.begin(), text.end(), is_control, '?');
+    return text;
+}
+
 // "-12.34" to units of 1e-9.
 [[nodiscard]] bool parse_price(std::string_view text, std::int64_t& price) {
     const bool negative = !text.empty() && text.front() == '-';
@@ -199,8 +207,7 @@ bool CsvRecords::parse(const std::vector<std::string>& row, dbn::RecordView& rec
     for (std::size_t i = 0; i < row.size(); ++i) {
         const FieldLayout* field = columns_[i].field;
         if (field != nullptr && !put_cell(&record_[field->offset], *field, row[i])) {
-            problem_ = fmt::format("column {}: \"{}\" does not fit", columns_[i].name,
-                                   row[i].substr(0, 40));
+            problem_ = fmt::format("column {}: \"{}\" does not fit", columns_[i].name, shown(row[i]));
             return false;
         }
     }

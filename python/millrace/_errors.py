@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 from . import _core
+
+#: Where the code of the package is.
+_HERE = str(Path(__file__).parent) + os.sep
 
 
 class MillraceError(Exception):
@@ -16,6 +23,14 @@ class MillraceError(Exception):
 
 class MillraceWarning(UserWarning):
     """Something that a program may have overlooked, and that goes on all the same."""
+
+
+def warn(text: str) -> None:
+    """Warns whoever called the package, with the line of theirs that did."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, MillraceWarning, stacklevel=level)
 
 
 class UsageError(MillraceError, ValueError):

@@ -6,11 +6,10 @@ Neither needs to know the other: a feed makes iterators of it, and they take the
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 from . import _core
-from ._errors import MillraceError, MillraceWarning, core_errors, error_of
+from ._errors import MillraceError, core_errors, error_of, warn
 from ._sources import Source
 
 #: A live feed of which nothing has come for so long is told of, as by `millrace live`.
@@ -73,7 +72,7 @@ class Running:
         if not self.told:
             self.told = True
             for line in self._remarks():
-                warnings.warn(line, MillraceWarning, stacklevel=2)
+                warn(line)
 
     def _remarks(self) -> list[str]:
         title = self.source.title
@@ -105,11 +104,9 @@ class Running:
             self._may_be_silent = False
         elif time.monotonic() - self._began >= PATIENCE_S:
             self._may_be_silent = False
-            warnings.warn(
+            warn(
                 f"{self.source.title}: no packet has come so far; does the exchange send, are "
-                "address and port right, is the interface up, does a firewall let them through?",
-                MillraceWarning,
-                stacklevel=2,
+                "address and port right, is the interface up, does a firewall let them through?"
             )
 
     # ---- what was handed out ----

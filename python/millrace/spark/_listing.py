@@ -9,7 +9,6 @@ import os
 import re
 import stat
 import urllib.parse
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ from .._errors import (
     FileError,
     FormatError,
     MillraceError,
-    MillraceWarning,
     UsageError,
     core_errors,
+    warn,
 )
 from ._columns import need
 from ._options import Choice
@@ -138,7 +137,7 @@ def name_below(path: str, patterns: Sequence[str]) -> str:
 def warn_of(passed_over: Sequence[Found]) -> None:
     """Says, once for all of them, which files are not read."""
     if passed_over:
-        warnings.warn(f"not read: {_told(passed_over)}", MillraceWarning, stacklevel=2)
+        warn(f"not read: {_told(passed_over)}")
 
 
 def _told(passed_over: Sequence[Found]) -> str:

@@ -324,7 +324,10 @@ def _simulated(names: Sequence[str], common: dict[str, Any], options: dict[str, 
     given: dict[str, Any] = dict(options)
     for key, value in query.items():
         if key not in known:
-            raise UsageError(f"{names[0]}: the simulator has no option {key}; see millrace.Feed")
+            options_known = ", ".join(known)
+            raise UsageError(
+                f"{names[0]}: the simulator has no option {key!r}; there are {options_known}"
+            )
         try:
             given[key] = type(known[key])(json.loads(value)) if value else known[key]
         except (ValueError, TypeError):

@@ -81,6 +81,7 @@ def serve(record: object, **options: object) -> None:
         (lambda: millrace.Feed("sim://?messages=many"), millrace.UsageError, "no number"),
         (lambda: millrace.Feed("sim://?messages=-1"), millrace.UsageError, "messages=-1"),
         (lambda: millrace.Feed("sim://?loss=5"), millrace.UsageError, "0 to 1"),
+        (lambda: millrace.Feed("sim://?speed=5"), millrace.UsageError, "'speed'; there are mess"),
         (
             lambda: millrace.Feed(SIM).batches("bbo"),
             ValueError,

@@ -91,6 +91,26 @@ void remark_on_source(const FeedSummary& feed, const std::string& where, std::ve
                                 listed(bad)));
 }
 
+// What became of the venue's stream, by the numbers in it.
+void remark_on_stream(const FeedSummary& feed, const std::string& where, std::vector<std::string>& lines) {
+    if (feed.sessions + feed.restarts > 1) {
+        lines.push_back(fmt::format("{}: {} session{}, begun anew {} time{}; the books are those of the last one", where,
+                                    feed.sessions, feed.sessions == 1 ? "" : "s", feed.restarts,
+                                    feed.restarts == 1 ? "" : "s"));
+    }
+    if (const std::string losses = losses_of(feed); !losses.empty()) {
+        lines.push_back(fmt::format("{}: {} (docs/json.md, gaps and lines)", where, losses));
+    }
+    if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
+        lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another "
+                                    "session, of numbers far ahead or of a place elsewhere in the stream; two sessions "
+                                    "at once want a run each", where, stray));
+    }
+    if (const std::string faults = listed(faults_of(feed)); !faults.empty()) {
+        lines.push_back(fmt::format("{}: contradictions and limits: {} (docs/json.md, faults)", where, faults));
+    }
+}
+
 void remark_on_sinks(const FeedSummary& feed, std::vector<std::string>& lines) {
     for (const SinkSummary& sink : feed.sinks) {
         std::string text = left_out_by(sink);
@@ -107,23 +127,9 @@ void remark_on_sinks(const FeedSummary& feed, std::vector<std::string>& lines) {
 
 std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where) {
     std::vector<std::string> lines;
-    if (feed.sessions + feed.restarts > 1) {
-        lines.push_back(fmt::format("{}: {} session{}, begun anew {} time{}; the books are those of the last one", where,
-                                    feed.sessions, feed.sessions == 1 ? "" : "s", feed.restarts,
-                                    feed.restarts == 1 ? "" : "s"));
-    }
-    if (const std::string losses = losses_of(feed); !losses.empty()) {
-        lines.push_back(fmt::format("{}: {} (docs/json.md, gaps and lines)", where, losses));
-    }
+    // Numbers read out of something else mean nothing.
+    if (!reads_as_nothing(feed)) remark_on_stream(feed, where, lines);
     remark_on_host(feed, where, lines);
-    if (const std::uint64_t stray = feed.message_counters[MessageCounter::stray]; stray != 0) {
-        lines.push_back(fmt::format("{}: {} messages passed over (stray), of packets that alone spoke of another "
-                                    "session, of numbers far ahead or of a place elsewhere in the stream; two sessions at once want a run each",
-                                    where, stray));
-    }
-    if (const std::string faults = listed(faults_of(feed)); !faults.empty()) {
-        lines.push_back(fmt::format("{}: contradictions and limits: {} (docs/json.md, faults)", where, faults));
-    }
     std::uint64_t books = 0;
     std::vector<Named> doubtful;
     for (const auto& [quality, count] : feed.quality) {

@@ -13,7 +13,7 @@ namespace millrace::tools {
 
 // A line for each of these that there was: several sessions, messages lost in any of them, packets this host dropped,
 // strays, contradictions, books that are not live, what of a stream is not there or not whole, and each sink that
-// left records out without being asked to.
+// left records out without being asked to. The numbers of a stream count only where some of it reads as the venue.
 // `where` is the file or the feed.
 [[nodiscard]] std::vector<std::string> remarks_on(const FeedSummary& feed, const std::string& where);
 void tell_remarks(const FeedSummary& feed, const std::string& where);

@@ -237,7 +237,7 @@ TEST_CASE("ElasticBuffers: they are taken back from a line that sleeps whenever 
     line.look();
     line.settle();
     // One by one they are used, until one of those is out that are to be taken back. As the first to come back it takes
-    // the place of the one that was kept, which has received: after polls that found nothing a single datagram is asked for.
+    // the place of the one that was kept: that has received, as after polls that found nothing one datagram is asked for.
     do {
         line.give_back();
         line.settle();

@@ -60,6 +60,7 @@ TEST_CASE("remarks: bytes that belong to no message are said") {
     feed.lines.resize(2);
     feed.lines[0].counters[LineCounter::excess_bytes] = 5;
     feed.lines[1].counters[LineCounter::excess_bytes] = 2;
+    feed.message_counters[MessageCounter::delivered] = 1;
     const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
     REQUIRE(lines.size() == 1);
     CHECK(lines[0].find("day.pcap: 7 bytes behind the last message of a packet (docs/json.md") == 0);
@@ -74,10 +75,13 @@ TEST_CASE("remarks: what was lost in an earlier session is said though all books
                  {{70, 79}, GapEnd::retransmitted}};
     feed.lines.resize(2);
     feed.lines[1].counters[LineCounter::malformed] = 1;
+    feed.message_counters[MessageCounter::delivered] = 900;
     feed.quality = {{"live", 5}};
     const std::vector<std::string> lines = remarks_on(feed, "day.pcap");
     REQUIRE(lines.size() == 2);
     CHECK(lines[0].find("2 sessions, begun anew 0 times") != std::string::npos);
+    feed.message_counters[MessageCounter::delivered] = 0;  // none of it was read: these are no numbers of the venue
+    CHECK(remarks_on(feed, "day.pcap").empty());
     CHECK(lines[1].find("day.pcap: 13 messages never came to the books, 1 malformed packets; 2 gaps, the first of 41 "
                         "to 52") == 0);
 }
@@ -106,7 +110,7 @@ TEST_CASE("remarks: packets that were cut are said, with who cut them") {
     feed.lines[1].truncated = 4;
     lines = remarks_on(feed, "f");
     REQUIRE(lines.size() == 1);
-    CHECK(lines[0].find("f: 7 packets were longer than a receive buffer, and dropped; raise receive.buffer_bytes") == 0);
+    CHECK(lines[0].find("f: 7 packets were longer than a receive buffer, and dropped; raise receive.buffer") == 0);
 }
 
 TEST_CASE("remarks: what of a stream is not there or not whole is said") {

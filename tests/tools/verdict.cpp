@@ -116,10 +116,12 @@ TEST_CASE("remarks: packets that were cut are said, with who cut them") {
 TEST_CASE("remarks: what of a stream is not there or not whole is said") {
     FeedSummary feed;
     feed.quality = {{"live", 5}};
-    feed.source = SourceSummary{"redis://h/k", {{"batches", 7}, {"missing", 5}, {"damaged", 0}, {"unreadable", 2}}, 7};
+    SourceSummary& source = feed.source.emplace();
+    source.counters = {{"batches", 7}, {"missing", 5}, {"damaged", 0}, {"unreadable", 2}};
+    source.bad = 7;
     REQUIRE(remarks_on(feed, "x").size() == 1);
     CHECK(remarks_on(feed, "x").front().find("x: not all of it came whole: 5 missing, 2 unreadable (") == 0);
-    feed.source->bad = 0;
+    source.bad = 0;
     CHECK(remarks_on(feed, "x").empty());
 }
 

@@ -81,18 +81,31 @@ class BookStore {
 
     // Looking ahead, so that the cache misses of several messages overlap: each of these brings something into
     // the cache and changes nothing, and what it finds may be another when its message is applied. They go in steps, of
-    // which each needs what the one before it fetched; `number` is a book's. First:
-    void look_at_order(OrderId id) const { orders_.prefetch(id); }
-    void look_at_book(std::uint32_t number) const { millrace::prefetch(book_at(number)); }
-    void look_at_side(std::uint32_t number, Side side) const { book_at(number)->ladder(side).prefetch(); }
+    // which each needs what the one before it fetched. First; whether an order may be a young one decides how it is
+    // looked at and for:
+    [[nodiscard]] const OrderBook& book_at(std::uint32_t number) const { return books_[number]; }
+    [[nodiscard]] bool may_be_young(OrderId id) const { return orders_.in_window(id); }
+    void look_at_order(OrderId id) const { may_be_young(id) ? look_at_young_order(id) : look_at_old_order(id); }
+    void look_at_young_order(OrderId id) const { orders_.prefetch_young(id); }
+    void look_at_old_order(OrderId id) const { orders_.prefetch_old(id); }
+    void look_at_book(const OrderBook& book) const { millrace::prefetch(&book); }
+    void look_at_side(const OrderBook& book, Side side) const { book.ladder(side).prefetch(); }
     // Second: the level at a price, kNoLevel where there is none; and where an order stands, 0 where it does not.
-    [[nodiscard]] LevelSlot look_for_level(std::uint32_t number, Side side, Price price) const {
-        const LevelSlot level = book_at(number)->ladder(side).find(PriceLadder::key(side, price)).slot;
-        levels_.prefetch(level);
+    [[nodiscard]] LevelSlot look_for_level(const OrderBook& book, Side side, Price price) const {
+        const LevelSlot level = book.ladder(side).find_level(PriceLadder::key(side, price));
+        levels_.prefetch_level(level);
         return level;
     }
     std::uint32_t look_for_order(OrderId id) const {
-        const std::uint32_t where = orders_.look_up(id).where;
+        return may_be_young(id) ? look_for_young_order(id) : look_for_old_order(id);
+    }
+    std::uint32_t look_for_young_order(OrderId id) const {
+        const std::uint32_t where = orders_.where_if_young(id);
+        levels_.prefetch(where);
+        return where;
+    }
+    std::uint32_t look_for_old_order(OrderId id) const {
+        const std::uint32_t where = orders_.where_if_old(id);
         levels_.prefetch(where);
         return where;
     }
@@ -101,15 +114,17 @@ class BookStore {
     // branch, since nobody could predict it.
     void look_behind_level(LevelSlot level) const { levels_.prefetch_end(level); }
     template <BookDetail Detail = BookDetail::full>
-    void look_behind_order(std::uint32_t number, std::uint32_t where) const {
-        const bool in_chunk = Detail == BookDetail::full && (where & kChunk) != 0;
-        const PriceLevel& level = levels_[in_chunk ? kNoLevel : where];
-        const void* line = &level;
-        if constexpr (Detail == BookDetail::full) line = &levels_[levels_.chunk(in_chunk ? where : 0).level];
-        const auto* const side = reinterpret_cast<const char*>(&book_at(number)->ladder(side_of(level)));
-        const bool leaves = level.orders == 1;
-        millrace::prefetch(leaves ? side : line);
-        millrace::prefetch(leaves ? side + kCacheLine : line);
+    void look_behind_order(const OrderBook& book, std::uint32_t where) const {
+        if (Detail == BookDetail::full && (where & kChunk) != 0) {
+            return levels_.prefetch_level(levels_.chunk(where).level);
+        }
+        const PriceLevel& level = levels_[where];
+        const std::uintptr_t leaves = 0 - static_cast<std::uintptr_t>(level.orders == 1);
+        const auto at = reinterpret_cast<std::uintptr_t>(&level);
+        const auto side = reinterpret_cast<std::uintptr_t>(&book.ladder(side_of(level)));
+        const std::uintptr_t first = at ^ ((at ^ side) & leaves);
+        millrace::prefetch(reinterpret_cast<const void*>(first));
+        millrace::prefetch(reinterpret_cast<const void*>(first + (kCacheLine & leaves)));
     }
 
     // `guess` is where look_for_level() has seen the level, if it has.
@@ -172,7 +187,6 @@ class BookStore {
         --doubtful_levels_;
         --book.doubtful_levels_;
     }
-    [[nodiscard]] const OrderBook* book_at(std::uint32_t number) const { return books_.data() + number; }
     void forget_orders(std::uint32_t where, const OrderTag* tags, std::uint32_t count);
     [[nodiscard]] static Side side_of(const PriceLevel& level) { return static_cast<Side>(level.book_and_side & 1); }
 

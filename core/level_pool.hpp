@@ -84,6 +84,7 @@ class LevelPool {
         const void* const chunk = queues_.data() + (where & ~kChunk);
         millrace::prefetch((where & kChunk) != 0 ? chunk : level);
     }
+    void prefetch_level(LevelSlot slot) const { millrace::prefetch(halves_.data() + slot); }
     // The end of a level's queue, where it is long.
     void prefetch_end(LevelSlot slot) const { millrace::prefetch(&chunk((*this)[slot].last_chunk)); }
 

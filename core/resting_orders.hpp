@@ -32,10 +32,16 @@ class RestingOrders {
     [[nodiscard]] std::size_t bytes() const { return ring_.bytes() + table_.bytes(); }
     [[nodiscard]] PageKind pages() const { return std::min(ring_.pages(), table_.pages()); }
 
-    // What find() and room_for() are to read.
-    void prefetch(OrderId id) const {
-        if (in_window(id)) millrace::prefetch(&ring_[place_of(id)]);
-        else table_.prefetch(id);
+    // Whether an order of this id, if it rests, is a young one, but for those that the window has caught up with.
+    [[nodiscard]] bool in_window(OrderId id) const { return value(id) - first_ < ids_; }
+    // What find() and room_for() are to read, of an id in the window, and of any other; and where its order stands as
+    // far as that tells, 0 where it does not.
+    void prefetch_young(OrderId id) const { millrace::prefetch(&ring_[place_of(id)]); }
+    void prefetch_old(OrderId id) const { table_.prefetch(id); }
+    [[nodiscard]] std::uint32_t where_if_young(OrderId id) const { return ring_[place_of(id)].where; }
+    [[nodiscard]] std::uint32_t where_if_old(OrderId id) const {
+        const OrderSlot slot = table_.find(id);
+        return slot == kNoSlot ? 0 : table_.where(slot);
     }
 
     [[nodiscard]] OrderId id(OrderSlot slot) const { return is_young(slot) ? id_at(slot) : table_.id(slot); }
@@ -124,7 +130,6 @@ class RestingOrders {
     [[nodiscard]] static bool is_young(OrderSlot slot) { return (slot & kYoung) != 0; }
     [[nodiscard]] Young& young(OrderSlot slot) { return ring_[slot & ~kYoung]; }
     [[nodiscard]] const Young& young(OrderSlot slot) const { return ring_[slot & ~kYoung]; }
-    [[nodiscard]] bool in_window(OrderId id) const { return value(id) - first_ < ids_; }
     [[nodiscard]] std::uint32_t place_of(OrderId id) const {
         return static_cast<std::uint32_t>(value(id)) & static_cast<std::uint32_t>(ids_ - 1);
     }

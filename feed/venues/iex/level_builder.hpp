@@ -27,10 +27,11 @@ class LevelBuilder : Notices<Handler> {
         if (Step == 0) symbols_.prefetch(symbol);
         if (Step == 1) hint = symbols_.find(symbol);
         if (Step == 0 || hint == SymbolIndex::kNoBook) return;
-        if (Step == 1) context_.store().look_at_book(hint);
+        const BookStore& store = context_.store();
+        if (Step == 1) store.look_at_book(store.book_at(hint));
         if (Step == 2) {
             const bool buys = m[0] == PriceLevelBuyUpdate::kType;
-            context_.store().look_at_side(hint, buys ? Side::bid : Side::ask);
+            store.look_at_side(store.book_at(hint), buys ? Side::bid : Side::ask);
         }
     }
 

@@ -58,11 +58,13 @@ class OrderBuilder : Notices<Handler> {
 
     void look_at_book(const SymbolText& symbol) const {
         const std::uint32_t number = symbols_.find(symbol);
-        if (number != SymbolIndex::kNoBook) millrace::prefetch(&context_.store().books()[number]);
+        const BookStore& store = context_.store();
+        if (number != SymbolIndex::kNoBook) store.look_at_book(store.book_at(number));
     }
     void look_at_side(const SymbolText& symbol, char side) const {
         const std::uint32_t number = symbols_.find(symbol);
-        if (number != SymbolIndex::kNoBook) context_.store().look_at_side(number, side_of(side));
+        const BookStore& store = context_.store();
+        if (number != SymbolIndex::kNoBook) store.look_at_side(store.book_at(number), side_of(side));
     }
 
     [[nodiscard]] Applied on(const AddOrder& m) {

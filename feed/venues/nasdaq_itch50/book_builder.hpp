@@ -33,25 +33,32 @@ class BookBuilder {
     void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) const {
         const BookStore& store = context_.store();
         Seen seen;
-        seen.sort(window, by_locate_.data());
+        seen.sort(window, by_locate_.data(), store);
         const std::span<SeenOrder> adds = seen.of(Kind::add);
-        const std::span<SeenOrder> changes = seen.of(Kind::change);
+        const std::span<SeenOrder> young = seen.of(Kind::change_young);
+        const std::span<SeenOrder> old = seen.of(Kind::change_old);
         for (const SeenOrder& add : adds) {
-            store.look_at_book(add.book);
-            store.look_at_side(add.book, side_of(window[add.message]));
+            store.look_at_book(*add.book);
+            store.look_at_side(*add.book, side_of(window[add.message]));
         }
-        for (const SeenOrder& change : changes) {
-            store.look_at_order(change.id);
-            store.look_at_book(change.book);
+        for (const SeenOrder& change : young) {
+            store.look_at_young_order(change.id);
+            store.look_at_book(*change.book);
+        }
+        for (const SeenOrder& change : old) {
+            store.look_at_old_order(change.id);
+            store.look_at_book(*change.book);
         }
         if (window.size() < 2) { hints[0] = {}; return; }
-        for (SeenOrder& change : changes) change.where = store.look_for_order(change.id);
+        for (SeenOrder& change : young) change.where = store.look_for_young_order(change.id);
+        for (SeenOrder& change : old) change.where = store.look_for_old_order(change.id);
         for (SeenOrder& add : adds) {
             const Bytes m = window[add.message];
-            add.where = store.look_for_level(add.book, side_of(m), price_of(m));
+            add.where = store.look_for_level(*add.book, side_of(m), price_of(m));
             hints[add.message].level = add.where;
         }
-        for (const SeenOrder& change : changes) store.template look_behind_order<kDetail>(change.book, change.where);
+        for (const SeenOrder& change : young) store.template look_behind_order<kDetail>(*change.book, change.where);
+        for (const SeenOrder& change : old) store.template look_behind_order<kDetail>(*change.book, change.where);
         if constexpr (kDetail == BookDetail::full) {
             for (const SeenOrder& add : adds) store.look_behind_level(add.where);
         }
@@ -120,41 +127,49 @@ class BookBuilder {
     static constexpr std::uint32_t kFirstBook = 2;
     static constexpr std::size_t kLocateEnd = 3;      // type and locate
 
-    // What looking ahead makes of a message, by its type.
-    enum class Kind : std::uint8_t { other, add, change };
-    static constexpr auto kKinds = [] {
-        std::array<Kind, 256> kinds{};
-        kinds[static_cast<unsigned char>(AddOrder::kType)] = Kind::add;
-        kinds[static_cast<unsigned char>(AddOrderMpid::kType)] = Kind::add;
+    // What looking ahead makes of a message, by its type, and how long that has to be for it.
+    enum class Kind : std::uint8_t { other, add, change_young, change_old };
+    struct Look {
+        Kind kind = Kind::other;
+        std::uint8_t bytes = 0;
+    };
+    static constexpr auto kLooks = [] {
+        std::array<Look, 256> looks{};
+        for (const char type : {AddOrder::kType, AddOrderMpid::kType}) {
+            looks[static_cast<unsigned char>(type)] = {Kind::add, sizeof(AddOrder)};
+        }
         for (const char type : {OrderExecuted::kType, OrderExecutedWithPrice::kType, OrderCancel::kType,
                                 OrderDelete::kType, OrderReplace::kType}) {
-            kinds[static_cast<unsigned char>(type)] = Kind::change;
+            looks[static_cast<unsigned char>(type)] = {Kind::change_young, sizeof(OrderDelete)};
         }
-        return kinds;
+        return looks;
     }();
 
     // An add, or a message that changes an order, of an instrument that has a book.
     struct SeenOrder {
         OrderId id;
-        std::uint32_t book;
+        const OrderBook* book;
         std::uint32_t where;    // level, chunk or none: what the second step finds
         std::uint32_t message;  // its place in the window
     };
     // Those of a window, by kind. What all of them have a deletion has, which is the shortest.
     class Seen {
       public:
-        void sort(std::span<const Bytes> window, const std::uint32_t* by_locate) {
+        void sort(std::span<const Bytes> window, const std::uint32_t* by_locate, const BookStore& store) {
+            const OrderBook* const books = store.books().data();
             for (std::uint32_t i = 0; i < window.size(); ++i) {
                 if (window[i].size() < sizeof(OrderDelete)) [[unlikely]] continue;
                 const auto& m = wire::view<OrderDelete>(window[i]);
-                const auto kind = static_cast<std::size_t>(kKinds[window[i][0]]);
+                const Look look = kLooks[window[i][0]];
+                const OrderId id{m.order_reference.value()};
+                const bool old = (look.kind == Kind::change_young) & !store.may_be_young(id);
+                const auto kind = static_cast<std::size_t>(look.kind) + static_cast<std::size_t>(old);
                 const std::uint32_t entry = by_locate[m.stock_locate.value()];
                 SeenOrder& seen = orders_[kind][counts_[kind]];
-                seen.id = OrderId{m.order_reference.value()};
-                seen.book = entry - kFirstBook;
+                seen.id = id;
+                seen.book = books + (entry >= kFirstBook ? entry - kFirstBook : 0);
                 seen.message = i;
-                const bool whole = kind != kAdd || window[i].size() >= sizeof(AddOrder);
-                counts_[kind] += ((entry >= kFirstBook) & whole) ? 1U : 0U;
+                counts_[kind] += static_cast<std::uint32_t>((entry >= kFirstBook) & (window[i].size() >= look.bytes));
             }
         }
         [[nodiscard]] std::span<SeenOrder> of(Kind kind) {
@@ -162,16 +177,16 @@ class BookBuilder {
         }
 
       private:
-        static constexpr auto kAdd = static_cast<std::size_t>(Kind::add);
-        std::array<std::array<SeenOrder, kLookRoom>, 3> orders_;
-        std::array<std::uint32_t, 3> counts_{};
+        std::array<std::array<SeenOrder, kLookRoom>, 4> orders_;
+        std::array<std::uint32_t, 4> counts_{};
     };
 
     [[nodiscard]] static Side side_of(Bytes add) { return side_of(wire::view<AddOrder>(add).side.value()); }
     [[nodiscard]] static Price price_of(Bytes add) { return Price{wire::view<AddOrder>(add).price.value()}; }
     [[nodiscard]] static Side side_of(char code) { return code == 'B' ? Side::bid : Side::ask; }
+    // Which of the two it is nobody can predict: no branch asks.
     [[nodiscard]] static bool is_side(char code) {
-        return code == 'B' || code == 'S' || planted(Bug::any_side_is_ask);
+        return ((code == 'B') | (code == 'S')) || planted(Bug::any_side_is_ask);
     }
     static constexpr std::uint32_t kPriceMax = 2'000'000'000;  // 200,000.0000: section 3, "Price (4)"
     [[nodiscard]] OrderBook& book_of(std::uint32_t entry) const {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -168,32 +169,59 @@ class RestingOrders {
     // No window reaches beyond 64 bits.
     void begin_window(OrderId id) {
         first_ = std::min(value(id), std::uint64_t{0} - ids_) & ~std::uint64_t{kStep - 1};
+        leaving_count_ = 0;
     }
     // Takes one step. False, and nothing is lost, when the table has no room for what is still alive there.
     bool move_window() {
         if (first_ > std::uint64_t{0} - ids_ - kStep) return false;
-        for (std::uint32_t i = 0; i < kStep; ++i) {
-            const OrderId id{first_ + i};
-            Young& old = ring_[place_of(id)];
-            if (old.where == 0) continue;
-            const OrderSlot slot = table_.room_for(id);
-            if (slot >= kDuplicate) {
-                ahead_max_ = std::max(ahead_max_, value(id));  // what has moved is in the table before its time
-                return false;
+        for (std::uint32_t i = 0; i < leaving_count_; ++i) {
+            if (!move_to_table(OrderId{first_ + leaving_[i]})) return false;
+        }
+        leaving_count_ = 0;
+        // What came to these ids since then.
+        if (!is_step_empty()) [[unlikely]] {
+            for (std::uint32_t i = 0; i < kStep; ++i) {
+                if (!move_to_table(OrderId{first_ + i})) return false;
             }
-            table_.put(slot, id, old.quantity, old.where);
-            old.where = 0;
-            --young_;
         }
         first_ += kStep;
-        // What will have to move next, and what is to be read of the ring then.
-        for (std::uint32_t i = 0; i < kStep; ++i) {
-            if (ring_[place_of(OrderId{first_ + i})].where != 0) table_.prefetch(OrderId{first_ + i});
+        list_leaving();
+        return true;
+    }
+    // False when there is no room.
+    [[nodiscard]] bool move_to_table(OrderId id) {
+        Young& old = ring_[place_of(id)];
+        if (old.where == 0) return true;
+        const OrderSlot slot = table_.room_for(id);
+        if (slot >= kDuplicate) {
+            ahead_max_ = std::max(ahead_max_, value(id));  // what has moved is in the table before its time
+            return false;
         }
+        table_.put(slot, id, old.quantity, old.where);
+        old.where = 0;
+        --young_;
+        return true;
+    }
+    [[nodiscard]] bool is_step_empty() const {
+        const Young* const step = &ring_[place_of(OrderId{first_})];
+        std::uint32_t any = 0;
+        for (std::uint32_t i = 0; i < kStep; ++i) any |= step[i].where;
+        return any == 0;
+    }
+    // What will have to move next, without a branch for each id, since which of them are alive nobody can predict; and
+    // what is to be read of the ring then.
+    void list_leaving() {
+        const Young* const step = &ring_[place_of(OrderId{first_})];
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < kStep; ++i) {
+            leaving_[count] = static_cast<std::uint8_t>(i);
+            count += static_cast<std::uint32_t>(step[i].where != 0);
+        }
+        leaving_count_ = count;
+        for (std::uint32_t i = 0; i < count; ++i) table_.prefetch(OrderId{first_ + leaving_[i]});
         for (std::uint32_t i = 0; i < kStep; i += kCacheLine / sizeof(Young)) {
             millrace::prefetch(&ring_[place_of(OrderId{first_ + kStep + i})]);
         }
-        return true;
     }
 
     OrderMap table_;
@@ -205,6 +233,8 @@ class RestingOrders {
     std::uint64_t elsewhere_ = 0;  // ids near this one were far ahead of the window, ...
     std::uint64_t agreed_ = 0;     // ... so many in a row
     std::uint64_t needed_ = kAgreed;
+    std::uint32_t leaving_count_ = 0;  // of the next step's ids those that were alive when the window came there: ...
+    std::array<std::uint8_t, kStep> leaving_{};  // ... by how much they are above first_
     PagedArray<Young> ring_;       // by the lower bits of the id
 };
 

@@ -34,13 +34,16 @@ class BookBuilder {
         const BookStore& store = context_.store();
         Seen seen;
         seen.sort(window, by_locate_.data(), store);
-        const std::span<SeenOrder> adds = seen.of(Kind::add);
-        const std::span<SeenOrder> young = seen.of(Kind::change_young);
-        const std::span<SeenOrder> old = seen.of(Kind::change_old);
-        for (const SeenOrder& add : adds) {
-            store.look_at_book(*add.book);
-            store.look_at_side(*add.book, side_of(window[add.message]));
+        const std::array adds{seen.of(Kind::add, false), seen.of(Kind::add, true)};
+        const std::span<SeenOrder> young = seen.of(Kind::change, false);
+        const std::span<SeenOrder> old = seen.of(Kind::change, true);
+        for (const std::span<SeenOrder> some : adds) {
+            for (const SeenOrder& add : some) {
+                store.look_at_book(*add.book);
+                store.look_at_side(*add.book, side_of(window[add.message]));
+            }
         }
+        for (const SeenOrder& add : adds[1]) store.look_at_old_order(add.id);
         for (const SeenOrder& change : young) {
             store.look_at_young_order(change.id);
             store.look_at_book(*change.book);
@@ -52,15 +55,19 @@ class BookBuilder {
         if (window.size() < 2) { hints[0] = {}; return; }
         for (SeenOrder& change : young) change.where = store.look_for_young_order(change.id);
         for (SeenOrder& change : old) change.where = store.look_for_old_order(change.id);
-        for (SeenOrder& add : adds) {
-            const Bytes m = window[add.message];
-            add.where = store.look_for_level(*add.book, side_of(m), price_of(m));
-            hints[add.message].level = add.where;
+        for (const std::span<SeenOrder> some : adds) {
+            for (SeenOrder& add : some) {
+                const Bytes m = window[add.message];
+                add.where = store.look_for_level(*add.book, side_of(m), price_of(m));
+                hints[add.message].level = add.where;
+            }
         }
         for (const SeenOrder& change : young) store.template look_behind_order<kDetail>(*change.book, change.where);
         for (const SeenOrder& change : old) store.template look_behind_order<kDetail>(*change.book, change.where);
         if constexpr (kDetail == BookDetail::full) {
-            for (const SeenOrder& add : adds) store.look_behind_level(add.where);
+            for (const std::span<SeenOrder> some : adds) {
+                for (const SeenOrder& add : some) store.look_behind_level(add.where);
+            }
         }
     }
 
@@ -128,7 +135,7 @@ class BookBuilder {
     static constexpr std::size_t kLocateEnd = 3;      // type and locate
 
     // What looking ahead makes of a message, by its type, and how long that has to be for it.
-    enum class Kind : std::uint8_t { other, add, change_young, change_old };
+    enum class Kind : std::uint8_t { other, add, change };
     struct Look {
         Kind kind = Kind::other;
         std::uint8_t bytes = 0;
@@ -140,7 +147,7 @@ class BookBuilder {
         }
         for (const char type : {OrderExecuted::kType, OrderExecutedWithPrice::kType, OrderCancel::kType,
                                 OrderDelete::kType, OrderReplace::kType}) {
-            looks[static_cast<unsigned char>(type)] = {Kind::change_young, sizeof(OrderDelete)};
+            looks[static_cast<unsigned char>(type)] = {Kind::change, sizeof(OrderDelete)};
         }
         return looks;
     }();
@@ -157,28 +164,36 @@ class BookBuilder {
       public:
         void sort(std::span<const Bytes> window, const std::uint32_t* by_locate, const BookStore& store) {
             const OrderBook* const books = store.books().data();
-            for (std::uint32_t i = 0; i < window.size(); ++i) {
-                if (window[i].size() < sizeof(OrderDelete)) [[unlikely]] continue;
-                const auto& m = wire::view<OrderDelete>(window[i]);
-                const Look look = kLooks[window[i][0]];
+            std::uint32_t message = 0;
+            for (const Bytes bytes : window) {
+                const std::uint32_t number = message++;
+                if (bytes.size() < sizeof(OrderDelete)) [[unlikely]] continue;
+                const auto& m = wire::view<OrderDelete>(bytes);
+                const Look look = kLooks[bytes[0]];
                 const OrderId id{m.order_reference.value()};
-                const bool old = (look.kind == Kind::change_young) & !store.may_be_young(id);
-                const auto kind = static_cast<std::size_t>(look.kind) + static_cast<std::size_t>(old);
                 const std::uint32_t entry = by_locate[m.stock_locate.value()];
-                SeenOrder& seen = orders_[kind][counts_[kind]];
-                seen.id = id;
-                seen.book = books + (entry >= kFirstBook ? entry - kFirstBook : 0);
-                seen.message = i;
-                counts_[kind] += static_cast<std::uint32_t>((entry >= kFirstBook) & (window[i].size() >= look.bytes));
+                const bool wanted = (entry >= kFirstBook) & (bytes.size() >= look.bytes);
+                SeenOrder*& end = ends_[place_of(look.kind, !store.may_be_young(id))];
+                end->id = id;
+                end->book = books + (entry >= kFirstBook ? entry - kFirstBook : 0);
+                end->message = number;
+                end += static_cast<std::ptrdiff_t>(wanted);
             }
         }
-        [[nodiscard]] std::span<SeenOrder> of(Kind kind) {
-            return {orders_[static_cast<std::size_t>(kind)].data(), counts_[static_cast<std::size_t>(kind)]};
+        // Those whose order is in the table if it rests, or else may be a young one.
+        [[nodiscard]] std::span<SeenOrder> of(Kind kind, bool old) {
+            const std::size_t at = place_of(kind, old);
+            return {orders_[at].data(), ends_[at]};
         }
 
       private:
-        std::array<std::array<SeenOrder, kLookRoom>, 4> orders_;
-        std::array<std::uint32_t, 4> counts_{};
+        [[nodiscard]] static std::size_t place_of(Kind kind, bool old) {
+            return 2 * static_cast<std::size_t>(kind) + static_cast<std::size_t>(old);
+        }
+
+        std::array<std::array<SeenOrder, kLookRoom>, 6> orders_;
+        std::array<SeenOrder*, 6> ends_{orders_[0].data(), orders_[1].data(), orders_[2].data(),
+                                        orders_[3].data(), orders_[4].data(), orders_[5].data()};
     };
 
     [[nodiscard]] static Side side_of(Bytes add) { return side_of(wire::view<AddOrder>(add).side.value()); }

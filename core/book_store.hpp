@@ -10,6 +10,7 @@
 #include <span>
 
 #include "millrace/core/digest.hpp"
+#include "millrace/core/level_guesses.hpp"
 #include "millrace/core/level_pool.hpp"
 #include "millrace/core/order_book.hpp"
 #include "millrace/core/resting_orders.hpp"
@@ -56,7 +57,7 @@ class BookStore {
         : limits_(limits), orders_(limits.orders, limits.memory),
           levels_(limits.levels, limits.orders, detail, limits.memory),
           ladders_(limits.levels, limits.books, limits.memory),
-          books_(limits.books, limits.memory) {
+          books_(limits.books, limits.memory), guesses_(limits.levels, limits.memory) {
         MILLRACE_VERIFY(limits.books <= 1U << 30);
     }
     BookStore(const BookStore&) = delete;
@@ -72,7 +73,7 @@ class BookStore {
     [[nodiscard]] const LevelPool& levels() const { return levels_; }
     // All memory of the books, and the smallest pages any of it lies on.
     [[nodiscard]] std::size_t bytes() const {
-        return orders_.bytes() + levels_.bytes() + ladders_.bytes() + books_.bytes();
+        return orders_.bytes() + levels_.bytes() + ladders_.bytes() + books_.bytes() + guesses_.bytes();
     }
     [[nodiscard]] PageKind pages() const { return std::min(orders_.pages(), levels_.pages()); }
 
@@ -90,11 +91,17 @@ class BookStore {
     void look_at_old_order(OrderId id) const { orders_.prefetch_old(id); }
     void look_at_book(const OrderBook& book) const { millrace::prefetch(&book); }
     void look_at_side(const OrderBook& book, Side side) const { book.ladder(side).prefetch(); }
-    // Second: the level at a price, kNoLevel where there is none; and where an order stands, 0 where it does not.
-    [[nodiscard]] LevelSlot look_for_level(const OrderBook& book, Side side, Price price) const {
-        const LevelSlot level = book.ladder(side).find_level(PriceLadder::key(side, price));
-        levels_.prefetch_level(level);
-        return level;
+    // Also at the side; what it returns is for look_for_level().
+    [[nodiscard]] const LevelSlot* look_at_level(const OrderBook& book, Side side, Price price) const {
+        look_at_side(book, side);
+        const LevelSlot* const guess = &guesses_.at(number_of(book, side), price);
+        millrace::prefetch(guess);
+        return guess;
+    }
+    // Second: the level that a price had last, if any; and where an order stands, 0 where it does not.
+    [[nodiscard]] LevelSlot look_for_level(const LevelSlot* guess) const {
+        levels_.prefetch_level(*guess);
+        return *guess;
     }
     std::uint32_t look_for_order(OrderId id) const {
         return may_be_young(id) ? look_for_young_order(id) : look_for_old_order(id);
@@ -127,7 +134,7 @@ class BookStore {
         millrace::prefetch(reinterpret_cast<const void*>(first + (kCacheLine & leaves)));
     }
 
-    // `guess` is where look_for_level() has seen the level, if it has.
+    // `guess` is what look_for_level() has seen, if it has.
     template <BookDetail Detail = BookDetail::full>
     [[nodiscard]] BookStatus add(OrderBook& book, OrderId id, Side side, Price price, Quantity quantity,
                                  BookChange& change, LevelSlot guess = kNoLevel);
@@ -169,6 +176,11 @@ class BookStore {
     // not, so that it does not crowd that.
 
     [[nodiscard]] LevelSlot find_or_make_level(OrderBook& book, Side side, Price price);
+    // Of a side among all there are, in bytes: told by where it lies, so that looking ahead need not read the book.
+    [[nodiscard]] std::uint64_t number_of(const OrderBook& book, Side side) const {
+        return static_cast<std::uint64_t>(reinterpret_cast<const char*>(&book.ladder(side)) -
+                                          reinterpret_cast<const char*>(books_.data()));
+    }
     void drop_level(OrderBook& book, Side side, LevelSlot slot);
     struct Located {
         BookStatus status = BookStatus::ok;
@@ -195,6 +207,7 @@ class BookStore {
     LevelPool levels_;
     LadderPool ladders_;
     PagedArray<OrderBook> books_;
+    LevelGuesses guesses_;
     std::uint32_t book_count_ = 0;
     std::uint32_t doubtful_levels_ = 0;  // of all books
 };
@@ -233,14 +246,17 @@ inline Digest BookStore::digest() const {
     PriceLadder& ladder = book.ladder(side);
     const std::int64_t key = PriceLadder::key(side, price);
     const PriceLadder::Place place = ladder.find(key);
-    if (place.slot != kNoLevel) return place.slot;
-    const LevelSlot slot = levels_.take(book.book_and_side(side), price);
-    if (slot == kNoLevel) [[unlikely]] return kNoLevel;
-    if (!ladder.insert(place, key, slot, ladders_)) [[unlikely]] {
-        levels_.give_back(slot);
-        return kNoLevel;
+    LevelSlot slot = place.slot;
+    if (slot == kNoLevel) {
+        slot = levels_.take(book.book_and_side(side), price);
+        if (slot == kNoLevel) [[unlikely]] return kNoLevel;
+        if (!ladder.insert(place, key, slot, ladders_)) [[unlikely]] {
+            levels_.give_back(slot);
+            return kNoLevel;
+        }
+        book.best_[static_cast<std::size_t>(side)] = ladder.best();
     }
-    book.best_[static_cast<std::size_t>(side)] = ladder.best();
+    guesses_.set(number_of(book, side), price, slot);
     return slot;
 }
 

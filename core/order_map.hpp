@@ -38,10 +38,10 @@ class OrderMap {
     static constexpr std::uint32_t kOrdersPerBucket = 4;
     static constexpr std::uint32_t kWhere = (1U << 30) - 1;
 
-    // Room for `orders_max` orders, with enough slack (three of five places are used then) that searches
+    // Room for `orders_max` orders, with enough slack (five of eight places are used then) that searches
     // stay short. Throws Error(memory).
     explicit OrderMap(std::uint32_t orders_max, const MemoryWish& memory = {})
-        : orders_max_(orders_max), bucket_count_(static_cast<std::uint32_t>(std::uint64_t{orders_max} * 5 / 12 + 64)),
+        : orders_max_(orders_max), bucket_count_(static_cast<std::uint32_t>(std::uint64_t{orders_max} * 2 / 5 + 64)),
           buckets_(bucket_count_ + kBucketsPassedMax, memory), passed_(bucket_count_ + kBucketsPassedMax, memory) {
         MILLRACE_VERIFY(orders_max <= 1U << 30);
     }

@@ -173,16 +173,6 @@ class alignas(2 * kCacheLine) PriceLadder {
         return {better, false, keys_[better] == offset ? slots_[better] : kNoLevel};
     }
 
-    // The level at a key, or kNoLevel. Among the near ones without a branch, which would be a guess.
-    [[nodiscard, gnu::always_inline]] LevelSlot find_level(std::int64_t key) const {
-        std::int32_t offset = 0;
-        if (!fits(key, offset)) [[unlikely]] return find(key).slot;
-        const std::uint32_t better = lanes::count_above(keys_, near_, offset);
-        if ((better == near_) & !far_.empty()) return far_.slot_if(far_.find(key), key);
-        const std::uint32_t at = std::min(better, kNear - 1);
-        return slots_[at] & (0 - static_cast<LevelSlot>((better < near_) & (keys_[at] == offset)));
-    }
-
     // The same for a level that stands here, by its slot.
     [[nodiscard]] Place find_slot(LevelSlot slot, std::int64_t key) const {
         const std::uint32_t same = lanes::match<kNear>(slots_, slot) & ((1U << near_) - 1);

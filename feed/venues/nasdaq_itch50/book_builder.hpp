@@ -38,9 +38,10 @@ class BookBuilder {
         const std::span<SeenOrder> young = seen.of(Kind::change, false);
         const std::span<SeenOrder> old = seen.of(Kind::change, true);
         for (const std::span<SeenOrder> some : adds) {
-            for (const SeenOrder& add : some) {
+            for (SeenOrder& add : some) {
+                const Bytes m = window[add.message];
                 store.look_at_book(*add.book);
-                store.look_at_side(*add.book, side_of(window[add.message]));
+                add.guess = store.look_at_level(*add.book, side_of(m), price_of(m));
             }
         }
         for (const SeenOrder& add : adds[1]) store.look_at_old_order(add.id);
@@ -57,8 +58,7 @@ class BookBuilder {
         for (SeenOrder& change : old) change.where = store.look_for_old_order(change.id);
         for (const std::span<SeenOrder> some : adds) {
             for (SeenOrder& add : some) {
-                const Bytes m = window[add.message];
-                add.where = store.look_for_level(*add.book, side_of(m), price_of(m));
+                add.where = store.look_for_level(add.guess);
                 hints[add.message].level = add.where;
             }
         }
@@ -156,8 +156,9 @@ class BookBuilder {
     struct SeenOrder {
         OrderId id;
         const OrderBook* book;
-        std::uint32_t where;    // level, chunk or none: what the second step finds
-        std::uint32_t message;  // its place in the window
+        const LevelSlot* guess;  // of an add: what the first step finds
+        std::uint32_t where;     // level, chunk or none: what the second step finds
+        std::uint32_t message;   // its place in the window
     };
     // Those of a window, by kind. What all of them have a deletion has, which is the shortest.
     class Seen {

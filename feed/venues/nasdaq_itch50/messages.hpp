@@ -31,6 +31,13 @@ struct Prefix {
     wire::u16be stock_locate;  // index of the security for the day; 0 for messages about none
     wire::u16be tracking_number;
     wire::Timestamp48be timestamp;
+
+    // The timestamp, by one load of eight bytes.
+    [[nodiscard]] Timestamp time() const {
+        std::uint64_t with_tracking_number = 0;
+        std::memcpy(&with_tracking_number, reinterpret_cast<const char*>(this) + 3, sizeof(with_tracking_number));
+        return static_cast<Timestamp>(__builtin_bswap64(with_tracking_number) & 0xffff'ffff'ffffU);
+    }
 };
 
 template <class M, class... Fields>

@@ -304,24 +304,25 @@ template <BookDetail Detail>
     const std::uint32_t quantity = at.order.quantity;
     PriceLevel& level = levels_[at.level];
     const Side side = side_of(level);
-    const bool total_differs = (level.orders == 1) & (level.quantity != quantity);
-    change = {side, book.best(side) == at.level, level.price, 0, quantity, total_differs};
+    change = {side, book.best(side) == at.level, level.price, 0, quantity};
     if constexpr (Detail == BookDetail::full) {
         const OrderTag tag = tag_of(id);
         LevelPool::Left left;
         levels_.leave(at.order.where, tag, left);
-        // Without a branch: where an order stood in its queue is anybody's guess.
         const std::uint64_t ahead = 0 - static_cast<std::uint64_t>(left.has_ahead);
-        const std::uint64_t behind = 0 - static_cast<std::uint64_t>(left.has_behind);
-        book.digest_.queue += (digest::of_neighbours(left.ahead, left.behind) & ahead & behind) -
-                              (digest::of_neighbours(left.ahead, tag) & ahead) -
-                              (digest::of_neighbours(tag, left.behind) & behind);
+        book.digest_.queue -= digest::of_neighbours(left.ahead, tag) & ahead;
+        if (left.has_behind) {
+            book.digest_.queue += (digest::of_neighbours(left.ahead, left.behind) & ahead) -
+                                  digest::of_neighbours(tag, left.behind);
+        }
         book.digest_.content -= digest::of_order(id, level.price, quantity, side);
     }
     level.quantity -= quantity;
     --book.order_count_;
     orders_.erase(at.order.slot);
-    if (--level.orders == 0 && !planted(Bug::empty_level_stays)) drop_level(book, side, at.level);
+    if (--level.orders != 0) return;
+    change.total_differs = level.quantity != 0;
+    if (!planted(Bug::empty_level_stays)) drop_level(book, side, at.level);
 }
 
 template <BookDetail Detail>

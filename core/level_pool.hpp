@@ -148,12 +148,17 @@ class LevelPool {
         PriceLevel& level = (*this)[where];
         OrderTag* const tags = this->tags(where);
         const std::uint32_t at = place_of<PriceLevel>(tags, tag);
-        left = {at > 0, at + 1 < level.count, tags[(at - 1) % PriceLevel::kTags], tags[(at + 1) % PriceLevel::kTags]};
-        if (!left.has_behind && level.last_chunk != 0) {
+        left.has_ahead = at > 0;
+        left.ahead = tags[(at - 1) % PriceLevel::kTags];
+        // Most orders that leave came last.
+        if (at + 1 == level.count) {
+            left.has_behind = level.last_chunk != 0;
+            left.behind = left.has_behind ? first_chunk(level).tags[0] : 0;
+        } else {
             left.has_behind = true;
-            left.behind = first_chunk(level).tags[0];
+            left.behind = tags[(at + 1) % PriceLevel::kTags];
+            lanes::close_gap<PriceLevel::kTags>(tags, at);
         }
-        lanes::close_gap<PriceLevel::kTags>(tags, at);
         --level.count;
     }
 

@@ -23,7 +23,7 @@ class LadderPool {
   public:
     static constexpr std::uint32_t kSmallest = 16;  // levels in a block of class 0
     static constexpr std::uint32_t kClasses = 24;
-    static constexpr std::size_t kBytesPerLevel = 16;
+    static constexpr std::size_t kBytesPerLevel = 12;
 
     // Doubling leaves at most half a block empty and each smaller block it outgrew free for others, so
     // that four times the levels, and two smallest blocks a book, always suffice in practice.
@@ -61,10 +61,9 @@ class LadderPool {
 // The worse levels of a side, in memory that grows: sorted with the best at the back.
 class FarLevels {
   public:
-    struct Rung {
+    struct [[gnu::packed]] alignas(std::uint32_t) Rung {
         std::int64_t key;
         LevelSlot slot;
-        std::uint32_t unused;
     };
     static_assert(sizeof(Rung) == LadderPool::kBytesPerLevel);
 
@@ -91,10 +90,10 @@ class FarLevels {
     // Requires room.
     void insert(std::uint32_t found, std::int64_t key, LevelSlot slot) {
         std::memmove(rungs() + found + 1, rungs() + found, (count_ - found) * sizeof(Rung));
-        rungs()[found] = {key, slot, 0};
+        rungs()[found] = {key, slot};
         ++count_;
     }
-    void push_best(std::int64_t key, LevelSlot slot) { rungs()[count_++] = {key, slot, 0}; }
+    void push_best(std::int64_t key, LevelSlot slot) { rungs()[count_++] = {key, slot}; }
     void pop_best() { --count_; }
     void erase(std::uint32_t found) {
         std::memmove(rungs() + found - 1, rungs() + found, (count_ - found) * sizeof(Rung));

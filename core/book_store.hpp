@@ -273,11 +273,14 @@ template <BookDetail Detail>
                                                         Quantity quantity, BookChange& change, LevelSlot guess) {
     if (quantity == 0 || quantity > std::numeric_limits<std::uint32_t>::max()) return BookStatus::bad_quantity;
     const OrderSlot room = orders_.room_for(id);
-    if (room == RestingOrders::kDuplicate) return BookStatus::duplicate_order;
-    if (room == kNoSlot) return BookStatus::orders_full;
+    if (room >= RestingOrders::kDuplicate) [[unlikely]] {
+        return room == kNoSlot ? BookStatus::orders_full : BookStatus::duplicate_order;
+    }
     LevelSlot slot = guess;
-    if (!levels_.is_at(slot, book.book_and_side(side), price)) slot = find_or_make_level(book, side, price);
-    if (slot == kNoLevel) return BookStatus::levels_full;
+    if (!levels_.is_at(slot, book.book_and_side(side), price)) {
+        slot = find_or_make_level(book, side, price);
+        if (slot == kNoLevel) [[unlikely]] return BookStatus::levels_full;
+    }
     PriceLevel& level = levels_[slot];
     std::uint32_t where = slot;
     if constexpr (Detail == BookDetail::full) {

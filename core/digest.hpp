@@ -50,8 +50,7 @@ inline constexpr std::uint64_t kThird = 0x3c6ef372fe94f82bULL;
 
 [[nodiscard]] constexpr std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;
-    const Wide product = static_cast<Wide>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    return a * b ^ static_cast<std::uint64_t>((static_cast<Wide>(a) * b) >> 64);
 }
 
 // One order at rest. Adding the first factor keeps a zero factor from hiding the other one.

@@ -194,7 +194,7 @@ class LevelPool {
     [[nodiscard]] static std::uint32_t place_of(const OrderTag* tags, OrderTag tag) {
         const std::uint32_t same = lanes::match<L::kTags>(tags, tag);
         MILLRACE_ASSERT(same != 0);
-        return static_cast<std::uint32_t>(std::countr_zero(same)) % L::kTags;
+        return std::min(static_cast<std::uint32_t>(std::countr_zero(same)), L::kTags - 1);
     }
     template <class L>
     [[nodiscard]] bool clash(const OrderTag* tags, std::uint32_t count, OrderTag tag) const {
@@ -247,8 +247,8 @@ class LevelPool {
         QueueChunk& at_chunk = chunk(number);
         PriceLevel& level = (*this)[at_chunk.level];
         const std::uint32_t at = place_of<QueueChunk>(at_chunk.tags, tag);
-        left = {at > 0, at + 1 < at_chunk.count, at_chunk.tags[at > 0 ? at - 1 : 0],
-                at_chunk.tags[(at + 1) % QueueChunk::kTags]};
+        const bool last_here = at + 1 == at_chunk.count;
+        left = {at > 0, !last_here, at_chunk.tags[at > 0 ? at - 1 : 0], at_chunk.tags[last_here ? at : at + 1]};
         const bool is_last = level.last_chunk == number;
         if (!left.has_ahead) {
             const QueueChunk& ahead = chunk(at_chunk.ahead);
@@ -264,7 +264,7 @@ class LevelPool {
             left.has_behind = true;
             left.behind = chunk(at_chunk.behind).tags[0];
         }
-        lanes::close_gap<QueueChunk::kTags>(at_chunk.tags, at);
+        if (!last_here) lanes::close_gap<QueueChunk::kTags>(at_chunk.tags, at);
         if (--at_chunk.count == 0) remove_chunk(number, level);
     }
 

@@ -213,6 +213,7 @@ class RestingOrders {
     void list_leaving() {
         const Young* const step = &ring_[place_of(OrderId{first_})];
         std::uint32_t count = 0;
+#pragma GCC unroll 16
         for (std::uint32_t i = 0; i < kStep; ++i) {
             leaving_[count] = static_cast<std::uint8_t>(i);
             count += static_cast<std::uint32_t>(step[i].where != 0);

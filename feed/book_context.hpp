@@ -15,7 +15,7 @@ namespace millrace {
 
 // Messages a session looks at ahead of the one being applied, so that their cache misses overlap: so many, and what
 // else is in the last packet of these, up to the room there is.
-inline constexpr std::uint32_t kLookWindow = 96;
+inline constexpr std::uint32_t kLookWindow = 64;
 inline constexpr std::uint32_t kLookRoom = 256;
 
 template <BookHandler Handler>

@@ -196,6 +196,9 @@ class LineArbiter {
                frame.count != 0 && held_.empty() && frame.sent_at == 0 && frame.stream_offset == Frame::kNoOffset &&
                in_session_ && frame.session == session_ && !is_recovery_line(line);
     }
+    // What take() comes to for such a packet.
+    template <ArbiterSink Sink>
+    [[gnu::always_inline]] void take_due(LineId line, Timestamp received_at, const Frame& frame, Sink& sink);
     // A packet of the present session and stream.
     template <ArbiterSink Sink>
     void admit(LineId line, Timestamp received_at, const Frame& frame, Sink& sink);
@@ -222,6 +225,9 @@ class LineArbiter {
     template <ArbiterSink Sink>
     void deliver(LineId line, Timestamp received_at, SequenceNumber first, SequenceNumber end,
                  std::span<const std::uint8_t> blocks, std::uint64_t stream_offset, Sink& sink);
+    // Messages from next_ on.
+    template <ArbiterSink Sink>
+    void hand_on(LineId line, const MessageRun& run, Sink& sink);
     template <ArbiterSink Sink>
     static void show_copy(LineId line, SequenceNumber first, std::uint64_t count,
                           std::span<const std::uint8_t> blocks, Sink& sink) {
@@ -383,12 +389,7 @@ class LineArbiter {
 template <ArbiterSink Sink>
 void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
     now_ = std::max(now_, received_at);
-    if (is_due(line, frame)) [[likely]] {
-        ++news_;
-        ++signs_;
-        count_on_line(line, frame);
-        return deliver(line, received_at, next_, next_ + frame.count, frame.blocks, Frame::kNoOffset, sink);
-    }
+    if (is_due(line, frame)) [[likely]] return take_due(line, received_at, frame, sink);
     const auto admit_kept = [&](LineId of, Timestamp at, const Frame& kept) { admit(of, at, kept, sink); };
     if (!in_session_ || frame.session != session_) {
         // What was asked for again may come when nobody wants it any more.
@@ -406,6 +407,19 @@ void LineArbiter::on_frame(LineId line, Timestamp received_at, const Frame& fram
         use_kept(doubt, admit_kept);
     }
     admit(line, received_at, frame, sink);
+}
+
+template <ArbiterSink Sink>
+inline void LineArbiter::take_due(LineId line, Timestamp received_at, const Frame& frame, Sink& sink) {
+    ++news_;
+    ++signs_;
+    Line& l = lines_[line];
+    if (!l.seen) [[unlikely]] begin_to_count(l);
+    const SequenceNumber end = next_ + frame.count;
+    l.behind_at = l.behind_ns = 0;
+    l.loss.advance(end);
+    if (lines_seen_ > 1) l.counters[LineCounter::only] += lost_but_on(line, {next_, end - 1});
+    hand_on(line, {next_, frame.count, 0, frame.blocks, received_at}, sink);
 }
 
 template <ArbiterSink Sink>
@@ -508,14 +522,18 @@ void LineArbiter::deliver(LineId line, Timestamp received_at, SequenceNumber fir
         show_copy(line, first, skip, blocks, sink);
         drop_duplicates(line, skip);
     }
-    lines_[line].counters[LineCounter::first] += planted(Bug::first_counted_short) ? 1 : count;
+    hand_on(line, {next_, count, skip, blocks, received_at}, sink);
+}
+
+template <ArbiterSink Sink>
+[[gnu::always_inline]] inline void LineArbiter::hand_on(LineId line, const MessageRun& run, Sink& sink) {
+    lines_[line].counters[LineCounter::first] += planted(Bug::first_counted_short) ? 1 : run.count;
     if (watched_ == 0 || watched_ > next_ || next_ - watched_ >= kWatchedFor) {
         watched_ = next_;
         watched_line_ = line;
-        watched_at_ = received_at;
+        watched_at_ = run.received_at;
     }
-    const MessageRun run{next_, count, skip, blocks, received_at};
-    next_ = end;
+    next_ += run.count;
     if (gap_ != nullptr && next_ > gap_->missing.last) {
         end_gap(is_recovery_line(line)         ? GapEnd::retransmitted
                 : gap_->noticed_by == line ? GapEnd::same_line

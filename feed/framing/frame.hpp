@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -19,7 +20,13 @@ enum class FrameKind : std::uint8_t { data, heartbeat, end_of_session, malformed
 // A venue's name for one numbered stream of messages, padded with zeroes.
 struct SessionKey {
     std::array<char, 16> text{};
-    friend bool operator==(const SessionKey&, const SessionKey&) = default;
+    // As two words: every packet is asked for its session.
+    friend bool operator==(const SessionKey& a, const SessionKey& b) {
+        using Words = std::array<std::uint64_t, 2>;
+        const auto [a0, a1] = std::bit_cast<Words>(a.text);
+        const auto [b0, b1] = std::bit_cast<Words>(b.text);
+        return ((a0 ^ b0) | (a1 ^ b1)) == 0;
+    }
 };
 
 // A message as it lies in its packet.

@@ -31,6 +31,10 @@ class BookBuilder {
     // Looking ahead (see BookStore) at all messages of a window: a step for all of them before the next one,
     // and each kind of message in a loop of its own, so that no branch depends on what comes next.
     void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) const {
+        if (window.size() < 2) {
+            if (!window.empty()) look_at_one(window[0], hints[0]);
+            return;
+        }
         const BookStore& store = context_.store();
         Seen seen;
         seen.sort(window, by_locate_.data(), store);
@@ -53,7 +57,6 @@ class BookBuilder {
             store.look_at_old_order(change.id);
             store.look_at_book(*change.book);
         }
-        if (window.size() < 2) { hints[0] = {}; return; }
         for (SeenOrder& change : young) change.where = store.look_for_young_order(change.id);
         for (SeenOrder& change : old) change.where = store.look_for_old_order(change.id);
         for (const std::span<SeenOrder> some : adds) {
@@ -133,6 +136,21 @@ class BookBuilder {
     static constexpr std::uint32_t kUnwanted = 1;
     static constexpr std::uint32_t kFirstBook = 2;
     static constexpr std::size_t kLocateEnd = 3;      // type and locate
+
+    // A message alone: what it needs is at least fetched at once.
+    void look_at_one(Bytes bytes, Hint& hint) const {
+        hint = {};
+        if (bytes.size() < sizeof(OrderDelete)) return;
+        const auto& m = wire::view<OrderDelete>(bytes);
+        const Look look = kLooks[bytes[0]];
+        const std::uint32_t entry = by_locate_[m.stock_locate.value()];
+        if (look.kind == Kind::other || entry < kFirstBook || bytes.size() < look.bytes) return;
+        const BookStore& store = context_.store();
+        const OrderBook& book = book_of(entry);
+        store.look_at_book(book);
+        store.look_at_order(OrderId{m.order_reference.value()});
+        if (look.kind == Kind::add) hint.level = store.look_for_level(store.look_at_level(book, side_of(bytes), price_of(bytes)));
+    }
 
     // What looking ahead makes of a message, by its type, and how long that has to be for it.
     enum class Kind : std::uint8_t { other, add, change };

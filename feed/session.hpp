@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -272,7 +273,8 @@ class Session {
         while (n < packets.size() && n < kLookPackets && used < kLookWindow) {
             if (n + 2 < packets.size()) prefetch_all(packets[n + 2].bytes);
             Looked& looked = looked_[n];
-            looked.frame = parse(packets[n].bytes, std::span(window_).subspan(used));
+            // Where it is to lie, since copying what was just written in pieces would have to wait for it.
+            ::new (static_cast<void*>(&looked.frame)) Frame(parse(packets[n].bytes, std::span(window_).subspan(used)));
             looked.first = used;
             // A second copy is not worth a look.
             const SequenceNumber end = looked.frame.first_sequence + looked.frame.count;
@@ -287,7 +289,8 @@ class Session {
         return n;
     }
     // Reads a packet, and lists its messages, as many as there is room for.
-    [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet, std::span<MessageBytes> room) {
+    [[nodiscard, gnu::always_inline]] static Frame parse(std::span<const std::uint8_t> packet,
+                                                         std::span<MessageBytes> room) {
         if constexpr (requires { Venue::Framing::parse(packet, room); }) {
             return Venue::Framing::parse(packet, room);
         } else {

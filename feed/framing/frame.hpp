@@ -18,7 +18,7 @@ namespace millrace {
 enum class FrameKind : std::uint8_t { data, heartbeat, end_of_session, malformed };
 
 // A venue's name for one numbered stream of messages, padded with zeroes.
-struct SessionKey {
+struct alignas(std::uint64_t) SessionKey {
     std::array<char, 16> text{};
     // As two words: every packet is asked for its session.
     friend bool operator==(const SessionKey& a, const SessionKey& b) {

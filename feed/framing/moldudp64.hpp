@@ -1,6 +1,8 @@
 // MoldUDP64 1.00: numbered messages in datagrams.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -39,10 +41,16 @@ struct MoldUdp64 {
 
     // Reads a datagram. Of a frame of data the first messages go to `messages`, as many as it takes.
     [[nodiscard]] static Frame parse(std::span<const std::uint8_t> packet, std::span<MessageBytes> messages = {}) {
-        if (packet.size() < sizeof(MoldUdp64Header)) return {};
-        const auto& header = wire::view<MoldUdp64Header>(packet);
         Frame frame;
-        std::memcpy(frame.session.text.data(), header.session.raw.data(), header.session.raw.size());
+        if (packet.size() < sizeof(MoldUdp64Header)) return frame;
+        const auto& header = wire::view<MoldUdp64Header>(packet);
+        // By whole words, as it will be compared.
+        std::array<std::uint64_t, 2> session{};
+        std::uint16_t last = 0;
+        std::memcpy(&session[0], &header.session.raw[0], 8);
+        std::memcpy(&last, &header.session.raw[8], 2);
+        session[1] = last;
+        frame.session = std::bit_cast<SessionKey>(session);
         frame.first_sequence = header.sequence_number.value();
         const std::uint16_t count = header.message_count.value();
         const bool ends = count == MoldUdp64Header::kEndOfSession;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -22,10 +21,14 @@ struct alignas(std::uint64_t) SessionKey {
     std::array<char, 16> text{};
     // As two words: every packet is asked for its session.
     friend bool operator==(const SessionKey& a, const SessionKey& b) {
-        using Words = std::array<std::uint64_t, 2>;
-        const auto [a0, a1] = std::bit_cast<Words>(a.text);
-        const auto [b0, b1] = std::bit_cast<Words>(b.text);
-        return ((a0 ^ b0) | (a1 ^ b1)) == 0;
+        return ((a.word(0) ^ b.word(0)) | (a.word(1) ^ b.word(1))) == 0;
+    }
+
+  private:
+    [[nodiscard]] std::uint64_t word(std::size_t i) const {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + i * sizeof(word), sizeof(word));
+        return word;
     }
 };
 

@@ -18,7 +18,7 @@ class LevelGuesses {
     // Twice as many as there may be levels, or more: with half of that a sixth of adds guesses wrong, with a quarter of
     // it the misses cost what the rest gains.
     LevelGuesses(std::uint32_t levels_max, const MemoryWish& memory)
-        : bits_(std::bit_width(levels_max | 2U) + 1), guesses_(std::size_t{1} << bits_, memory) {}
+        : bits_(std::countr_zero(std::bit_ceil(levels_max + 1U)) + 1), guesses_(std::size_t{1} << bits_, memory) {}
 
     // kNoLevel, or any slot there is or was. `side` is a number of its own for each side of each book.
     [[nodiscard]] const LevelSlot& at(std::uint64_t side, Price price) const { return guesses_[index(side, price)]; }

@@ -399,7 +399,7 @@ class Session {
     // A builder looks at a whole window, or at one message after the other in steps of which each needs what
     // the one before it fetched.
     template <int Step = 0>
-    void look_ahead(std::span<const MessageBytes> window, std::span<Hint> hints) const {
+    void look_ahead(std::span<const MessageBytes> window, std::span<Hint> hints) {
         if constexpr (requires { builder_.look_ahead(window, hints); }) {
             builder_.look_ahead(window, hints);
         } else {

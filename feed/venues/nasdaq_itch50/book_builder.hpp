@@ -30,17 +30,16 @@ class BookBuilder {
     };
     // Looking ahead (see BookStore) at all messages of a window: a step for all of them before the next one,
     // and each kind of message in a loop of its own, so that no branch depends on what comes next.
-    void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) const {
+    void look_ahead(std::span<const Bytes> window, std::span<Hint> hints) {
         if (window.size() < 2) {
             if (!window.empty()) look_at_one(window[0], hints[0]);
             return;
         }
         const BookStore& store = context_.store();
-        Seen seen;
-        seen.sort(window, by_locate_.data(), store);
-        const std::array adds{seen.of(Kind::add, false), seen.of(Kind::add, true)};
-        const std::span<SeenOrder> young = seen.of(Kind::change, false);
-        const std::span<SeenOrder> old = seen.of(Kind::change, true);
+        seen_.sort(window, by_locate_.data(), store);
+        const std::array adds{seen_.of(Kind::add, false), seen_.of(Kind::add, true)};
+        const std::span<SeenOrder> young = seen_.of(Kind::change, false);
+        const std::span<SeenOrder> old = seen_.of(Kind::change, true);
         for (const std::span<SeenOrder> some : adds) {
             for (SeenOrder& add : some) {
                 const Bytes m = window[add.message];
@@ -178,10 +177,12 @@ class BookBuilder {
         std::uint32_t where;     // level, chunk or none: what the second step finds
         std::uint32_t message;   // its place in the window
     };
-    // Those of a window, by kind. What all of them have a deletion has, which is the shortest.
+    // Those of a window, by kind. What all of them have a deletion has, which is the shortest. Kept by the builder, since
+    // a stack would have to grow for it.
     class Seen {
       public:
         void sort(std::span<const Bytes> window, const std::uint32_t* by_locate, const BookStore& store) {
+            for (std::size_t at = 0; at < orders_.size(); ++at) ends_[at] = orders_[at].data();
             const OrderBook* const books = store.books().data();
             std::uint32_t message = 0;
             for (const Bytes bytes : window) {
@@ -210,9 +211,8 @@ class BookBuilder {
             return 2 * static_cast<std::size_t>(kind) + static_cast<std::size_t>(old);
         }
 
-        std::array<std::array<SeenOrder, kLookRoom>, 6> orders_;
-        std::array<SeenOrder*, 6> ends_{orders_[0].data(), orders_[1].data(), orders_[2].data(),
-                                        orders_[3].data(), orders_[4].data(), orders_[5].data()};
+        std::array<std::array<SeenOrder, kLookRoom>, 6> orders_{};
+        std::array<SeenOrder*, 6> ends_{};
     };
 
     [[nodiscard]] static Side side_of(Bytes add) { return side_of(wire::view<AddOrder>(add).side.value()); }
@@ -471,6 +471,7 @@ class BookBuilder {
 
     BookContext<Handler>& context_;
     PagedArray<std::uint32_t> by_locate_;
+    Seen seen_;
 };
 
 }  // namespace millrace::venues::itch50

@@ -311,6 +311,21 @@ void CaptureReader::on_interface(Bytes body) {
     interfaces_.push_back(std::move(interface));
 }
 
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+[[nodiscard]] std::uint64_t ns_of(std::uint64_t units, std::uint64_t units_per_second) {
+    // What nearly all captures count in costs no division.
+    if (units_per_second == kSecond) return units;
+    if (units_per_second == kSecond / 1'000) return units * 1'000;
+    __extension__ using Wide = unsigned __int128;
+    const Wide fraction = static_cast<Wide>(units % units_per_second) * kSecond;
+    return units / units_per_second * kSecond + static_cast<std::uint64_t>(fraction / units_per_second);
+}
+
+}  // namespace
+
 // False for blocks that carry no packet, or one that contradicts itself.
 bool CaptureReader::on_packet(std::uint32_t type, Bytes body, RawFrame& frame) const {
     std::size_t interface = section_begin_;
@@ -335,13 +350,9 @@ bool CaptureReader::on_packet(std::uint32_t type, Bytes body, RawFrame& frame) c
     if (type != kSimplePacket) {
         const Interface& on = interfaces_[interface];
         const std::uint64_t units = std::uint64_t{u32(body, 4)} << 32 | u32(body, 8);
-        const std::uint64_t seconds = units / on.units_per_second;
-        __extension__ using Wide = unsigned __int128;
-        const Wide fraction = static_cast<Wide>(units % on.units_per_second) * 1'000'000'000U;
         // Wraps instead of overflowing when a damaged file claims an absurd time.
-        frame.at = static_cast<Timestamp>(
-            (seconds + static_cast<std::uint64_t>(on.offset_seconds)) * 1'000'000'000U +
-            static_cast<std::uint64_t>(fraction / on.units_per_second));
+        frame.at = static_cast<Timestamp>(ns_of(units, on.units_per_second) +
+                                          static_cast<std::uint64_t>(on.offset_seconds) * kSecond);
     }
     return true;
 }

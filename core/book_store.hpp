@@ -246,17 +246,14 @@ inline Digest BookStore::digest() const {
     PriceLadder& ladder = book.ladder(side);
     const std::int64_t key = PriceLadder::key(side, price);
     const PriceLadder::Place place = ladder.find(key);
-    LevelSlot slot = place.slot;
-    if (slot == kNoLevel) {
-        slot = levels_.take(book.book_and_side(side), price);
-        if (slot == kNoLevel) [[unlikely]] return kNoLevel;
-        if (!ladder.insert(place, key, slot, ladders_)) [[unlikely]] {
-            levels_.give_back(slot);
-            return kNoLevel;
-        }
-        book.best_[static_cast<std::size_t>(side)] = ladder.best();
+    if (place.slot != kNoLevel) return place.slot;
+    const LevelSlot slot = levels_.take(book.book_and_side(side), price);
+    if (slot == kNoLevel) [[unlikely]] return kNoLevel;
+    if (!ladder.insert(place, key, slot, ladders_)) [[unlikely]] {
+        levels_.give_back(slot);
+        return kNoLevel;
     }
-    guesses_.set(number_of(book, side), price, slot);
+    book.best_[static_cast<std::size_t>(side)] = ladder.best();
     return slot;
 }
 
@@ -280,6 +277,7 @@ template <BookDetail Detail>
     if (!levels_.is_at(slot, book.book_and_side(side), price)) {
         slot = find_or_make_level(book, side, price);
         if (slot == kNoLevel) [[unlikely]] return BookStatus::levels_full;
+        guesses_.set(number_of(book, side), price, slot);
     }
     PriceLevel& level = levels_[slot];
     std::uint32_t where = slot;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "millrace/core/error.hpp"
+#include "millrace/core/prefetch.hpp"
 #include "millrace/feed/framing/frame.hpp"
 
 namespace millrace::replay {
@@ -29,6 +30,7 @@ constexpr std::size_t kPcapHeader = 24;
 constexpr std::size_t kPcapRecord = 16;
 constexpr std::size_t kBlockMin = 12;  // pcapng
 constexpr std::uint32_t kFrameMax = 16U << 20;  // no capture tool keeps more of a frame
+constexpr std::size_t kFetchAhead = 2048;
 constexpr std::size_t kInterfacesMax = 65'536;
 
 using RecordWalker = BlockWalker<wire::ByteOrder::big>;
@@ -203,7 +205,11 @@ bool CaptureReader::next(Datagram& datagram) {
 bool CaptureReader::next_frame(RawFrame& frame) {
     source_.consume(std::exchange(consume_next_, 0));
     if (ended_) return false;
-    return format_ == CaptureFormat::pcap ? next_pcap_frame(frame) : next_pcapng_frame(frame);
+    if (!(format_ == CaptureFormat::pcap ? next_pcap_frame(frame) : next_pcapng_frame(frame))) return false;
+    // What comes some packets later is on its way into the cache meanwhile.
+    const Bytes rest = source_.peek(0);
+    if (rest.size() > kFetchAhead + consume_next_) prefetch_all(rest.subspan(kFetchAhead, consume_next_));
+    return true;
 }
 
 bool CaptureReader::next_pcap_frame(RawFrame& frame) {

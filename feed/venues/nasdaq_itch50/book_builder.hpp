@@ -148,7 +148,8 @@ class BookBuilder {
         const OrderBook& book = book_of(entry);
         store.look_at_book(book);
         store.look_at_order(OrderId{m.order_reference.value()});
-        if (look.kind == Kind::add) hint.level = store.look_for_level(store.look_at_level(book, side_of(bytes), price_of(bytes)));
+        if (look.kind != Kind::add) return;
+        hint.level = store.look_for_level(store.look_at_level(book, side_of(bytes), price_of(bytes)));
     }
 
     // What looking ahead makes of a message, by its type, and how long that has to be for it.
@@ -177,8 +178,8 @@ class BookBuilder {
         std::uint32_t where;     // level, chunk or none: what the second step finds
         std::uint32_t message;   // its place in the window
     };
-    // Those of a window, by kind. What all of them have a deletion has, which is the shortest. Kept by the builder, since
-    // a stack would have to grow for it.
+    // Those of a window, by kind. What all of them have a deletion has, which is the shortest. Kept by the builder,
+    // since a stack would have to grow for it.
     class Seen {
       public:
         void sort(std::span<const Bytes> window, const std::uint32_t* by_locate, const BookStore& store) {

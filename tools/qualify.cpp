@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include <array>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -22,7 +23,9 @@
 #include "qualify/socket_run.hpp"
 #include "qualify/workload.hpp"
 #include "signals.hpp"
+#include "summary.hpp"
 #include "venue_choice.hpp"
+#include "verdict.hpp"
 
 namespace millrace::tools {
 
@@ -107,9 +110,26 @@ class Qualifier {
     void check(Books& session) {
         session.finish();
         found_.balance += balance(session.messages());
-        if (found_.rates.empty() && found_.flat_out == 0) found_.digest = session.digest();
+        if (found_.rates.empty() && found_.flat_out == 0) judge_first(session);
         if (session.digest() != found_.digest)
             throw Error(ExitCode::failure, "two runs over the same packets ended with different books");
+    }
+    // What the input made of the books, as a replay would tell of it.
+    void judge_first(const Books& session) {
+        found_.digest = session.digest();
+        const FeedSummary feed =
+            summarise("qualify", session, std::vector<LineSummary>(session.arbiter().line_count()));
+        const std::string& file = options_.file;
+        if (!file.empty() && judge_contents(feed, file) != ExitCode::ok) {
+            throw Error(ExitCode::failure, "nothing was measured, and no report was written");
+        }
+        if (!load_.damage().empty()) tell_damage(file, load_.damage(), "measured");
+        found_.remarks = remarks_on(feed, file.empty() ? "simulated day" : file);
+        if (!load_.damage().empty()) found_.remarks.push_back(fmt::format("{}: {}", file, load_.damage()));
+        for (const std::string& remark : found_.remarks) tell("{}", remark);
+        if (options_.stall_ms > 0) {
+            found_.remarks.push_back(fmt::format("a stall of {} ms a second was planted (--stall)", options_.stall_ms));
+        }
     }
     [[nodiscard]] auto work_of(Books& session) {
         return [&session, this](std::uint64_t i) { session.on_packet(load_.packet(warm_up_ + i)); };
@@ -202,25 +222,56 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
     if (!file) throw Error(ExitCode::file, fmt::format("{} cannot be written; is there room, and may this user?", path.string()));
 }
 
-void write_report(const std::string& folder, const Qualification& found) {
-    const std::filesystem::path at(folder);
-    write_file(at / "report.html", as_html(found));
-    write_file(at / "histograms.csv", as_csv(found));
-    write_file(at / "report.json", as_json(found));
-    tell("the report is {}; raw histograms lie beside it", (at / "report.html").string());
-}
-
-// Before minutes of measuring, not after them.
-void make_folder(const std::string& folder) {
-    std::error_code problem;
-    std::filesystem::create_directories(folder, problem);
-    if (problem || !std::filesystem::is_directory(folder)) {
-        throw Error(ExitCode::file,
-                    fmt::format("--out {}: no folder can be made there ({}); name one that this user may write to", folder,
-                                problem.message()));
+// The files of a report. What stood there is replaced when all of them are whole, and not before.
+class ReportFolder {
+  public:
+    // Before minutes of measuring, not after them. Throws Error(file) where nothing can be written.
+    explicit ReportFolder(const std::string& folder) : at_(folder) {
+        std::error_code problem;
+        std::filesystem::create_directories(at_, problem);
+        if (problem || !std::filesystem::is_directory(at_)) {
+            throw Error(ExitCode::file,
+                        fmt::format("--out {}: no folder can be made there ({}); name one that this user may write to",
+                                    folder, problem.message()));
+        }
+        for (const char* name : kNames) {
+            if (std::filesystem::is_directory(at_ / name)) {
+                throw Error(ExitCode::file, fmt::format("{} is a folder, where a file of the report is to lie; name "
+                                                        "another folder with --out", (at_ / name).string()));
+            }
+        }
+        write_file(part_of(kPage), "");
+        discard();
     }
-    write_file(std::filesystem::path(folder) / "report.json", "");
-}
+    void write(const Qualification& found) const {
+        try {
+            write_file(part_of(kPage), as_html(found));
+            write_file(part_of("histograms.csv"), as_csv(found));
+            write_file(part_of("report.json"), as_json(found));
+            for (const char* name : kNames) std::filesystem::rename(part_of(name), at_ / name);
+        } catch (const std::filesystem::filesystem_error& error) {
+            discard();
+            throw Error(ExitCode::file, fmt::format("{} cannot be replaced ({}); name another folder with --out",
+                                                    error.path2().string(), error.code().message()));
+        } catch (...) {
+            discard();
+            throw;
+        }
+        tell("the report is {}; raw histograms lie beside it", (at_ / kPage).string());
+    }
+
+  private:
+    static constexpr const char* kPage = "report.html";
+    static constexpr std::array kNames{kPage, "histograms.csv", "report.json"};
+
+    [[nodiscard]] std::filesystem::path part_of(const char* name) const { return at_ / fmt::format(".{}.part", name); }
+    void discard() const {
+        std::error_code ignored;
+        for (const char* name : kNames) std::filesystem::remove(part_of(name), ignored);
+    }
+
+    std::filesystem::path at_;
+};
 
 ExitCode run_qualify(const QualifyOptions& options) {
     StopSignals signals;
@@ -229,7 +280,7 @@ ExitCode run_qualify(const QualifyOptions& options) {
         options.file.empty() ? std::string(venues::NasdaqItch50::kId) : choose_venue(options.venue, {options.file});
     const int core = options.cpu == kNotPinned ? available_cpus().back() : options.cpu;
     check_cpu(core);
-    make_folder(options.out);
+    const ReportFolder folder(options.out);
     const Workload load = workload_of(options, signals);
     auto found = std::make_unique<Qualification>();
     found->host = host_facts(core);
@@ -240,9 +291,15 @@ ExitCode run_qualify(const QualifyOptions& options) {
     venues::with_venue(venue, [&]<class Venue>() { Qualifier<Venue>(options, load, *found, signals).run(); });
     found->stolen_percent = others.stolen_percent();
     found->seconds = static_cast<double>(MonotonicClock::now() - begin) / 1e9;
-    // First: what was measured is not lost where the report finds no room.
+    // What was measured is lost neither where the report finds no room, nor where nobody reads stdout.
+    std::exception_ptr problem;
+    try {
+        folder.write(*found);
+    } catch (const Error&) {
+        problem = std::current_exception();
+    }
     write_result(options.json ? as_json(*found) : as_text(*found));
-    write_report(options.out, *found);
+    if (problem) std::rethrow_exception(problem);
     return found->balance == 0 ? ExitCode::ok : ExitCode::failure;
 }
 

@@ -183,6 +183,42 @@ TEST_CASE("millrace qualify: measures, and writes page, histograms and JSON") {
     std::filesystem::remove_all(folder);
 }
 
+TEST_CASE("millrace qualify: a stream that is not the venue's, or not whole, is no headline") {
+    const TempFile capture("qualify.pcapng");
+    const TempFile folder("qualify-judged");
+    REQUIRE(run_command({"sim", "--messages", "20000", "--symbols", "50", "--capture", capture.path().string()}).code == 0);
+    const std::string file = capture.path().string();
+    const std::string out = folder.path().string();
+    const Outcome other = run_command({"qualify", file, "--venue", "iex-deep", "--out", out, "--no-socket"});
+    CHECK(other.code == 1);
+    CHECK(other.err.find("nothing in it reads as iex-deep") != std::string::npos);
+    CHECK(std::filesystem::is_empty(folder.path()));
+    const Outcome full = run_command({"qualify", file, "--orders", "10", "--out", out, "--no-socket", "--json"});
+    REQUIRE(full.code == 0);
+    const auto json = nlohmann::json::parse(full.out);
+    CHECK(json["credible"] == false);
+    CHECK(json["doubts"].dump().find("orders_full") != std::string::npos);
+    CHECK(full.err.find("orders_full") != std::string::npos);
+    std::filesystem::remove_all(folder.path());
+}
+
+TEST_CASE("millrace qualify: an earlier report stays until the new one is whole") {
+    const TempFile folder("qualify-earlier");
+    std::filesystem::create_directories(folder.path() / "report.json");  // which no file can replace
+    std::ofstream(folder.path() / "histograms.csv") << "earlier";
+    const std::vector<std::string> command{"qualify", "--messages", "100000", "--symbols", "50", "--out",
+                                           folder.path().string(), "--no-socket"};
+    CHECK(run_command(command).code == 4);
+    CHECK(text_of(folder.path() / "histograms.csv") == "earlier");
+    std::filesystem::remove(folder.path() / "report.json");
+    REQUIRE(run_command(command).code == 0);
+    CHECK(text_of(folder.path() / "histograms.csv").starts_with("run,"));
+    std::size_t files = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++files;
+    CHECK(files == 3);
+    std::filesystem::remove_all(folder.path());
+}
+
 TEST_CASE("millrace qualify: what it cannot do it says before it measures") {
     CHECK(run_command({"qualify", "--out", "/dev/null/report"}).code == 4);
     CHECK(run_command({"qualify", "--cpu", "9999"}).code == 9);

@@ -77,7 +77,7 @@ const RateRun* Qualification::knee() const {
 }
 
 std::vector<std::string> Qualification::doubts() const {
-    std::vector<std::string> doubts;
+    std::vector<std::string> doubts = remarks;
     const Histogram& path = headline().result.latency;
     for (const double percent : {99.0, 99.9}) {
         const auto floor = static_cast<double>(control.latency.percentile(percent));
@@ -161,7 +161,8 @@ std::string as_json(const Qualification& found) {
                                    {"lost", run.lost}, {"latency", histogram_json(run.latency)}});
     }
     json["seconds"] = found.seconds;
-    return json.dump() + "\n";
+    // A file's name may be of any bytes.
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string as_csv(const Qualification& found) {

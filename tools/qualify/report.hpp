@@ -39,6 +39,8 @@ struct Qualification {
     std::uint64_t packets_measured = 0;  // at each rate, behind the warm-up
     Digest digest;                       // of all books at the end; the same in every run
     std::int64_t balance = 0;
+    // What was measured is no whole stream into exact books, or was made slow on purpose: in lines.
+    std::vector<std::string> remarks;
     double clock_ns = 0;  // that reading the clock costs
     Histogram gaps;       // between two reads of the clock by a thread that does nothing else
     double flat_out = 0;  // packets a second

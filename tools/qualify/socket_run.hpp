@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <random>
@@ -89,8 +90,13 @@ template <class Venue>
     std::atomic<bool> over{false};           // this thread writes, the sender reads
     std::atomic<std::uint64_t> sent{0};      // the sender writes, this thread reads
     std::atomic<bool> finished{false};       // likewise
+    std::exception_ptr problem;              // the sender writes before it ends, this thread reads behind that
     std::thread sender = start_thread("sender", plan.sender_cpu, [&] {
-        detail::send_all(load, plan, line.groups.front(), over, sent);
+        try {
+            detail::send_all(load, plan, line.groups.front(), over, sent);
+        } catch (...) {
+            problem = std::current_exception();
+        }
         finished.store(true, std::memory_order_release);  // pairs with the acquire below
     });
     constexpr Nanoseconds kPatience = 200'000'000;  // after the last packet that was sent
@@ -105,6 +111,7 @@ template <class Venue>
     }
     over.store(true, std::memory_order_relaxed);
     sender.join();
+    if (problem) std::rethrow_exception(problem);
     run.sent = sent.load(std::memory_order_relaxed);
     run.lost = run.sent - received;
     return run;

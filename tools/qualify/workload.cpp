@@ -71,8 +71,10 @@ Workload Workload::captured(const std::string& file, const SessionConfig& sessio
     replayer.run(collector, [&] { return whole = keep_on(replayer.bytes_read(), replayer.bytes_total()); });
     if (!whole) given_up();
     load.session_ = replayer.session_config(session);
-    load.description_ = fmt::format("{}: {} packets on {} lines", std::filesystem::path(file).filename().string(),
-                                    load.packets(), load.session_.lines);
+    load.damage_ = replayer.readers().front()->damage();
+    const std::size_t lines = replayer.lines().lines().size();
+    load.description_ = fmt::format("{}: {} packets on {} line{}", std::filesystem::path(file).filename().string(),
+                                    load.packets(), lines, lines == 1 ? "" : "s");
     return load;
 }
 

@@ -33,6 +33,8 @@ class Workload {
     [[nodiscard]] const SessionConfig& session() const { return session_; }
     // One line for reports.
     [[nodiscard]] const std::string& description() const { return description_; }
+    // Why a capture ended early; empty when it did not.
+    [[nodiscard]] const std::string& damage() const { return damage_; }
     // CRC-32 of all packets' bytes, one after the other.
     [[nodiscard]] std::uint32_t checksum() const { return checksum_; }
 
@@ -50,6 +52,7 @@ class Workload {
     std::vector<Entry> entries_;
     SessionConfig session_;
     std::string description_;
+    std::string damage_;
     std::uint32_t checksum_ = 0;
 };
 

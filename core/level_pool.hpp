@@ -85,8 +85,12 @@ class LevelPool {
         millrace::prefetch((where & kChunk) != 0 ? chunk : level);
     }
     void prefetch_level(LevelSlot slot) const { millrace::prefetch(halves_.data() + slot); }
-    // The end of a level's queue, where it is long.
-    void prefetch_end(LevelSlot slot) const { millrace::prefetch(&chunk((*this)[slot].last_chunk)); }
+    // The end of a level's queue, where it is long. Any slot there is, or was, may be asked for: of a free one this is
+    // some other line, or none.
+    void prefetch_end(LevelSlot slot) const {
+        const std::uint32_t chunk = (*this)[slot].last_chunk & ~kChunk;
+        millrace::prefetch(queues_.data() + std::min<std::size_t>(chunk, queues_.size() - 1));
+    }
 
     [[nodiscard]] std::uint32_t size() const { return levels_; }
     [[nodiscard]] std::uint32_t chunks() const { return chunks_; }
